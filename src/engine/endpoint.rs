@@ -1,0 +1,149 @@
+//! An endpoint's settings as the packager sees them. Names are those of the `MediaPackage` v1 API.
+
+/// One origin endpoint: how a channel is offered under `/out/v1/{id}/`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The path element after `/out/v1/`.
+    pub id: String,
+    /// The channel it plays.
+    pub channel: String,
+    /// Seconds that stay fetchable behind the live edge; 0 keeps just the manifest's window.
+    pub startover_window_seconds: u32,
+    /// Seconds by which everything is held back.
+    pub time_delay_seconds: u32,
+    /// Base name of the top manifest: `index`.
+    pub manifest_name: String,
+    /// The packager.
+    pub package: Package,
+    /// Which video tracks are offered and in which order.
+    pub stream_selection: StreamSelection,
+}
+
+/// Exactly one packager per endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Package {
+    /// HLS with MPEG-TS segments.
+    Hls(HlsPackage),
+    /// HLS with CMAF segments.
+    Cmaf(CmafPackage),
+    /// MPEG-DASH with CMAF segments.
+    Dash(DashPackage),
+}
+
+/// `hls_package`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HlsPackage {
+    /// Wanted segment duration; rounded to the nearest multiple of the source's.
+    pub segment_duration_seconds: u32,
+    /// Seconds listed in a live playlist.
+    pub playlist_window_seconds: u32,
+    /// Seconds between `EXT-X-PROGRAM-DATE-TIME` tags; 0 for none.
+    pub program_date_time_interval_seconds: u32,
+}
+
+/// `cmaf_package`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CmafPackage {
+    /// Wanted segment duration; rounded to the nearest multiple of the source's.
+    pub segment_duration_seconds: u32,
+    /// Begins every init and segment name; empty for none.
+    pub segment_prefix: String,
+    /// The playlists over this one segment set; at least one.
+    pub hls_manifests: Vec<HlsManifest>,
+}
+
+/// One of a CMAF endpoint's `hls_manifests`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HlsManifest {
+    /// The path element after the endpoint's.
+    pub id: String,
+    /// Base name of the multivariant playlist: `index`.
+    pub manifest_name: String,
+    /// Seconds listed in a live playlist.
+    pub playlist_window_seconds: u32,
+    /// Seconds between `EXT-X-PROGRAM-DATE-TIME` tags; 0 for none.
+    pub program_date_time_interval_seconds: u32,
+}
+
+/// `dash_package`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DashPackage {
+    /// Wanted segment duration; rounded to the nearest multiple of the source's.
+    pub segment_duration_seconds: u32,
+    /// Seconds listed in the MPD (`timeShiftBufferDepth`).
+    pub manifest_window_seconds: u32,
+    /// `NUMBER_WITH_TIMELINE` or `TIME_WITH_TIMELINE`.
+    pub segment_template_format: SegmentTemplateFormat,
+    /// `@minimumUpdatePeriod`; 0 for one joined segment.
+    pub min_update_period_seconds: u32,
+    /// `@minBufferTime`; 0 for one joined segment and a half.
+    pub min_buffer_time_seconds: u32,
+    /// `@suggestedPresentationDelay`; 0 for three joined segments.
+    pub suggested_presentation_delay_seconds: u32,
+}
+
+/// How a DASH segment is addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SegmentTemplateFormat {
+    /// `$Number$` with a `SegmentTimeline`.
+    NumberWithTimeline,
+    /// `$Time$` with a `SegmentTimeline`.
+    TimeWithTimeline,
+}
+
+/// `stream_selection`: judged on the declared bandwidth of video tracks, inclusive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StreamSelection {
+    /// Lowest video bit rate offered.
+    pub min_video_bits_per_second: u64,
+    /// Highest video bit rate offered.
+    pub max_video_bits_per_second: u64,
+    /// Order in manifests.
+    pub stream_order: StreamOrder,
+}
+
+/// Order of the video tracks in a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamOrder {
+    /// As the source's multivariant playlist lists them.
+    Original,
+    /// Lowest bit rate first.
+    VideoBitrateAscending,
+    /// Highest bit rate first.
+    VideoBitrateDescending,
+}
+
+impl Default for StreamSelection {
+    fn default() -> Self {
+        Self {
+            min_video_bits_per_second: 0,
+            max_video_bits_per_second: u64::MAX,
+            stream_order: StreamOrder::Original,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Wanted duration of a joined segment.
+    #[must_use]
+    pub const fn segment_duration_seconds(&self) -> u32 {
+        match &self.package {
+            Package::Hls(package) => package.segment_duration_seconds,
+            Package::Cmaf(package) => package.segment_duration_seconds,
+            Package::Dash(package) => package.segment_duration_seconds,
+        }
+    }
+
+    /// Seconds of the longest window that one of this endpoint's manifests lists.
+    #[must_use]
+    pub fn window_seconds_max(&self) -> u32 {
+        match &self.package {
+            Package::Hls(package) => package.playlist_window_seconds,
+            Package::Dash(package) => package.manifest_window_seconds,
+            Package::Cmaf(package) => {
+                let windows = package.hls_manifests.iter().map(|list| list.playlist_window_seconds);
+                windows.max().unwrap_or(0)
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A persistent sequence: cheap to copy, grown at the back, shrunk at the front.
+//!
+//! Publishing a window must cost the same for a minute and for 14 days, and a snapshot must not
+//! change under its readers. Entries live in blocks of [`BLOCK`] behind counted pointers, and
+//! blocks in groups of [`BLOCK`]: a clone copies one pointer per 16 384 entries, a push copies the
+//! last block at most.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Entries of a block, and blocks of a group.
+const BLOCK: usize = 128;
+const GROUP: usize = BLOCK * BLOCK;
+
+type Block<T> = Arc<Vec<T>>;
+type Group<T> = Arc<Vec<Block<T>>>;
+
+/// The sequence. Positions count from the current front.
+#[derive(Clone, Debug)]
+pub struct Log<T> {
+    groups: VecDeque<Group<T>>,
+    /// Entries of the first group that are gone.
+    skipped: usize,
+    len: usize,
+}
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self { groups: VecDeque::new(), skipped: 0, len: 0 }
+    }
+}
+
+impl<T: Clone> Log<T> {
+    /// Entries held.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True where nothing is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The entry at `position`, counted from the front.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<&T> {
+        if position >= self.len {
+            return None;
+        }
+        let at = position + self.skipped;
+        self.groups.get(at / GROUP)?.get(at % GROUP / BLOCK)?.get(at % BLOCK)
+    }
+
+    /// The newest entry.
+    #[must_use]
+    pub fn last(&self) -> Option<&T> {
+        self.len.checked_sub(1).and_then(|position| self.get(position))
+    }
+
+    /// The oldest entry.
+    #[must_use]
+    pub fn first(&self) -> Option<&T> {
+        self.get(0)
+    }
+
+    /// Appends an entry.
+    pub fn push(&mut self, entry: T) {
+        let at = self.skipped + self.len;
+        if at.is_multiple_of(GROUP) {
+            self.groups.push_back(Arc::new(Vec::with_capacity(1)));
+        }
+        let group = Arc::make_mut(&mut self.groups[at / GROUP]);
+        if at.is_multiple_of(BLOCK) {
+            group.push(Arc::new(Vec::with_capacity(BLOCK)));
+        }
+        Arc::make_mut(&mut group[at % GROUP / BLOCK]).push(entry);
+        self.len += 1;
+    }
+
+    /// Drops the oldest entry.
+    pub fn pop_front(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        self.skipped += 1;
+        self.len -= 1;
+        if self.skipped.is_multiple_of(BLOCK) {
+            // The block's last entry went: let its memory go before the group's.
+            let group = Arc::make_mut(&mut self.groups[0]);
+            group[self.skipped / BLOCK - 1] = Block::default();
+        }
+        if self.skipped == GROUP {
+            self.groups.pop_front();
+            self.skipped = 0;
+        }
+    }
+
+    /// Replaces the entry at `position`; snapshots taken before keep the old one.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: positions are our own state.
+    pub fn set(&mut self, position: usize, entry: T) {
+        assert!(position < self.len);
+        let at = position + self.skipped;
+        let group = Arc::make_mut(&mut self.groups[at / GROUP]);
+        Arc::make_mut(&mut group[at % GROUP / BLOCK])[at % BLOCK] = entry;
+    }
+
+    /// Entries from `position` to the newest.
+    pub fn iter_from(&self, position: usize) -> impl DoubleEndedIterator<Item = &T> {
+        (position.min(self.len)..self.len).filter_map(|at| self.get(at))
+    }
+
+    /// All entries, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.iter_from(0)
+    }
+
+    /// The first position whose entry does not satisfy `before`; entries must be sorted by it.
+    pub fn partition_point(&self, mut before: impl FnMut(&T) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.get(middle).is_some_and(&mut before) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(u8),
+        Pop,
+        Set(usize),
+        Snapshot,
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (1..=255_u8).prop_map(Step::Push),
+            2 => Just(Step::Pop),
+            1 => any::<usize>().prop_map(Step::Set),
+            1 => Just(Step::Snapshot),
+        ]
+    }
+
+    proptest! {
+        /// Against a plain deque, with snapshots that must not change afterwards. A push step
+        /// appends many entries so that blocks and groups are crossed.
+        #[test]
+        fn behaves_as_a_deque(steps in prop::collection::vec(any_step(), 0..60)) {
+            let (mut log, mut model) = (Log::default(), VecDeque::new());
+            let mut snapshots = Vec::new();
+            for (serial, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push(count) => for entry in 0..usize::from(count) * 3 {
+                        log.push((serial, entry));
+                        model.push_back((serial, entry));
+                    },
+                    Step::Pop => for _ in 0..200 {
+                        log.pop_front();
+                        model.pop_front();
+                    },
+                    Step::Set(at) => if !model.is_empty() {
+                        let at = at % model.len();
+                        log.set(at, (serial, usize::MAX));
+                        model[at] = (serial, usize::MAX);
+                    },
+                    Step::Snapshot => snapshots.push((log.clone(), model.clone())),
+                }
+            }
+            snapshots.push((log, model));
+            for (log, model) in snapshots {
+                prop_assert_eq!(log.len(), model.len());
+                prop_assert!(log.iter().eq(model.iter()));
+                prop_assert_eq!(log.last(), model.back());
+                prop_assert_eq!(log.first(), model.front());
+            }
+        }
+    }
+
+    #[test]
+    fn partition_point_finds_the_first_later_entry() {
+        let mut log = Log::default();
+        (0..1000).for_each(|entry| log.push(entry));
+        (0..300).for_each(|_| log.pop_front());
+        for limit in [0, 300, 301, 777, 999, 5000] {
+            let expected = log.iter().filter(|&&entry| entry < limit).count();
+            assert_eq!(log.partition_point(|&entry| entry < limit), expected);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The media core: bytes and time in, decisions and bytes out.
+//!
+//! No clock, descriptor, thread, `async` or `unsafe` here, and no log line: what must be told is
+//! returned. Media payload is seen as a slice while parsing; afterwards the engine speaks of
+//! [extents](crate::units::Extent).
+
+pub mod codec;
+pub mod endpoint;
+pub mod log;
+pub mod mpegts;
+pub mod presentation;
+pub mod sample_table;
+pub mod segment;

@@ -1,0 +1,294 @@
+//! What a channel offers at one moment: an immutable snapshot that every core reads.
+//!
+//! The channel's owner makes a new [`Presentation`] at each publication; packagers turn it into
+//! manifests and segment plans. A base segment has a *number* that is consecutive on its track.
+//! Endpoints join N of them; [`Presentation::joined`] is the one place where that is done.
+
+use crate::engine::codec::{CodecConfig, TrackKind};
+use crate::engine::log::Log;
+use crate::units::{Extent, MediaTime, TrackId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A snapshot of a channel's listed media.
+#[derive(Clone, Debug, Default)]
+pub struct Presentation {
+    /// Grows by one with each publication.
+    pub version: u64,
+    /// W: wall clock minus media time, in 90 kHz ticks; a multiple of 100 ms.
+    pub clock_offset: MediaTime,
+    /// Output tracks: video in the source's order, then audio, then text.
+    pub tracks: Vec<Track>,
+    /// Grids that listed segments refer to, ascending by id.
+    pub grids: Vec<Arc<Grid>>,
+    /// Decoder configurations that listed segments refer to, by id.
+    pub inits: BTreeMap<u32, Arc<Init>>,
+    /// Per kind: the first base number that DASH does not list yet (DESIGN.md 5, *Listing*).
+    pub set_edges: BTreeMap<TrackKind, u64>,
+    /// Every live input has sent ENDLIST: the presentation is complete.
+    pub ended: bool,
+}
+
+/// One output track and its listed segments.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its description, which is frozen for a session.
+    pub info: Arc<TrackInfo>,
+    /// Listed base segments: numbers are consecutive, each is media or a gap.
+    pub segments: Log<Listed>,
+    /// Discontinuities that have left the front of `segments` (RFC 8216 §4.3.3.3).
+    pub discontinuity_sequence: u64,
+}
+
+/// What manifests say of a track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackInfo {
+    /// The track.
+    pub id: TrackId,
+    /// `v1`, `v2`, `a1`, `t1`: kind and order in the source. Part of URLs.
+    pub name: String,
+    /// Kind of medium.
+    pub kind: TrackKind,
+    /// Configuration of its first segment in this session (codec string, resolution, channels).
+    pub config: CodecConfig,
+    /// BCP 47 language from the source's playlist, or the stream's descriptor.
+    pub language: Option<String>,
+    /// NAME of the source's rendition.
+    pub label: Option<String>,
+    /// DEFAULT of the source's rendition.
+    pub default: bool,
+    /// AUTOSELECT of the source's rendition.
+    pub autoselect: bool,
+    /// FORCED of the source's rendition.
+    pub forced: bool,
+    /// CHARACTERISTICS of the source's rendition.
+    pub characteristics: Option<String>,
+    /// Bits per second for BANDWIDTH: this track's own share, frozen for the session.
+    pub bandwidth: u64,
+    /// Bits per second for AVERAGE-BANDWIDTH: this track's own share, frozen for the session.
+    pub average_bandwidth: u64,
+    /// Pictures per second as a fraction, (0, 0) for other kinds or where unknown.
+    pub frame_rate: (u32, u32),
+    /// Audio group of the source's variant this track came from; equal for tracks that a
+    /// variant's AUDIO or an alternative's GROUP-ID ties together.
+    pub audio_group: Option<String>,
+}
+
+/// A listed base segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Consecutive on its track.
+    pub number: u64,
+    /// Grid it lies on.
+    pub grid: u32,
+    /// Earliest presentation time.
+    pub start: MediaTime,
+    /// Presentation end; the start of what follows on the timeline if there is no hole.
+    pub end: MediaTime,
+    /// True where a discontinuity lies before it: a new session, or a new configuration.
+    pub discontinuity: bool,
+    /// The media, or `None` for a gap.
+    pub media: Option<MediaRef>,
+}
+
+/// Where a listed segment's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaRef {
+    /// Decode time of the first sample.
+    pub decode_start: MediaTime,
+    /// Decoder configuration, an id of [`Presentation::inits`].
+    pub init: u32,
+    /// Packed sample table ([`crate::engine::sample_table`]).
+    pub table: Extent,
+    /// Samples' bytes.
+    pub payload: Extent,
+    /// Number of samples.
+    pub sample_count: u32,
+    /// XXH3-64 of table and payload.
+    pub hash: u64,
+}
+
+/// A decoder configuration and where it came up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// The configuration.
+    pub config: CodecConfig,
+    /// Track it belongs to.
+    pub track: TrackId,
+}
+
+/// Numbering of a stretch of the timeline (DESIGN.md 5, *Numbers*).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grid {
+    /// Ascending.
+    pub id: u32,
+    /// Session it belongs to, ascending.
+    pub session: u32,
+    /// Presentation time that DASH Period@start is taken from.
+    pub session_start: MediaTime,
+    /// Period P: `numerator / denominator` ticks of 90 kHz.
+    pub period: (u64, u32),
+    /// EPT mod P in ticks, floored.
+    pub phase: MediaTime,
+    /// First base number; 0 for the very first grid, whose numbers count from 1970.
+    pub first_number: u64,
+    /// Last base number, once a later grid has begun.
+    pub last_number: Option<u64>,
+    /// For each joining factor N in use: the joined number that `first_number` belongs to.
+    pub joined_first: BTreeMap<u32, u64>,
+}
+
+/// N base segments of a track joined into one output segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Output number.
+    pub number: u64,
+    /// Position in [`Track::segments`] of its first base segment.
+    pub position: usize,
+    /// Base segments it takes: N, or fewer before a break.
+    pub count: usize,
+    /// Earliest presentation time of the first.
+    pub start: MediaTime,
+    /// Presentation end of the last.
+    pub end: MediaTime,
+    /// A discontinuity lies before it.
+    pub discontinuity: bool,
+    /// None of its base segments has media.
+    pub gap: bool,
+    /// Grid it lies on.
+    pub grid: u32,
+    /// Init of its first media; `None` for a gap.
+    pub init: Option<u32>,
+}
+
+impl Grid {
+    /// Period in 90 kHz ticks, rounded to the nearest.
+    #[must_use]
+    pub fn period_ticks(&self) -> MediaTime {
+        let (numerator, denominator) = self.period;
+        let denominator = u64::from(denominator.max(1));
+        MediaTime(i64::try_from((2 * numerator + denominator) / (2 * denominator)).unwrap_or(1))
+    }
+
+    /// How many base segments come nearest to `seconds`; at least one.
+    #[must_use]
+    pub fn join_factor(&self, seconds: u32) -> u32 {
+        let wanted = u128::from(seconds) * 90_000 * u128::from(self.period.1);
+        let period = u128::from(self.period.0.max(1));
+        u32::try_from(((2 * wanted + period) / (2 * period)).max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The joined number that base number `number` belongs to, for joining factor `n`.
+    #[must_use]
+    pub fn joined_number(&self, number: u64, n: u32) -> u64 {
+        self.joined_first(n) + number.saturating_sub(self.first_number) / u64::from(n)
+    }
+
+    /// Base numbers of joined number `joined`: the first, and the one after the last that a whole
+    /// join would take. `None` below this grid.
+    #[must_use]
+    pub fn base_numbers(&self, joined: u64, n: u32) -> Option<(u64, u64)> {
+        let first = joined.checked_sub(self.joined_first(n))? * u64::from(n) + self.first_number;
+        Some((first, first + u64::from(n)))
+    }
+
+    fn joined_first(&self, n: u32) -> u64 {
+        let kept = self.joined_first.get(&n).copied();
+        kept.unwrap_or_else(|| self.first_number.div_ceil(u64::from(n)))
+    }
+}
+
+impl Presentation {
+    /// The track with this URL name.
+    #[must_use]
+    pub fn track(&self, name: &str) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.info.name == name)
+    }
+
+    /// The grid with this id.
+    #[must_use]
+    pub fn grid(&self, id: u32) -> Option<&Grid> {
+        let at = self.grids.binary_search_by_key(&id, |grid| grid.id).ok()?;
+        self.grids.get(at).map(Arc::as_ref)
+    }
+
+    /// The newest presentation end of all tracks, or `None` where nothing is listed.
+    #[must_use]
+    pub fn edge(&self) -> Option<MediaTime> {
+        self.tracks.iter().filter_map(|track| track.segments.last()).map(|last| last.end).max()
+    }
+
+    /// `track`'s output segments for endpoints that want `seconds` each, from the first whole one
+    /// that ends after `from`, oldest first, up to the last that is closed.
+    ///
+    /// A number that has lost base segments at the front of the window is not offered; one cut
+    /// short by the next grid or by the presentation's end is.
+    pub fn joined<'a>(
+        &'a self,
+        track: &'a Track,
+        seconds: u32,
+        from: MediaTime,
+    ) -> impl Iterator<Item = Joined> + 'a {
+        let mut position = track.segments.partition_point(|listed| listed.end <= from);
+        std::iter::from_fn(move || {
+            loop {
+                let listed = track.segments.get(position)?;
+                let grid = self.grid(listed.grid)?;
+                let n = grid.join_factor(seconds);
+                let number = grid.joined_number(listed.number, n);
+                let joined = self.joined_at(track, grid, number, n);
+                let (_, after) = grid.base_numbers(number, n)?;
+                let after = grid.last_number.map_or(after, |last| after.min(last + 1));
+                position += usize::try_from(after - listed.number).ok()?.max(1);
+                // Not whole at the front: the next one may be. Not closed at the edge: the end.
+                match joined {
+                    Some(joined) => return Some(joined),
+                    None if position < track.segments.len() => {}
+                    None => return None,
+                }
+            }
+        })
+    }
+
+    /// `track`'s output segment `number` for endpoints that want `seconds` each.
+    #[must_use]
+    pub fn joined_number(&self, track: &Track, seconds: u32, number: u64) -> Option<Joined> {
+        // Joined numbers rise with grids, so the right grid is the last that begins at or below.
+        self.grids.iter().rev().find_map(|grid| {
+            let n = grid.join_factor(seconds);
+            let (first, _) = grid.base_numbers(number, n)?;
+            grid.last_number.is_none_or(|last| first <= last).then_some(())?;
+            self.joined_at(track, grid, number, n)
+        })
+    }
+
+    fn joined_at(&self, track: &Track, grid: &Grid, number: u64, n: u32) -> Option<Joined> {
+        let (first, after) = grid.base_numbers(number, n)?;
+        let after = grid.last_number.map_or(after, |last| after.min(last + 1));
+        let front = track.segments.first()?.number;
+        let position = usize::try_from(first.checked_sub(front)?).ok()?;
+        let wanted = usize::try_from(after.checked_sub(first)?).ok()?;
+        let available = track.segments.len().saturating_sub(position);
+        if available < wanted && !(self.ended && available > 0) {
+            return None;
+        }
+        let count = wanted.min(available);
+        let parts = || (position..position + count).filter_map(|at| track.segments.get(at));
+        let head = track.segments.get(position)?;
+        if head.grid != grid.id {
+            return None;
+        }
+        Some(Joined {
+            number,
+            position,
+            count,
+            start: head.start,
+            end: parts().next_back()?.end,
+            discontinuity: parts().any(|part| part.discontinuity),
+            gap: parts().all(|part| part.media.is_none()),
+            grid: grid.id,
+            init: parts().find_map(|part| part.media.as_ref()).map(|media| media.init),
+        })
+    }
+}

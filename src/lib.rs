@@ -1,0 +1,5 @@
+//! Headwater: a live video origin.
+
+pub mod engine;
+pub mod limits;
+pub mod units;

@@ -1,0 +1,9 @@
+//! The vocabulary: times, identifiers and byte ranges. Imports nothing of ours.
+
+pub mod extent;
+pub mod ids;
+pub mod time;
+
+pub use extent::Extent;
+pub use ids::{InputNumber, TrackId};
+pub use time::{MediaTime, Monotonic, Timescale, WallClock};
