@@ -64,3 +64,16 @@ pub const PLAYLIST_ATTRIBUTE_COUNT_MAX: usize = 64;
 pub const PLAYLIST_KEPT_TAG_COUNT_MAX: usize = 4_096;
 /// Seconds that EXTINF or EXT-X-TARGETDURATION may say: a day.
 pub const PLAYLIST_DURATION_SECONDS_MAX: u32 = 86_400;
+// Channel
+/// Media playlists remembered of one input.
+pub const PLAYLIST_COUNT_MAX: usize = 64;
+/// Segments remembered of one media playlist: eight minutes of 2 s segments.
+pub const PLAYLIST_NAME_COUNT_MAX: usize = 256;
+/// Committed segments of a channel that wait to be listed, over all tracks.
+pub const CANDIDATE_COUNT_MAX: usize = 1_024;
+/// Gaps listed for one hole; a longer hole begins a new session instead.
+pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
+/// Output tracks of a channel.
+pub const TRACK_COUNT_MAX: usize = 64;
+/// Listed segments whose names are remembered, over all tracks of a channel.
+pub const RECENT_NAME_COUNT_MAX: usize = 512;
