@@ -53,3 +53,19 @@ pub const RING_FILE_COUNT_MIN: u64 = 8;
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
 const _: () = assert!(REQUEST_LINE_SIZE_MAX + HEADER_FIELD_SIZE_MAX <= REQUEST_HEAD_SIZE_MAX);
 const _: () = assert!(SEGMENT_SIZE_MAX <= u32::MAX as u64, "extents hold 32-bit sizes");
+
+// Ring
+/// Ring files of one channel at most: each holds a descriptor open.
+pub const RING_FILE_COUNT_MAX: u64 = 1024;
+/// Fresh ring files asked of a storage thread and not yet back, for one ring.
+pub const RING_SPARE_REQUEST_MAX: usize = 8;
+/// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
+pub const RING_HEADER_SIZE_MAX: usize = 1 << 20;
+/// Bytes of a record's sample table: [`SEGMENT_SAMPLE_COUNT_MAX`] samples of up to 32 bytes, twice.
+pub const RING_TABLE_SIZE_MAX: usize = 1 << 20;
+/// Bytes of one ring that wait for a storage thread: two of the largest bodies, and as much again.
+pub const RING_QUEUED_SIZE_MAX: u64 = 256 << 20;
+/// Jobs that wait for one storage thread: 64 channels with a few records each.
+pub const STORAGE_QUEUE_LENGTH: usize = 256;
+/// Storage threads of one kind.
+pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
