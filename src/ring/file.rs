@@ -231,8 +231,14 @@ impl RingFile {
         }
     }
 
-    /// Bytes that the file has now, which a stranger may have changed.
-    pub(super) fn actual_size(&self) -> Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len())
+    /// False where a stranger has truncated the file: to write to it would make it long again, with
+    /// zeros for what was in it.
+    pub(super) fn is_whole(&self) -> bool {
+        let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() >= self.size);
+        if !is_whole {
+            self.mark_broken();
+            self.mark_lost();
+        }
+        is_whole
     }
 }

@@ -53,7 +53,7 @@ impl Work {
     /// Writes it, and gives the file up where that fails.
     pub fn write(&self, shared: &Shared) -> Result<Stored, WriteError> {
         let (file, offset) = (self.file.sequence(), self.head.offset);
-        if self.file.is_broken() {
+        if self.file.is_broken() || !self.file.is_whole() {
             return Err(WriteError::Broken { file, offset });
         }
         self.write_parts(shared).map_err(|error| {
@@ -108,7 +108,7 @@ impl Shared {
     /// Notes in the file that its records are on the disk and where they end.
     pub fn seal(&self, file: &RingFile, end: u64) {
         self.sync(file);
-        if file.is_broken() {
+        if file.is_broken() || !file.is_whole() {
             return;
         }
         let footer = footer_bytes(file.sequence(), end, &self.identity);

@@ -22,6 +22,8 @@ mod recovery;
 mod rotation;
 mod storage;
 mod sys;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Refused, RingError};
 pub use file::RingFile;

@@ -166,11 +166,11 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
         end: SUPERBLOCK_SIZE,
         is_sealed: sealed_end.is_some(),
     };
-    if file.actual_size().map_or(true, |size| size < file.size()) {
+    if !file.is_whole() {
         found.damage.short_files += 1;
-        file.mark_broken();
     }
     let mut at = SUPERBLOCK_SIZE;
+    let mut is_searching = false;
     while at + HEAD_SIZE + TRAILER_SIZE <= reader.limit {
         let end = match reader.read_record(at) {
             Slot::Record(record, end) => {
@@ -187,11 +187,14 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
             }
             Slot::Unknown { blank } => {
                 let next = reader.find_head(at + RECORD_ALIGNMENT);
-                found.damage.torn_records += u64::from(!blank || next < reader.limit);
+                let is_torn = !blank || next < reader.limit;
+                found.damage.torn_records += u64::from(is_torn && !is_searching);
+                is_searching = true;
                 at = next;
                 continue;
             }
         };
+        is_searching = false;
         found.end = end;
         at = end;
     }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
 use crate::ring::error::{Refused, RingError};
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, Head, Identity, SUPERBLOCK_SIZE};
+use crate::ring::format::{BootId, FOOTER_SIZE, Head, Identity, SUPERBLOCK_SIZE};
 use crate::ring::jobs::{Shared, Work, sync_folder};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
@@ -230,6 +230,9 @@ impl Ring {
     ) -> Result<Placed, Refused> {
         self.keep_up();
         let size = record.size();
+        if !self.can_hold(&record) {
+            return Err(Refused::TooLarge { size, file_size: self.layout.file_size });
+        }
         let queued = self.shared.queued_size.load(Ordering::Acquire);
         if queued > 0 && queued + size > RING_QUEUED_SIZE_MAX {
             return Err(Refused::Busy);
@@ -261,6 +264,12 @@ impl Ring {
         }
         let dropped_files = self.begin_file(LiveFile { file, end: head.end() });
         Ok(Placed { location, began_file: Some(head.sequence), dropped_files })
+    }
+
+    /// True where a file with nothing else in it has room for the record.
+    fn can_hold(&self, record: &Record) -> bool {
+        let limit = self.layout.file_size - FOOTER_SIZE;
+        record.head_at(0, SUPERBLOCK_SIZE, 0).is_some_and(|head| head.end() <= limit)
     }
 
     fn place_in_newest(&self, record: &Record) -> Option<(Arc<RingFile>, Head)> {
