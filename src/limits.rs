@@ -77,3 +77,18 @@ pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
 pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
 pub const RECENT_NAME_COUNT_MAX: usize = 512;
+// Ring
+/// Ring files of one channel at most: each holds a descriptor open.
+pub const RING_FILE_COUNT_MAX: u64 = 1024;
+/// Fresh ring files asked of a storage thread and not yet back, for one ring.
+pub const RING_SPARE_REQUEST_MAX: usize = 8;
+/// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
+pub const RING_HEADER_SIZE_MAX: usize = 1 << 20;
+/// Bytes of a record's sample table: [`SEGMENT_SAMPLE_COUNT_MAX`] samples of up to 32 bytes, twice.
+pub const RING_TABLE_SIZE_MAX: usize = 1 << 20;
+/// Bytes of one ring that wait for a storage thread: two of the largest bodies, and as much again.
+pub const RING_QUEUED_SIZE_MAX: u64 = 256 << 20;
+/// Jobs that wait for one storage thread: 64 channels with a few records each.
+pub const STORAGE_QUEUE_LENGTH: usize = 256;
+/// Storage threads of one kind.
+pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
