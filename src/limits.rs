@@ -53,3 +53,15 @@ pub const RING_FILE_COUNT_MIN: u64 = 8;
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
 const _: () = assert!(REQUEST_LINE_SIZE_MAX + HEADER_FIELD_SIZE_MAX <= REQUEST_HEAD_SIZE_MAX);
 const _: () = assert!(SEGMENT_SIZE_MAX <= u32::MAX as u64, "extents hold 32-bit sizes");
+
+// http: heads, bodies, digest authentication, ranges
+/// Bytes kept of a User-Agent for the access log.
+pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;
+/// Hexadecimal digits of a chunk size: a 64-bit number, leading zeros included.
+pub const CHUNK_SIZE_DIGIT_COUNT_MAX: u32 = 16;
+/// Bytes of all chunk extensions of one body; they are skipped, and encoders send none.
+pub const CHUNK_EXTENSIONS_SIZE_MAX: usize = 4 << 10;
+/// Bytes of all trailer fields of one body; they are skipped, and encoders send none.
+pub const TRAILERS_SIZE_MAX: usize = 4 << 10;
+/// Range specs read of one Range field before it is ignored: an honest player asks for one.
+pub const RANGE_SPEC_COUNT_MAX: usize = 32;
