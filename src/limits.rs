@@ -65,3 +65,11 @@ pub const CHUNK_EXTENSIONS_SIZE_MAX: usize = 4 << 10;
 pub const TRAILERS_SIZE_MAX: usize = 4 << 10;
 /// Range specs read of one Range field before it is ignored: an honest player asks for one.
 pub const RANGE_SPEC_COUNT_MAX: usize = 32;
+/// Parameters of one Authorization field (RFC 7616 defines twelve).
+pub const DIGEST_PARAMETER_COUNT_MAX: usize = 24;
+/// Bytes of a nonce and of the opaque value: an encoder's buffers hold 300, URL and all.
+pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
+/// Sets of the replay window; a power of two, so that serials spread evenly.
+pub const REPLAY_SET_COUNT: usize = 1024;
+/// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
+pub const REPLAY_SET_SIZE: usize = 16;

@@ -6,5 +6,6 @@
 
 pub mod body;
 pub mod conditional;
+pub mod digest;
 pub mod range;
 pub mod request;

@@ -10,6 +10,7 @@ mod target;
 mod tests;
 
 pub use error::{HeadError, TargetFault};
+pub(crate) use target::split_authority;
 
 use crate::limits::{HEADER_COUNT_MAX, USER_AGENT_SIZE_MAX};
 use httparse::{EMPTY_HEADER, Header};
