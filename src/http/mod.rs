@@ -7,5 +7,7 @@
 pub mod body;
 pub mod conditional;
 pub mod digest;
+pub mod plan;
 pub mod range;
 pub mod request;
+pub mod response;
