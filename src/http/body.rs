@@ -183,7 +183,7 @@ impl BodyDecoder {
                 }
                 self.text_byte(byte).map(|()| State::Extension(size))
             }
-            (State::SizeLineFeed(0), b'\n') => Ok(State::TrailerStart),
+            (State::SizeLineFeed(0) | State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),
             (State::SizeLineFeed(size), b'\n') => Ok(State::Data(size)),
             (State::DataCarriageReturn, b'\r') => Ok(State::DataLineFeed),
             (State::DataLineFeed, b'\n') => Ok(State::Size { value: 0, digits: 0 }),
@@ -200,7 +200,6 @@ impl BodyDecoder {
                 }
                 self.text_byte(byte).map(|()| State::Trailer)
             }
-            (State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),
             (State::LastLineFeed, b'\n') => Ok(State::Done),
             _ => Err(line_end),
         }
@@ -240,21 +239,21 @@ mod tests {
         framing: Framing,
         pieces: &[&[u8]],
     ) -> Result<(Vec<u8>, Option<usize>), BodyError> {
-        let mut decoder = BodyDecoder::new(framing);
+        let mut body = BodyDecoder::new(framing);
         let (mut data, mut used) = (Vec::new(), 0);
         for piece in pieces {
             let mut rest = *piece;
-            while !rest.is_empty() && !decoder.is_done() {
-                let decoded = decoder.decode(rest)?;
+            while !rest.is_empty() && !body.is_done() {
+                let decoded = body.decode(rest)?;
                 assert!(decoded.consumed > 0, "progress");
                 assert!(decoded.data.end <= decoded.consumed);
-                assert_eq!(decoded.done, decoder.is_done());
+                assert_eq!(decoded.done, body.is_done());
                 data.extend_from_slice(&rest[decoded.data]);
                 used += decoded.consumed;
                 rest = &rest[decoded.consumed..];
             }
         }
-        Ok((data, decoder.is_done().then_some(used)))
+        Ok((data, body.is_done().then_some(used)))
     }
 
     fn chunked(text: &str) -> Result<(Vec<u8>, Option<usize>), BodyError> {

@@ -7,7 +7,7 @@
 use super::conditional::not_modified;
 use super::range::{self, Ranges};
 use super::request::{Method, RequestHead};
-use super::response::{CacheControl, ResponseHead, reason};
+use super::response::{CacheControl, Coding, ResponseHead, reason};
 use bytes::Bytes;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -91,10 +91,8 @@ pub struct Representation<F> {
     pub cache_control: CacheControl,
     /// ETag, with its quotes; a compressed form has one of its own.
     pub etag: String,
-    /// Whether this is the compressed form.
-    pub gzip: bool,
-    /// Whether there are a plain and a compressed form.
-    pub varies: bool,
+    /// Which of the forms this is.
+    pub coding: Coding,
     /// The content.
     pub pieces: Vec<Piece<F>>,
 }
@@ -136,7 +134,7 @@ impl<F: Clone> Plan<F> {
     #[must_use]
     pub fn answer(request: &RequestHead, found: Representation<F>) -> Self {
         let head = ResponseHead {
-            varies: found.varies,
+            coding: found.coding,
             cache_control: Some(found.cache_control),
             etag: Some(found.etag.clone()),
             ..ResponseHead::new(304)
@@ -151,7 +149,6 @@ impl<F: Clone> Plan<F> {
             status: 200,
             content_type: Some(found.content_type.into()),
             content_length: Some(size),
-            gzip: found.gzip,
             accept_ranges: true,
             ..head
         };
@@ -159,6 +156,8 @@ impl<F: Clone> Plan<F> {
             Ranges::Whole => Self { head, pieces: found.pieces },
             Ranges::Parts(parts) => match parts.as_slice() {
                 [part] => Self::of_one_range(head, &found.pieces, part, size),
+                // The coding of a multipart body would be that of its parts' heads, too.
+                _ if found.coding == Coding::Gzip => Self { head, pieces: found.pieces },
                 parts => Self::of_ranges(head, &found, parts, size),
             },
             Ranges::Unsatisfiable => Self::status(ResponseHead {
@@ -253,8 +252,7 @@ mod tests {
             content_type: "text/plain",
             cache_control: CacheControl::MaxAge(1),
             etag: "\"e\"".to_owned(),
-            gzip: false,
-            varies: true,
+            coding: Coding::Plain,
             pieces: vec![
                 Piece::Bytes("0123".into()),
                 Piece::File { file: Arc::new(b"xx456789yy".to_vec()), offset: 2, size: 6 },
@@ -314,6 +312,14 @@ mod tests {
         );
         assert_eq!(content, expected);
         assert_eq!(plan, answer("GET", "Range: bytes=0-1,8-\r\n"), "the same every time");
+    }
+
+    #[test]
+    fn several_ranges_of_a_compressed_form_give_the_whole() {
+        let text = b"GET / HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1,8-\r\n\r\n";
+        let (request, _) = parse_head(text).unwrap().unwrap();
+        let plan = Plan::answer(&request, Representation { coding: Coding::Gzip, ..found() });
+        assert_eq!((plan.head.status, total_size(&plan.pieces)), (200, 10));
     }
 
     #[test]

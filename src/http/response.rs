@@ -29,6 +29,18 @@ pub enum CacheControl {
     Immutable(u32),
 }
 
+/// Which of a representation's forms is sent (RFC 9110 §8.4, §12.5.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// The only one there is.
+    #[default]
+    Sole,
+    /// The plain one; there is a compressed one.
+    Plain,
+    /// The one compressed by gzip; there is a plain one.
+    Gzip,
+}
+
 /// Whether the connection goes on after the response, and how to say so (RFC 9112 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
@@ -63,10 +75,8 @@ pub struct ResponseHead {
     pub content_type: Option<Cow<'static, str>>,
     /// Content-Range (RFC 9110 §14.4).
     pub content_range: Option<String>,
-    /// Whether the content is compressed: `Content-Encoding: gzip`.
-    pub gzip: bool,
-    /// Whether a plain and a compressed form exist: `Vary: Accept-Encoding`.
-    pub varies: bool,
+    /// Content-Encoding (where there is content) and Vary.
+    pub coding: Coding,
     /// Whether ranges may be asked for: `Accept-Ranges: bytes`.
     pub accept_ranges: bool,
     /// Cache-Control.
@@ -118,8 +128,12 @@ impl ResponseHead {
         }
         write_optional(out, "Content-Type", self.content_type.as_deref());
         write_optional(out, "Content-Range", self.content_range.as_deref());
-        write_optional(out, "Content-Encoding", self.gzip.then_some("gzip"));
-        write_optional(out, "Vary", self.varies.then_some("Accept-Encoding"));
+        if self.coding == Coding::Gzip && self.content_type.is_some() {
+            write_field(out, "Content-Encoding", "gzip");
+        }
+        if self.coding != Coding::Sole {
+            write_field(out, "Vary", "Accept-Encoding");
+        }
         write_optional(out, "Accept-Ranges", self.accept_ranges.then_some("bytes"));
         if let Some(cache_control) = self.cache_control {
             write_cache_control(out, cache_control);
@@ -223,8 +237,7 @@ mod tests {
             content_length: Some(18_446_744_073_709_551_615),
             content_type: Some("text/plain".into()),
             content_range: Some("bytes 0-1/2".to_owned()),
-            gzip: true,
-            varies: true,
+            coding: Coding::Gzip,
             accept_ranges: true,
             cache_control: Some(CacheControl::Immutable(60)),
             etag: Some("\"e\"".to_owned()),

@@ -25,7 +25,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// How long a nonce may be used to begin with. On a connection that already used it, it does not
 /// end: encoders with persistent connections give up at `stale=true`.
-pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+pub const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 
 /// A hash that digests are made with (RFC 7616 §6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! Nonces that the server need not remember (RFC 7616 §3.3): issue time, serial number and a
 //! keyed checksum of both, in hexadecimal.
 
+use crate::http::request::hex_value;
 use crate::limits::CHALLENGE_VALUE_SIZE_MAX;
 use crate::units::WallClock;
 use hmac::{Hmac, KeyInit, Mac};
@@ -97,20 +98,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Exactly `N` bytes from lower-case hexadecimal, the one form that is issued.
+/// Exactly `N` bytes from hexadecimal.
 fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
     let mut bytes = [0; N];
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != N || !rest.is_empty() {
         return None;
     }
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+        *byte = hex_value(*high)? << 4 | hex_value(*low)?;
     }
     Some(bytes)
 }
@@ -124,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_nonce_is_fresh_for_its_lifetime() {
-        let lifetime = Duration::from_secs(300);
+        let lifetime = Duration::from_mins(5);
         for (micros, fresh) in [(0, true), (300_000_000, true), (300_000_001, false)] {
             assert_eq!(NONCE.is_fresh(WallClock(NONCE.issued.0 + micros), lifetime), fresh);
             assert_eq!(NONCE.is_fresh(WallClock(NONCE.issued.0 - micros), lifetime), fresh);
@@ -140,7 +136,7 @@ mod tests {
         assert_eq!(text.len(), 64);
         assert_eq!(NonceKeys::new(&[1; 32]).read(&text), Some(NONCE));
         assert_eq!(NonceKeys::new(&[2; 32]).read(&text), None);
-        assert_eq!(keys.read(&text.to_uppercase()), None);
+        assert_eq!(keys.read(&format!("{text}00")), None);
         assert_ne!(keys.opaque(), NonceKeys::new(&[2; 32]).opaque());
         assert!(!format!("{keys:?}").contains(keys.opaque()));
     }

@@ -10,7 +10,7 @@ mod target;
 mod tests;
 
 pub use error::{HeadError, TargetFault};
-pub(crate) use target::split_authority;
+pub(crate) use target::{hex_value, split_authority};
 
 use crate::limits::{HEADER_COUNT_MAX, USER_AGENT_SIZE_MAX};
 use httparse::{EMPTY_HEADER, Header};

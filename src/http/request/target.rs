@@ -87,7 +87,7 @@ fn decode_path(path: &str) -> Result<String, TargetFault> {
 }
 
 /// The value of one hexadecimal digit.
-fn hex_value(byte: u8) -> Option<u8> {
+pub(crate) fn hex_value(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
