@@ -73,3 +73,4 @@ pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
 pub const REPLAY_SET_COUNT: usize = 1024;
 /// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
 pub const REPLAY_SET_SIZE: usize = 16;
+const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());

@@ -156,7 +156,7 @@ impl<F: Clone> Plan<F> {
             Ranges::Whole => Self { head, pieces: found.pieces },
             Ranges::Parts(parts) => match parts.as_slice() {
                 [part] => Self::of_one_range(head, &found.pieces, part, size),
-                // The coding of a multipart body would be that of its parts' heads, too.
+                // Clients disagree on whether a multipart body's coding is that of its parts.
                 _ if found.coding == Coding::Gzip => Self { head, pieces: found.pieces },
                 parts => Self::of_ranges(head, &found, parts, size),
             },
