@@ -7,7 +7,9 @@
 
 use super::rt::{self, Socket, oneshot};
 use super::turns::Turns;
-use crate::limits::{BULK_RESPONSE_SIZE_MIN, SEND_PIECE_COUNT_MAX, SEND_RATE_MIN};
+use crate::limits::{
+    BULK_RESPONSE_SIZE_MIN, SEND_PIECE_COUNT_MAX, SEND_RATE_MIN, SENDFILE_CALL_SIZE_MAX,
+};
 use crate::units::Monotonic;
 use bytes::Bytes;
 use std::cell::Cell;
