@@ -4,4 +4,5 @@ pub mod engine;
 pub mod http;
 pub mod limits;
 pub mod ring;
+pub mod shard;
 pub mod units;

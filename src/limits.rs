@@ -112,3 +112,39 @@ pub const REPLAY_SET_COUNT: usize = 1024;
 /// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
 pub const REPLAY_SET_SIZE: usize = 16;
 const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
+// Shards: connections, sending, mailboxes.
+
+/// Connections of the process, ingest and delivery together (each holds one descriptor and, while
+/// it idles, under 8 KiB).
+pub const CONNECTION_COUNT_MAX: usize = 32_768;
+/// Connections of one address (a CDN's edge node keeps hundreds; IPv6 counts by /64).
+pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
+/// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// Bytes that one `sendfile` call may carry: long calls keep every other connection waiting.
+pub const SENDFILE_CALL_SIZE_MAX: usize = 512 << 10;
+/// Bytes that all bulk senders of a shard send between two trips through its driver: about 150 µs
+/// of one core at 0.13 CPU seconds per GB, which is what a short answer waits at most.
+pub const BULK_TURN_SIZE: u64 = 1 << 20;
+/// Bytes of a response from which it counts as bulk; shorter ones leave in one `sendmsg`.
+pub const BULK_RESPONSE_SIZE_MIN: u64 = 64 << 10;
+/// Pieces of one `sendmsg` (IOV_MAX is 1024; beyond a few dozen the call gains nothing).
+pub const SEND_PIECE_COUNT_MAX: usize = 64;
+/// Bytes that may wait unsent in a socket: a fragment of slack at 100 Mbit/s and 10 ms.
+pub const SOCKET_UNSENT_SIZE_MAX: u32 = 128 << 10;
+/// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
+/// 64 kbit/s audio rendition needs.
+pub const SEND_RATE_MIN: u64 = 4 << 10;
+/// Requests that may wait in a connection's input buffer behind the one being answered.
+pub const PIPELINED_REQUEST_COUNT_MAX: usize = 16;
+/// Bytes of a connection's input buffer: one head of the largest size and a piece of body.
+pub const INPUT_BUFFER_SIZE: usize = 64 << 10;
+/// Bytes of a connection's input buffer while it waits for a request.
+pub const INPUT_BUFFER_IDLE_SIZE: usize = 4 << 10;
+/// Messages waiting in one shard's mailbox: every connection of a neighbour handed over at once.
+pub const MAILBOX_MESSAGE_COUNT_MAX: usize = 4_096;
+/// Access records of one shard waiting for the log: 100 ms at 100 000 requests per second.
+pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
+
+const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
+const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
