@@ -148,3 +148,18 @@ pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
 
 const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
+// Demultiplexing.
+/// Bytes passed over in one transport stream to find its packets again: 64 KiB of foreign bytes is
+/// no longer a slip of a link but another format.
+pub const TS_JUNK_SIZE_MAX: u64 = 64 << 10;
+/// Bytes of packets kept until the program's tables say what they are: 8 s at 8 Mbit/s.
+pub const TS_PENDING_SIZE_MAX: usize = 8 << 20;
+/// Bytes of one private section (ISO/IEC 13818-1 §2.4.4.11: 4093 behind the length field).
+pub const TS_SECTION_SIZE_MAX: usize = 4096;
+/// Bytes of the ID3 tag at the start of a packed audio segment; the one timestamp takes 73, the
+/// rest is a station's picture.
+pub const ID3_TAG_SIZE_MAX: usize = 256 << 10;
+/// Syncframes of one E-AC-3 access unit: eight programs with one dependent substream each.
+pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
+/// Bytes of one WebVTT segment (10 s of captions are a few hundred).
+pub const TEXT_SIZE_MAX: usize = 4 << 20;

@@ -5,11 +5,16 @@
 //! [extents](crate::units::Extent).
 
 pub mod channel;
+pub mod bits;
+pub mod body;
 pub mod codec;
+pub mod elementary;
 pub mod endpoint;
 pub mod log;
 pub mod mpegts;
 pub mod playlist;
+pub mod packed_audio;
 pub mod presentation;
 pub mod sample_table;
 pub mod segment;
+pub mod webvtt;
