@@ -6,6 +6,8 @@
 
 pub mod codec;
 pub mod endpoint;
+pub mod isobmff;
+pub mod language;
 pub mod log;
 pub mod mpegts;
 pub mod presentation;
