@@ -55,8 +55,6 @@ const _: () = assert!(REQUEST_LINE_SIZE_MAX + HEADER_FIELD_SIZE_MAX <= REQUEST_H
 const _: () = assert!(SEGMENT_SIZE_MAX <= u32::MAX as u64, "extents hold 32-bit sizes");
 
 // Ring
-/// Ring files of one channel at most: each holds a descriptor open.
-pub const RING_FILE_COUNT_MAX: u64 = 1024;
 /// Fresh ring files asked of a storage thread and not yet back, for one ring.
 pub const RING_SPARE_REQUEST_MAX: usize = 8;
 /// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
