@@ -102,7 +102,11 @@ fn media_of(ring: &Ring, recovered: &Recovered) -> Vec<Record> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 8,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// Runs of appends, each ended without any clean-up, some by a reboot: what is found is what
     /// was stored in the files that are still there, in order, and nothing else.
@@ -121,7 +125,8 @@ proptest! {
             prop_assert_eq!(recovered.damage, Damage::default());
             let first = recovered.records.first().map_or(0, |record| record.location.header.file);
             stored.retain(|(file, _)| *file >= first);
-            let expected: Vec<_> = stored.iter().map(|(_, record): &(_, Record)| record.clone()).collect();
+            let expected: Vec<Record> =
+                stored.iter().map(|(_, record): &(u64, Record)| record.clone()).collect();
             prop_assert_eq!(media_of(&ring, &recovered), expected);
             for size in sizes {
                 let record = media(stored.len() as u64, size);
@@ -532,6 +537,15 @@ fn the_live_tail_is_resident() {
         .unwrap();
     receiver.recv_timeout(PATIENCE).unwrap();
     assert!(!file.is_lost());
+}
+
+#[test]
+fn rings_move_between_threads_and_files_are_shared() {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    is_send::<Ring>();
+    is_shared::<RingFile>();
+    is_shared::<Storage>();
 }
 
 #[test]
