@@ -78,8 +78,6 @@ pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
 pub const RECENT_NAME_COUNT_MAX: usize = 512;
 // Ring
-/// Ring files of one channel at most: each holds a descriptor open.
-pub const RING_FILE_COUNT_MAX: u64 = 1024;
 /// Fresh ring files asked of a storage thread and not yet back, for one ring.
 pub const RING_SPARE_REQUEST_MAX: usize = 8;
 /// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
