@@ -1,6 +1,7 @@
 //! Headwater: a live video origin.
 
 pub mod engine;
+pub mod http;
 pub mod limits;
 pub mod shard;
 pub mod units;
