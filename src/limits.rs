@@ -53,3 +53,25 @@ pub const RING_FILE_COUNT_MIN: u64 = 8;
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
 const _: () = assert!(REQUEST_LINE_SIZE_MAX + HEADER_FIELD_SIZE_MAX <= REQUEST_HEAD_SIZE_MAX);
 const _: () = assert!(SEGMENT_SIZE_MAX <= u32::MAX as u64, "extents hold 32-bit sizes");
+
+// Control: configuration, logs.
+/// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
+pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
+/// Channels, or endpoints, of one configuration.
+pub const CONFIG_TABLE_COUNT_MAX: usize = 10_000;
+/// Mistakes that `check` prints before it stops counting.
+pub const CONFIG_MISTAKE_COUNT_MAX: usize = 1_000;
+/// Bytes of a file that holds one password.
+pub const PASSWORD_SIZE_MAX: u64 = 1 << 10;
+/// Characters of a channel's or endpoint's id: a directory's name (255 bytes) with room to spare.
+pub const ID_SIZE_MAX: usize = 128;
+/// Largest bodies that a ring file holds at least, so that rounding never wastes half a file.
+pub const RING_FILE_BODY_COUNT_MIN: u64 = 2;
+/// Seconds of the longest startover window: 14 days, as in the MediaPackage API.
+pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
+/// Seconds of the longest manifest: a day of 2 s segments is 43,200 lines.
+pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
+/// Access records that wait in one shard's queue: 100 ms at 80,000 requests per second.
+pub const ACCESS_QUEUE_RECORD_COUNT_MAX: usize = 8_192;
+/// Lines that wait for a blocked log: a few seconds of a noisy start.
+pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;
