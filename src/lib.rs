@@ -2,5 +2,7 @@
 
 pub mod control;
 pub mod engine;
+pub mod http;
 pub mod limits;
+pub mod shard;
 pub mod units;

@@ -4,3 +4,4 @@
 //! byte passes here.
 
 pub mod config;
+pub mod metrics;

@@ -1,0 +1,3 @@
+//! HTTP as the data plane speaks it.
+
+pub mod access_record;

@@ -1,0 +1,3 @@
+//! Threads that serve: one per core, nothing shared but what is counted and published.
+
+pub mod counters;
