@@ -294,13 +294,13 @@ mod tests {
         let path = dir.path().join("access.jsonl");
         let queue = Arc::new(AccessQueue::default());
         let beyond = 3;
-        for _ in 0..crate::limits::ACCESS_QUEUE_RECORD_COUNT_MAX + beyond {
+        for _ in 0..crate::limits::ACCESS_RECORD_COUNT_MAX + beyond {
             queue.push(record(egress()));
         }
         let counters = Arc::new(ProcessCounters::default());
         drop(AccessLog::start(&path, vec![queue], Arc::clone(&counters)).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), crate::limits::ACCESS_QUEUE_RECORD_COUNT_MAX);
+        assert_eq!(text.lines().count(), crate::limits::ACCESS_RECORD_COUNT_MAX);
         assert_eq!(counters.access_records_lost.value(), 3);
     }
 

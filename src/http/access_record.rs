@@ -3,7 +3,7 @@
 //! A shard fills an [`AccessRecord`] and pushes it; somebody else writes it down. Pushing never
 //! waits and makes no system call: a full queue loses the record and counts it.
 
-use crate::limits::ACCESS_QUEUE_RECORD_COUNT_MAX;
+use crate::limits::ACCESS_RECORD_COUNT_MAX;
 use crate::units::{InputNumber, WallClock};
 use crossbeam::queue::ArrayQueue;
 use std::net::IpAddr;
@@ -78,7 +78,7 @@ pub struct AccessQueue {
 
 impl Default for AccessQueue {
     fn default() -> Self {
-        let records = ArrayQueue::new(ACCESS_QUEUE_RECORD_COUNT_MAX);
+        let records = ArrayQueue::new(ACCESS_RECORD_COUNT_MAX);
         Self { records, lost: AtomicU64::new(0) }
     }
 }

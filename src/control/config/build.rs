@@ -5,17 +5,16 @@ use super::quantity::write_size;
 use super::section::Section;
 use super::source::Table;
 use super::{
-    Channel, Config, Control, Credentials, Digest, Log, LogFormat, SegmentDuration, Server,
-    Storage, plan_ring, read_text,
+    Channel, Config, Control, Credentials, Log, LogFormat, SegmentDuration, Server, Storage,
+    read_text,
 };
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
     StreamOrder, StreamSelection,
 };
-use crate::limits::{
-    CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX, RING_FILE_BODY_COUNT_MIN,
-    RING_FILE_COUNT_MIN,
-};
+use crate::http::digest::Algorithm;
+use crate::limits::{CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX};
+use crate::ring::plan_files;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -78,8 +77,8 @@ fn server(section: &Section) -> Option<Server> {
         section.reject("ingest_http", what);
     }
     let digest = digest?.into_iter().map(|word| match word {
-        "sha-256" => Digest::Sha256,
-        _ => Digest::Md5,
+        "sha-256" => Algorithm::Sha256,
+        _ => Algorithm::Md5,
     });
     Some(Server {
         http: http?,
@@ -144,11 +143,12 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
         if body == 0 || u32::try_from(body).is_err() {
             let what = format!("expected 1B to 4GiB less 1B, found {}", write_size(body));
             section.reject("segment_size_max", what);
-        } else if let Err(least) = plan_ring(ring, body) {
-            let (least, ring, body) = (write_size(least), write_size(ring), write_size(body));
+        } else if let Err(error) = plan_files(ring, body) {
             let what = format!(
-                "expected {least} at least ({RING_FILE_COUNT_MIN} files of \
-                 {RING_FILE_BODY_COUNT_MIN} segments of segment_size_max = {body}), found {ring}"
+                "expected {} at least (files of two segments of segment_size_max = {}), found {}",
+                write_size(error.size_min),
+                write_size(body),
+                write_size(ring)
             );
             section.reject("ring", what);
         }

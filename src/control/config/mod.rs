@@ -16,6 +16,7 @@ mod tests;
 pub use mistake::{ConfigErrors, Mistake, Place};
 
 use crate::engine::endpoint::Endpoint;
+use crate::http::digest::Algorithm;
 use crate::limits::CONFIG_SIZE_MAX;
 use std::fmt;
 use std::fs::File;
@@ -56,16 +57,7 @@ pub struct Server {
     /// Threads that serve; 0 for one per core.
     pub shards: u16,
     /// Challenges offered to encoders, in this order; at least one.
-    pub digest: Vec<Digest>,
-}
-
-/// A hash of digest authentication (RFC 7616 §6.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Digest {
-    /// `SHA-256`.
-    Sha256,
-    /// `MD5`.
-    Md5,
+    pub digest: Vec<Algorithm>,
 }
 
 /// `[control]`: the control plane.
@@ -194,23 +186,4 @@ fn read_text(path: &Path, size_max: u64) -> io::Result<String> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }
     Ok(text)
-}
-
-/// How a ring of `ring_bytes` is cut into files: count and bytes of each.
-///
-/// A file holds at least two of the largest body; there are as many files as that allows, at most
-/// the target.
-///
-/// # Errors
-///
-/// Where fewer than [`RING_FILE_COUNT_MIN`](crate::limits::RING_FILE_COUNT_MIN) files fit, the
-/// smallest ring that would do, in bytes.
-pub fn plan_ring(ring_bytes: u64, body_bytes_max: u64) -> Result<(u64, u64), u64> {
-    use crate::limits::{RING_FILE_BODY_COUNT_MIN, RING_FILE_COUNT_MIN, RING_FILE_COUNT_TARGET};
-    let file_bytes_min = body_bytes_max.saturating_mul(RING_FILE_BODY_COUNT_MIN).max(1);
-    let count = (ring_bytes / file_bytes_min).min(RING_FILE_COUNT_TARGET);
-    if count < RING_FILE_COUNT_MIN {
-        return Err(file_bytes_min.saturating_mul(RING_FILE_COUNT_MIN));
-    }
-    Ok((count, ring_bytes / count))
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::engine::endpoint::{Package, StreamOrder, StreamSelection};
-use crate::limits::RING_FILE_COUNT_TARGET;
 use proptest::prelude::*;
 
 const GOOD: &str = r#"
@@ -66,7 +65,7 @@ fn mistakes(text: &str, environment: &[(&str, &str)]) -> String {
 fn the_defaults_stand_alone() {
     let config = parse("defaults", "", std::iter::empty()).unwrap();
     assert_eq!(config.server.http, ["0.0.0.0:8080".parse().unwrap()]);
-    assert_eq!(config.server.digest, [Digest::Sha256, Digest::Md5]);
+    assert_eq!(config.server.digest, [Algorithm::Sha256, Algorithm::Md5]);
     assert_eq!(config.server.shards, 0);
     assert!(config.server.ingest_http.is_empty());
     assert_eq!(config.control.listen, "127.0.0.1:8081".parse().unwrap());
@@ -103,7 +102,7 @@ fn every_default_of_the_table_is_of_its_kind() {
 fn a_whole_configuration() {
     let config = parse("h.toml", GOOD, variables(&[("SECOND", "two")])).unwrap();
     assert_eq!(config.server.http.len(), 2);
-    assert_eq!(config.server.digest, [Digest::Md5]);
+    assert_eq!(config.server.digest, [Algorithm::Md5]);
     assert_eq!(config.storage.cache_bytes, 64 << 20);
     assert_eq!(config.access_log.as_deref(), Some(Path::new("access.jsonl")));
     let [channel] = config.channels.as_slice() else { panic!("one channel") };
@@ -214,7 +213,7 @@ fn each_mistake_has_its_place_and_words() {
         (
             "[[channel]]\nid=\"a\"\nring=\"512MiB\"\n[[channel.input]]\nusername=\"u\"\n\
              password=\"p\"\n",
-            "h.toml:3:6: channel[0].ring: expected 1GiB at least (8 files of 2 segments of \
+            "h.toml:3:6: channel[0].ring: expected 1GiB at least (files of two segments of \
              segment_size_max = 64MiB), found 512MiB",
         ),
         (
@@ -326,21 +325,6 @@ fn a_file_that_is_not_there() {
     let errors = load(Some(&path), std::iter::empty()).unwrap_err().to_string();
     let expected = format!("{}: expected a readable file, found: ", path.display());
     assert!(errors.starts_with(&expected), "{errors}");
-}
-
-#[test]
-fn ring_plans() {
-    const MIB: u64 = 1 << 20;
-    let cases = [
-        (1024 * MIB, 64 * MIB, Ok((8, 128 * MIB))),
-        (1023 * MIB, 64 * MIB, Err(1024 * MIB)),
-        (1024 * MIB, MIB, Ok((RING_FILE_COUNT_TARGET, 16 * MIB))),
-        (0, MIB, Err(16 * MIB)),
-        (u64::MAX, u64::MAX, Err(u64::MAX)),
-    ];
-    for (ring, body, expected) in cases {
-        assert_eq!(plan_ring(ring, body), expected, "{ring} {body}");
-    }
 }
 
 proptest! {
