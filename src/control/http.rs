@@ -8,7 +8,7 @@ use super::status::StatusSource;
 use arc_swap::ArcSwap;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -30,14 +30,13 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
                       style-src 'self' 'unsafe-inline'; worker-src blob:; frame-ancestors 'none'";
 
 /// The control listener's routes.
-#[must_use]
 pub fn router(pages: Pages) -> Router {
     Router::new()
-        .route("/", get(|| asset(HTML, include_str!("console.html"))))
-        .route("/assets/console.js", get(|| asset(JAVASCRIPT, include_str!("console.js"))))
+        .route("/", get(asset(HTML, include_str!("console.html"))))
+        .route("/assets/console.js", get(asset(JAVASCRIPT, include_str!("console.js"))))
         .route(
             "/assets/shaka-player.js",
-            get(|| asset(JAVASCRIPT, include_str!("assets/shaka-player.js"))),
+            get(asset(JAVASCRIPT, include_str!("assets/shaka-player.js"))),
         )
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -46,13 +45,16 @@ pub fn router(pages: Pages) -> Router {
         .with_state(pages)
 }
 
-async fn asset(content_type: &'static str, text: &'static str) -> Response {
-    let mut response = text.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response
+fn asset(
+    content_type: &'static str,
+    text: &'static str,
+) -> ([(HeaderName, &'static str); 3], &'static str) {
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-cache"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (headers, text)
 }
 
 async fn metrics_page(State(pages): State<Pages>) -> Response {

@@ -141,15 +141,12 @@ fn steps(variable: &str) -> Option<Vec<Step>> {
 }
 
 fn path_text(path: &[Step]) -> String {
-    let mut text = String::new();
-    for step in path {
-        match step {
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.push_str(&format!(".{key}")),
-        }
-    }
-    text
+    let part = |step: &Step| match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Key(key) => format!(".{key}"),
+    };
+    let text: String = path.iter().map(part).collect();
+    text.trim_start_matches('.').to_owned()
 }
 
 fn insert_in_table(table: &mut Table, path: &[Step], leaf: Node) -> Result<(), String> {
