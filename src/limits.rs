@@ -180,3 +180,20 @@ pub const REPLAY_SET_COUNT: usize = 1024;
 /// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
 pub const REPLAY_SET_SIZE: usize = 16;
 const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
+// Control: configuration, logs.
+/// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
+pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
+/// Channels, or endpoints, of one configuration.
+pub const CONFIG_TABLE_COUNT_MAX: usize = 10_000;
+/// Mistakes that `check` prints before it stops counting.
+pub const CONFIG_MISTAKE_COUNT_MAX: usize = 1_000;
+/// Bytes of a file that holds one password.
+pub const PASSWORD_SIZE_MAX: u64 = 1 << 10;
+/// Characters of a channel's or endpoint's id: a directory's name (255 bytes) with room to spare.
+pub const ID_SIZE_MAX: usize = 128;
+/// Seconds of the longest startover window: 14 days, as in the MediaPackage API.
+pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
+/// Seconds of the longest manifest: a day of 2 s segments is 43,200 lines.
+pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
+/// Lines that wait for a blocked log: a few seconds of a noisy start.
+pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod connection;
 pub mod incoming;
+pub mod counters;
 pub mod listener;
 pub mod mailbox;
 pub mod outgoing;
