@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod endpoint;
 pub mod log;
+pub mod manifest;
 pub mod mpegts;
 pub mod playlist;
 pub mod presentation;
