@@ -5,9 +5,10 @@
 //! variant is muxed with it and stands in its group without a URI (RFC 8216 §4.3.4.2.1).
 
 use super::ladder::Ladder;
-use super::text::{push_integer, push_quoted};
+use super::text::{push_integer, push_quoted, push_thousandths};
 use super::view::View;
 use super::{Absent, HlsList};
+use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::Package;
 use crate::engine::presentation::{Track, TrackInfo};
 use crate::units::TrackId;
@@ -31,13 +32,15 @@ struct Variant<'a> {
 
 pub(super) fn render(view: &View<'_>, list: &HlsList<'_>) -> Result<String, Absent> {
     let ladder = Ladder::of(view, list.window_seconds)?;
-    let (mains, groups) = match ladder.videos.is_empty() {
-        false => (ladder.videos.clone(), group_by_codec(&ladder.audios)),
-        true => split_languages(&ladder.audios),
-    };
-    let muxed: Vec<TrackId> = match ladder.videos.is_empty() {
-        false => mains.iter().filter_map(|main| Some(view.muxed_audio(main)?.info.id)).collect(),
-        true => mains.iter().map(|main| main.info.id).collect(),
+    let (mains, groups, muxed): (_, _, Vec<TrackId>) = if ladder.videos.is_empty() {
+        let (mains, groups) = split_languages(&ladder.audios);
+        let in_itself = mains.iter().map(|main| main.info.id).collect();
+        (mains, groups, in_itself)
+    } else {
+        let mains = ladder.videos.clone();
+        let muxed = mains.iter().filter_map(|main| view.muxed_audio(main));
+        let muxed = muxed.map(|audio| audio.info.id).collect();
+        (mains, group_by_codec(&ladder.audios), muxed)
     };
 
     let mut out = String::with_capacity(4096);
@@ -62,22 +65,23 @@ fn variants<'a>(
     groups: &'a [AudioGroup<'a>],
 ) -> Vec<Variant<'a>> {
     let mut variants = Vec::with_capacity(mains.len() * groups.len().max(1));
-    for (at, group) in groups.iter().enumerate() {
-        for &main in mains {
-            let of_main = |track: &&Track| {
-                main.info.config.channels().is_some()
-                    || view.audio_of(main).any(|audio| audio.info.id == track.info.id)
-            };
-            if group.tracks.iter().any(of_main) {
-                let muxed = view.muxed_audio(main).map(|audio| &*audio.info);
-                variants.push((at, Variant { main: &main.info, muxed, group: Some(group) }));
-            }
-        }
+    let muxed = |main: &Track| view.muxed_audio(main).map(|audio| &*audio.info);
+    for group in groups {
+        let belongs = |main: &Track| {
+            let mut own = view.audio_of(main);
+            main.info.kind == TrackKind::Audio
+                || own.any(|audio| group.tracks.iter().any(|one| one.info.id == audio.info.id))
+        };
+        let of_group = mains.iter().filter(|main| belongs(main));
+        variants.extend(of_group.map(|main| Variant {
+            main: &main.info,
+            muxed: muxed(main),
+            group: Some(group),
+        }));
     }
-    let mut variants: Vec<_> = variants.into_iter().map(|(_, variant)| variant).collect();
-    for &main in mains {
+    for main in mains {
         if !variants.iter().any(|variant| variant.main.id == main.info.id) {
-            variants.push(Variant { main: &main.info, muxed: None, group: None });
+            variants.push(Variant { main: &main.info, muxed: muxed(main), group: None });
         }
     }
     variants
@@ -215,10 +219,8 @@ fn push_variant(
         push_integer(out, height);
     }
     if let (numerator @ 1.., denominator @ 1..) = main.frame_rate {
-        let (numerator, denominator) = (u64::from(numerator), u64::from(denominator));
-        let thousandths = (2000 * numerator + denominator) / (2 * denominator);
         out.push_str(",FRAME-RATE=");
-        out.push_str(&format!("{}.{:03}", thousandths / 1000, thousandths % 1000));
+        push_thousandths(out, u64::from(numerator), u64::from(denominator));
     }
     if let Some(group) = variant.group {
         out.push_str(",AUDIO=");

@@ -23,6 +23,14 @@ pub(super) fn push_hash(out: &mut String, hash: u32) {
     }
 }
 
+/// Appends a fraction with three decimals, rounded to the nearest; `denominator` is not 0.
+pub(super) fn push_thousandths(out: &mut String, numerator: u64, denominator: u64) {
+    let thousandths = (2000 * numerator + denominator) / (2 * denominator);
+    push_integer(out, thousandths / 1000);
+    out.push('.');
+    push_padded(out, thousandths % 1000, 3);
+}
+
 /// Microseconds of a 90 kHz instant, floored.
 fn micros(time: MediaTime) -> i64 {
     time.ticks().div_euclid(9) * 100 + time.ticks().rem_euclid(9) * 100 / 9
@@ -141,6 +149,7 @@ mod tests {
         assert_eq!(written(|out| push_hash(out, 0x00ab_12f0)), "00ab12f0");
         assert_eq!(written(|out| push_seconds_between(out, time(1), time(540_541))), "6.006000");
         assert_eq!(written(|out| push_seconds_between(out, time(0), time(1))), "0.000011");
+        assert_eq!(written(|out| push_thousandths(out, 30_000, 1001)), "29.970");
         assert_eq!(written(|out| push_duration(out, 6_000_000)), "PT6S");
         assert_eq!(written(|out| push_duration(out, 6_006_000)), "PT6.006S");
         assert_eq!(written(|out| push_duration(out, 10)), "PT0.00001S");

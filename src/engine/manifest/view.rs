@@ -115,12 +115,7 @@ impl<'a> View<'a> {
 
     /// Positions of the base segments of `audio` that are muxed with `joined` of a video track:
     /// those of the same numbers on the same grid, else those that lie in it by time.
-    pub(super) fn muxed_range(
-        &self,
-        audio: &Track,
-        video: &Track,
-        joined: &Joined,
-    ) -> Range<usize> {
+    pub(super) fn muxed_range(audio: &Track, video: &Track, joined: &Joined) -> Range<usize> {
         let first = video.segments.get(joined.position).map_or(0, |listed| listed.number);
         let front = audio.segments.first().map_or(0, |listed| listed.number);
         let position = first.checked_sub(front).and_then(|at| usize::try_from(at).ok());
@@ -171,15 +166,18 @@ pub(super) struct Hashes<'v> {
     /// Configuration of the newest media seen, which a gap is named by.
     init: Option<u32>,
     /// The newest hash, and the grid and configurations it holds for.
-    known: Option<((u32, Option<u32>, Option<u32>), u32)>,
+    known: Option<(HashKey, u32)>,
 }
+
+/// Grid, configuration, and configuration of muxed audio.
+type HashKey = (u32, Option<u32>, Option<u32>);
 
 impl Hashes<'_> {
     /// The hash for `joined`; `None` where its grid is not known.
     pub(super) fn of(&mut self, joined: &Joined) -> Option<u32> {
         self.init = joined.init.or(self.init);
         let audio_init = self.audio.and_then(|audio| {
-            let positions = self.view.muxed_range(audio, self.track, joined);
+            let positions = View::muxed_range(audio, self.track, joined);
             let mut parts = audio.segments.iter_from(positions.start).take(positions.len());
             parts.find_map(|part| part.media.as_ref()).map(|media| media.init)
         });
