@@ -4,12 +4,12 @@
 //! of a whole join, which does not change while the source's segment duration doesn't; a longer
 //! segment in the list raises it, because a player may give up on a list that breaks its promise.
 
+use super::ladder::is_selected;
 use super::text::{push_date_time, push_hash, push_integer, push_seconds_between};
 use super::view::{View, ticks};
 use super::{Absent, HlsList, url_hash};
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::Package;
-use crate::engine::manifest::ladder::is_selected;
 use crate::engine::presentation::{Joined, Track};
 use crate::units::{MediaTime, TrackId};
 

@@ -8,8 +8,8 @@
 //! | packager | manifests | init | segments |
 //! | --- | --- | --- | --- |
 //! | HLS | `index.m3u8`, `index_v1.m3u8` | | `v1_{hash}_{number}.ts` |
-//! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `v1_{hash}_{number}.m4s` |
-//! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `v1_{hash}_{number}.m4s`, `v1_{hash}_t{time}.m4s` |
+//! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `….m4s` |
+//! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
 //! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH offers no text tracks.
 

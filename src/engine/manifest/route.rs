@@ -7,7 +7,7 @@ use super::view::View;
 use super::{Absent, ManifestId, Resource, SegmentId, url_hash};
 use crate::engine::endpoint::{CmafPackage, Endpoint, Package};
 use crate::engine::presentation::{Joined, Presentation, Track};
-use crate::units::MediaTime;
+use crate::units::{MediaTime, Timescale};
 
 /// What follows the hash in an init's or segment's name.
 #[derive(Clone, Copy)]
@@ -144,18 +144,30 @@ fn segment(view: &View<'_>, track: &Track, hash: u32, number: u64) -> Result<Res
     }
 }
 
-/// The number of the output segment that begins exactly at `time` ticks of the track's timescale.
+/// The number of the output segment that begins exactly at `time`, in the timescale of the
+/// configuration it is in: one after another is tried, as there is hardly ever more than one.
 fn number_at(view: &View<'_>, track: &Track, time: i64) -> Result<u64, Absent> {
-    let timescale = track.info.config.timescale();
-    let scaled = |start: MediaTime| start.rescale_nearest(timescale);
-    let position = track.segments.partition_point(|listed| scaled(listed.start) < time);
-    let listed = track.segments.get(position).ok_or(Absent::NotYet)?;
-    let joined = view.presentation.joined_at(track, view.seconds, position);
-    match joined {
-        Some(joined) if joined.position == position && scaled(listed.start) == time => {
-            Ok(joined.number)
+    let of_track = view.presentation.inits.values().filter(|init| init.track == track.info.id);
+    let mut timescales: Vec<Timescale> = Vec::new();
+    for timescale in of_track.map(|init| init.config.timescale()) {
+        if !timescales.contains(&timescale) {
+            timescales.push(timescale);
         }
-        Some(_) => Err(Absent::Never),
-        None => Err(Absent::NotYet),
     }
+    let mut newest_passed = false;
+    for timescale in timescales {
+        let scaled = |start: MediaTime| start.rescale_nearest(timescale);
+        let position = track.segments.partition_point(|listed| scaled(listed.start) < time);
+        let listed = track.segments.get(position);
+        newest_passed |= listed.is_none();
+        if listed.is_none_or(|listed| scaled(listed.start) != time) {
+            continue;
+        }
+        return match view.presentation.joined_at(track, view.seconds, position) {
+            Some(joined) if joined.position == position => Ok(joined.number),
+            Some(_) => Err(Absent::Never),
+            None => Err(Absent::NotYet),
+        };
+    }
+    Err(if newest_passed { Absent::NotYet } else { Absent::Never })
 }

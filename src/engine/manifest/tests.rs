@@ -274,7 +274,7 @@ fn hls_media_playlist_in_full() {
     assert_eq!(playlist, expected);
     assert!(m3u8_rs::parse_media_playlist_res(playlist.as_bytes()).is_ok());
     // The discontinuity counts once it has left the list.
-    (0..9).for_each(|_| channel.push(None));
+    let channel = channel.push_many(9);
     let later = channel.text(&hls(2, 8), "index_v1.m3u8");
     assert_eq!(tag(&later, "#EXT-X-DISCONTINUITY-SEQUENCE:"), 1);
 }
@@ -370,7 +370,9 @@ fn nothing_is_listed_before_its_muxed_audio() {
     let late = channel.presentation.tracks[2].segments.iter().take(4).cloned().collect::<Vec<_>>();
     let audio = &mut channel.presentation.tracks[2].segments;
     *audio = crate::engine::log::Log::default();
-    late.into_iter().for_each(|listed| audio.push(listed));
+    for listed in late {
+        audio.push(listed);
+    }
     channel.presentation.set_edges.insert(TrackKind::Audio, channel.next - 1);
     assert_eq!(channel.text(&hls(2, 60), "index_v1.m3u8"), before);
     let separate = channel.text(&cmaf(2, 60), "web/main_v1.m3u8");
