@@ -13,3 +13,4 @@ pub mod mpegts;
 pub mod presentation;
 pub mod sample_table;
 pub mod segment;
+pub mod webvtt_writer;
