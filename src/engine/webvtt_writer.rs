@@ -4,34 +4,22 @@
 //! media time alone, so that neither a wrapped nor an absent source map reaches a player. Parsing
 //! is done elsewhere.
 
+use crate::engine::webvtt::{Cue, WebVtt};
 use crate::units::MediaTime;
 use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Ticks of 90 kHz in a millisecond, the unit of cue times.
 const TICKS_PER_MILLISECOND: i64 = 90;
-
-/// A cue as the source has it, with times counted from the LOCAL zero of its segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cue {
-    /// When it appears.
-    pub start: MediaTime,
-    /// When it goes.
-    pub end: MediaTime,
-    /// The line before its times.
-    pub identifier: Option<String>,
-    /// What follows its times, without the space before it; empty for none.
-    pub settings: String,
-    /// Its lines, without an empty one among them.
-    pub text: String,
-}
+/// The latest instant whose ticks fit their type.
+const MILLISECONDS_MAX: i64 = i64::MAX / TICKS_PER_MILLISECOND;
 
 /// One source segment of an output segment.
 #[derive(Clone, Copy, Debug)]
 pub struct TextPart<'a> {
-    /// Its cues.
-    pub cues: &'a [Cue],
-    /// Media time of its LOCAL zero.
+    /// Its content.
+    pub content: &'a WebVtt,
+    /// Media time of its cue time zero, which is the decode time of its record.
     pub local_zero: MediaTime,
 }
 
@@ -46,12 +34,13 @@ pub fn write_webvtt_segment(parts: &[TextPart<'_>], start: MediaTime, end: Media
     let mut cues: Vec<(i64, i64, &Cue)> = Vec::new();
     let mut seen = BTreeSet::new();
     for part in parts {
-        for cue in part.cues {
-            let (from, to) = (part.local_zero + cue.start, part.local_zero + cue.end);
-            let identity =
-                (milliseconds(from), milliseconds(to), &cue.identifier, &cue.settings, &cue.text);
-            if from < end && to > start && seen.insert(identity) {
-                cues.push((identity.0, identity.1, cue));
+        for cue in &part.content.cues {
+            let (from, to) = (part.instant(cue.start_ms), part.instant(cue.end_ms));
+            let identity = (from, to, &cue.identifier, &cue.settings, &cue.text);
+            let visible = from * TICKS_PER_MILLISECOND < end.ticks()
+                && to * TICKS_PER_MILLISECOND > start.ticks();
+            if visible && seen.insert(identity) {
+                cues.push((from, to, cue));
             }
         }
     }
@@ -62,10 +51,26 @@ pub fn write_webvtt_segment(parts: &[TextPart<'_>], start: MediaTime, end: Media
     let clock = (zero * TICKS_PER_MILLISECOND).rem_euclid(1 << 33);
     let mut out =
         format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{clock},LOCAL:00:00:00.000\n").into_bytes();
+    let mut definitions = BTreeSet::new();
+    for block in parts.iter().flat_map(|part| &part.content.definitions) {
+        if definitions.insert(block) {
+            out.push(b'\n');
+            out.extend_from_slice(block.as_bytes());
+            out.push(b'\n');
+        }
+    }
     for (from, to, cue) in cues {
         write_cue(&mut out, from - zero, to - zero, cue);
     }
     out
+}
+
+impl TextPart<'_> {
+    /// Media time of a cue time, in whole milliseconds, floored.
+    fn instant(&self, cue_time_ms: u64) -> i64 {
+        // Times beyond three million years are all the same to a player.
+        milliseconds(self.local_zero).saturating_add_unsigned(cue_time_ms).min(MILLISECONDS_MAX)
+    }
 }
 
 /// A time in whole milliseconds, floored.
@@ -75,8 +80,8 @@ fn milliseconds(time: MediaTime) -> i64 {
 
 fn write_cue(out: &mut Vec<u8>, from: i64, to: i64, cue: &Cue) {
     out.push(b'\n');
-    if let Some(identifier) = &cue.identifier {
-        out.extend_from_slice(identifier.as_bytes());
+    if !cue.identifier.is_empty() {
+        out.extend_from_slice(cue.identifier.as_bytes());
         out.push(b'\n');
     }
     write_time(out, from);
@@ -104,20 +109,25 @@ fn write_time(out: &mut Vec<u8>, milliseconds: i64) {
 mod tests {
     use super::*;
 
-    fn cue(start: i64, end: i64, text: &str) -> Cue {
+    fn cue(start_ms: u64, end_ms: u64, text: &str) -> Cue {
         Cue {
-            start: MediaTime(start * 90),
-            end: MediaTime(end * 90),
-            identifier: None,
+            identifier: String::new(),
+            start_ms,
+            end_ms,
             settings: String::new(),
             text: text.to_owned(),
         }
     }
 
     fn segment(parts: &[(&[Cue], i64)], start: i64, end: i64) -> String {
-        let parts: Vec<TextPart<'_>> = parts
+        let contents: Vec<WebVtt> = parts
             .iter()
-            .map(|&(cues, zero)| TextPart { cues, local_zero: MediaTime(zero) })
+            .map(|(cues, _)| WebVtt { cues: cues.to_vec(), ..WebVtt::default() })
+            .collect();
+        let parts: Vec<TextPart<'_>> = contents
+            .iter()
+            .zip(parts)
+            .map(|(content, &(_, zero))| TextPart { content, local_zero: MediaTime(zero) })
             .collect();
         let bytes = write_webvtt_segment(&parts, MediaTime(start), MediaTime(end));
         String::from_utf8(bytes).unwrap()
@@ -133,7 +143,7 @@ mod tests {
     #[test]
     fn cues_are_counted_from_the_segments_start() {
         let mut styled = cue(3_661_500, 3_662_000, "<i>one</i>\ntwo");
-        styled.identifier = Some("7".to_owned());
+        styled.identifier = "7".to_owned();
         styled.settings = "line:0 align:start".to_owned();
         let cues = [styled, cue(3_661_000, 3_661_250, "first")];
         let want = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:540000,LOCAL:00:00:00.000\n\n\
@@ -179,8 +189,36 @@ mod tests {
     #[test]
     fn a_cue_that_parts_repeat_is_written_once() {
         let first = [cue(500, 2500, "long")];
-        let second = [cue(-500, 1500, "long"), cue(0, 1500, "long")];
-        let text = segment(&[(&first, 0), (&second, 90_000)], 0, 270_000);
+        let second = [cue(1500, 3500, "long"), cue(2000, 3500, "long")];
+        let text = segment(&[(&first, 0), (&second, -90_000)], 0, 270_000);
         assert_eq!(text.matches("long").count(), 2);
+    }
+
+    #[test]
+    fn definitions_come_first_and_once() {
+        let block = "STYLE\n::cue { color: lime }";
+        let content = WebVtt {
+            definitions: vec![block.to_owned()],
+            cues: vec![cue(0, 900, "green")],
+            ..WebVtt::default()
+        };
+        let part = TextPart { content: &content, local_zero: MediaTime(0) };
+        let next = TextPart { content: &content, local_zero: MediaTime(90_000) };
+        let bytes = write_webvtt_segment(&[part, next], MediaTime(0), MediaTime(180_000));
+        let want = format!(
+            "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n{block}\n\n\
+             00:00:00.000 --> 00:00:00.900\ngreen\n\n00:00:01.000 --> 00:00:01.900\ngreen\n"
+        );
+        assert_eq!(String::from_utf8(bytes).unwrap(), want);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_absurd_times_do_no_harm() {
+        let cues = [cue(0, 359_999_999, "long"), cue(u64::MAX, u64::MAX, "never")];
+        let text = segment(&[(&cues, 5)], 0, 90_000);
+        let back = crate::engine::webvtt::parse_webvtt(text.as_bytes()).unwrap();
+        assert_eq!(back.cues, cues[..1]);
+        assert_eq!(back.timestamp_map.map(|map| map.mpegts), Some(0));
+        assert!(segment(&[(&cues, i64::MAX - 90_000)], 0, i64::MAX).ends_with("never\n"));
     }
 }
