@@ -22,3 +22,4 @@ pub mod presentation;
 pub mod sample_table;
 pub mod segment;
 pub mod webvtt;
+pub mod webvtt_writer;
