@@ -53,3 +53,14 @@ pub const RING_FILE_COUNT_MIN: u64 = 8;
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
 const _: () = assert!(REQUEST_LINE_SIZE_MAX + HEADER_FIELD_SIZE_MAX <= REQUEST_HEAD_SIZE_MAX);
 const _: () = assert!(SEGMENT_SIZE_MAX <= u32::MAX as u64, "extents hold 32-bit sizes");
+
+// Playlists and manifests.
+/// Variants and renditions of one pushed multivariant playlist, together (a ladder of 12 with as
+/// many languages and captions is 40).
+pub const PLAYLIST_RENDITION_COUNT_MAX: usize = 256;
+/// Attributes of one tag (EXT-X-MEDIA and EXT-X-STREAM-INF define under 20).
+pub const PLAYLIST_ATTRIBUTE_COUNT_MAX: usize = 64;
+/// Tags kept verbatim of one pushed playlist, for ad markers and their like.
+pub const PLAYLIST_KEPT_TAG_COUNT_MAX: usize = 4_096;
+/// Seconds that EXTINF or EXT-X-TARGETDURATION may say: a day.
+pub const PLAYLIST_DURATION_SECONDS_MAX: u32 = 86_400;

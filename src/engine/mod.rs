@@ -8,6 +8,7 @@ pub mod codec;
 pub mod endpoint;
 pub mod log;
 pub mod mpegts;
+pub mod playlist;
 pub mod presentation;
 pub mod sample_table;
 pub mod segment;
