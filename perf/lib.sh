@@ -40,7 +40,7 @@ start_headwater() {
         printf '[server]\nhttp = "127.0.0.1:8080"\nshards = 1\n'
         printf '[control]\nlisten = "127.0.0.1:8081"\n[storage]\ndir = "%s/data"\n' "$dir"
         for channel in "$@"; do
-            printf '[[channel]]\nid = "%s"\nring = "2GiB"\n' "$channel"
+            printf '[[channel]]\nid = "%s"\nring = "1GiB"\n' "$channel"
             for n in 1 2; do
                 printf '[[channel.input]]\nusername = "perf"\npassword = "perf"\n'
             done
