@@ -64,3 +64,87 @@ pub const PLAYLIST_ATTRIBUTE_COUNT_MAX: usize = 64;
 pub const PLAYLIST_KEPT_TAG_COUNT_MAX: usize = 4_096;
 /// Seconds that EXTINF or EXT-X-TARGETDURATION may say: a day.
 pub const PLAYLIST_DURATION_SECONDS_MAX: u32 = 86_400;
+// Channel
+/// Media playlists remembered of one input.
+pub const PLAYLIST_COUNT_MAX: usize = 64;
+/// Segments remembered of one media playlist: eight minutes of 2 s segments.
+pub const PLAYLIST_NAME_COUNT_MAX: usize = 256;
+/// Committed segments of a channel that wait to be listed, over all tracks.
+pub const CANDIDATE_COUNT_MAX: usize = 1_024;
+/// Gaps listed for one hole; a longer hole begins a new session instead.
+pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
+/// Output tracks of a channel.
+pub const TRACK_COUNT_MAX: usize = 64;
+/// Listed segments whose names are remembered, over all tracks of a channel.
+pub const RECENT_NAME_COUNT_MAX: usize = 512;
+// Ring
+/// Ring files of one channel at most: each holds a descriptor open.
+pub const RING_FILE_COUNT_MAX: u64 = 1024;
+/// Fresh ring files asked of a storage thread and not yet back, for one ring.
+pub const RING_SPARE_REQUEST_MAX: usize = 8;
+/// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
+pub const RING_HEADER_SIZE_MAX: usize = 1 << 20;
+/// Bytes of a record's sample table: [`SEGMENT_SAMPLE_COUNT_MAX`] samples of up to 32 bytes, twice.
+pub const RING_TABLE_SIZE_MAX: usize = 1 << 20;
+/// Bytes of one ring that wait for a storage thread: two of the largest bodies, and as much again.
+pub const RING_QUEUED_SIZE_MAX: u64 = 256 << 20;
+/// Jobs that wait for one storage thread: 64 channels with a few records each.
+pub const STORAGE_QUEUE_LENGTH: usize = 256;
+/// Storage threads of one kind.
+pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
+// http: heads, bodies, digest authentication, ranges
+/// Bytes kept of a User-Agent for the access log.
+pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;
+/// Hexadecimal digits of a chunk size: a 64-bit number, leading zeros included.
+pub const CHUNK_SIZE_DIGIT_COUNT_MAX: u32 = 16;
+/// Bytes of all chunk extensions of one body; they are skipped, and encoders send none.
+pub const CHUNK_EXTENSIONS_SIZE_MAX: usize = 4 << 10;
+/// Bytes of all trailer fields of one body; they are skipped, and encoders send none.
+pub const TRAILERS_SIZE_MAX: usize = 4 << 10;
+/// Range specs read of one Range field before it is ignored: an honest player asks for one.
+pub const RANGE_SPEC_COUNT_MAX: usize = 32;
+/// Parameters of one Authorization field (RFC 7616 defines twelve).
+pub const DIGEST_PARAMETER_COUNT_MAX: usize = 24;
+/// Bytes of a nonce and of the opaque value: an encoder's buffers hold 300, URL and all.
+pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
+/// Sets of the replay window; a power of two, so that serials spread evenly.
+pub const REPLAY_SET_COUNT: usize = 1024;
+/// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
+pub const REPLAY_SET_SIZE: usize = 16;
+const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
+// Shards: connections, sending, mailboxes.
+
+/// Connections of the process, ingest and delivery together (each holds one descriptor and, while
+/// it idles, under 8 KiB).
+pub const CONNECTION_COUNT_MAX: usize = 32_768;
+/// Connections of one address (a CDN's edge node keeps hundreds; IPv6 counts by /64).
+pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
+/// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// Bytes that one `sendfile` call may carry: long calls keep every other connection waiting.
+pub const SENDFILE_CALL_SIZE_MAX: usize = 512 << 10;
+/// Bytes that all bulk senders of a shard send between two trips through its driver: about 150 µs
+/// of one core at 0.13 CPU seconds per GB, which is what a short answer waits at most.
+pub const BULK_TURN_SIZE: u64 = 1 << 20;
+/// Bytes of a response from which it counts as bulk; shorter ones leave in one `sendmsg`.
+pub const BULK_RESPONSE_SIZE_MIN: u64 = 64 << 10;
+/// Pieces of one `sendmsg` (IOV_MAX is 1024; beyond a few dozen the call gains nothing).
+pub const SEND_PIECE_COUNT_MAX: usize = 64;
+/// Bytes that may wait unsent in a socket: a fragment of slack at 100 Mbit/s and 10 ms.
+pub const SOCKET_UNSENT_SIZE_MAX: u32 = 128 << 10;
+/// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
+/// 64 kbit/s audio rendition needs.
+pub const SEND_RATE_MIN: u64 = 4 << 10;
+/// Requests that may wait in a connection's input buffer behind the one being answered.
+pub const PIPELINED_REQUEST_COUNT_MAX: usize = 16;
+/// Bytes of a connection's input buffer: one head of the largest size and a piece of body.
+pub const INPUT_BUFFER_SIZE: usize = 64 << 10;
+/// Bytes of a connection's input buffer while it waits for a request.
+pub const INPUT_BUFFER_IDLE_SIZE: usize = 4 << 10;
+/// Messages waiting in one shard's mailbox: every connection of a neighbour handed over at once.
+pub const MAILBOX_MESSAGE_COUNT_MAX: usize = 4_096;
+/// Access records of one shard waiting for the log: 100 ms at 100 000 requests per second.
+pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
+
+const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
+const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);

@@ -110,11 +110,13 @@ impl<T: Clone> Log<T> {
     }
 
     /// Entries from `position` to the newest.
+    #[must_use]
     pub fn iter_from(&self, position: usize) -> impl DoubleEndedIterator<Item = &T> {
         (position.min(self.len)..self.len).filter_map(|at| self.get(at))
     }
 
     /// All entries, oldest first.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.iter_from(0)
     }

@@ -4,6 +4,7 @@
 //! returned. Media payload is seen as a slice while parsing; afterwards the engine speaks of
 //! [extents](crate::units::Extent).
 
+pub mod channel;
 pub mod codec;
 pub mod endpoint;
 pub mod log;

@@ -39,6 +39,8 @@ pub struct Track {
     pub segments: Log<Listed>,
     /// Discontinuities that have left the front of `segments` (RFC 8216 §4.3.3.3).
     pub discontinuity_sequence: u64,
+    /// Grids that number it: those of the same cadence. 0 is the leading video's.
+    pub cadence: u16,
 }
 
 /// What manifests say of a track.
@@ -123,6 +125,8 @@ pub struct Init {
 pub struct Grid {
     /// Ascending.
     pub id: u32,
+    /// Tracks whose segments begin together share a cadence and its grids.
+    pub cadence: u16,
     /// Session it belongs to, ascending.
     pub session: u32,
     /// Presentation time that DASH Period@start is taken from.
@@ -133,9 +137,13 @@ pub struct Grid {
     pub phase: MediaTime,
     /// First base number; 0 for the very first grid, whose numbers count from 1970.
     pub first_number: u64,
+    /// Index, (EPT − phase) ÷ P, of the segment with `first_number`.
+    pub first_index: i64,
     /// Last base number, once a later grid has begun.
     pub last_number: Option<u64>,
-    /// For each joining factor N in use: the joined number that `first_number` belongs to.
+    /// True where a discontinuity lies before it: a new session or a new configuration.
+    pub breaks: bool,
+    /// For each segment duration in use, in seconds: the joined number of `first_number`.
     pub joined_first: BTreeMap<u32, u64>,
 }
 
@@ -179,23 +187,27 @@ impl Grid {
         u32::try_from(((2 * wanted + period) / (2 * period)).max(1)).unwrap_or(u32::MAX)
     }
 
-    /// The joined number that base number `number` belongs to, for joining factor `n`.
+    /// The joined number that base number `number` belongs to, for segments of `seconds`.
     #[must_use]
-    pub fn joined_number(&self, number: u64, n: u32) -> u64 {
-        self.joined_first(n) + number.saturating_sub(self.first_number) / u64::from(n)
+    pub fn joined_number(&self, number: u64, seconds: u32) -> u64 {
+        let n = u64::from(self.join_factor(seconds));
+        self.joined_first(seconds) + number.saturating_sub(self.first_number) / n
     }
 
     /// Base numbers of joined number `joined`: the first, and the one after the last that a whole
     /// join would take. `None` below this grid.
     #[must_use]
-    pub fn base_numbers(&self, joined: u64, n: u32) -> Option<(u64, u64)> {
-        let first = joined.checked_sub(self.joined_first(n))? * u64::from(n) + self.first_number;
-        Some((first, first + u64::from(n)))
+    pub fn base_numbers(&self, joined: u64, seconds: u32) -> Option<(u64, u64)> {
+        let n = u64::from(self.join_factor(seconds));
+        let groups = joined.checked_sub(self.joined_first(seconds))?;
+        let first = groups.checked_mul(n)?.checked_add(self.first_number)?;
+        Some((first, first.checked_add(n)?))
     }
 
-    fn joined_first(&self, n: u32) -> u64 {
-        let kept = self.joined_first.get(&n).copied();
-        kept.unwrap_or_else(|| self.first_number.div_ceil(u64::from(n)))
+    fn joined_first(&self, seconds: u32) -> u64 {
+        let kept = self.joined_first.get(&seconds).copied();
+        let n = u64::from(self.join_factor(seconds));
+        kept.unwrap_or_else(|| self.first_number.div_ceil(n))
     }
 }
 
@@ -235,10 +247,9 @@ impl Presentation {
             loop {
                 let listed = track.segments.get(position)?;
                 let grid = self.grid(listed.grid)?;
-                let n = grid.join_factor(seconds);
-                let number = grid.joined_number(listed.number, n);
-                let joined = self.joined_at(track, grid, number, n);
-                let (_, after) = grid.base_numbers(number, n)?;
+                let number = grid.joined_number(listed.number, seconds);
+                let joined = self.joined_at(track, grid, number, seconds);
+                let (_, after) = grid.base_numbers(number, seconds)?;
                 let after = grid.last_number.map_or(after, |last| after.min(last + 1));
                 position += usize::try_from(after - listed.number).ok()?.max(1);
                 // Not whole at the front: the next one may be. Not closed at the edge: the end.
@@ -255,16 +266,16 @@ impl Presentation {
     #[must_use]
     pub fn joined_number(&self, track: &Track, seconds: u32, number: u64) -> Option<Joined> {
         // Joined numbers rise with grids, so the right grid is the last that begins at or below.
-        self.grids.iter().rev().find_map(|grid| {
-            let n = grid.join_factor(seconds);
-            let (first, _) = grid.base_numbers(number, n)?;
+        let grids = self.grids.iter().rev().filter(|grid| grid.cadence == track.cadence);
+        grids.into_iter().find_map(|grid| {
+            let (first, _) = grid.base_numbers(number, seconds)?;
             grid.last_number.is_none_or(|last| first <= last).then_some(())?;
-            self.joined_at(track, grid, number, n)
+            self.joined_at(track, grid, number, seconds)
         })
     }
 
-    fn joined_at(&self, track: &Track, grid: &Grid, number: u64, n: u32) -> Option<Joined> {
-        let (first, after) = grid.base_numbers(number, n)?;
+    fn joined_at(&self, track: &Track, grid: &Grid, number: u64, seconds: u32) -> Option<Joined> {
+        let (first, after) = grid.base_numbers(number, seconds)?;
         let after = grid.last_number.map_or(after, |last| after.min(last + 1));
         let front = track.segments.first()?.number;
         let position = usize::try_from(first.checked_sub(front)?).ok()?;

@@ -1,0 +1,66 @@
+//! The two inputs: what each has sent lately, and which of them is alive.
+
+use crate::engine::channel::source::Playlists;
+use crate::engine::playlist::MediaPlaylist;
+use crate::engine::segment::SegmentBody;
+use crate::units::{InputNumber, MediaTime, Monotonic};
+use std::time::Duration;
+
+/// Both inputs of a channel.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    inputs: [Input; 2],
+}
+
+#[derive(Debug, Default)]
+struct Input {
+    playlists: Playlists,
+    heard: Option<Monotonic>,
+}
+
+impl Inputs {
+    /// A whole segment arrived. Health is judged by media, not by connections.
+    pub fn on_segment(&mut self, input: InputNumber, now: Monotonic, body: &SegmentBody) {
+        if !body.tracks.is_empty() {
+            self.inputs[input.index()].heard = Some(now);
+        }
+    }
+
+    /// A media playlist arrived.
+    pub fn on_media_playlist(&mut self, input: InputNumber, name: &str, list: &MediaPlaylist) {
+        self.inputs[input.index()].playlists.on_media(name, list);
+    }
+
+    /// The input goes on after ENDLIST.
+    pub fn resume(&mut self, input: InputNumber) {
+        self.inputs[input.index()].playlists.resume();
+    }
+
+    /// The playlists of `input`.
+    pub const fn playlists(&self, input: InputNumber) -> &Playlists {
+        &self.inputs[input.index()].playlists
+    }
+
+    /// When the newest segment of `input` arrived.
+    pub const fn heard(&self, input: InputNumber) -> Option<Monotonic> {
+        self.inputs[input.index()].heard
+    }
+
+    /// True where `input` sent a segment within `silence`.
+    pub fn is_alive(&self, input: InputNumber, now: Monotonic, silence: Duration) -> bool {
+        self.heard(input).is_some_and(|heard| now < heard + silence)
+    }
+
+    /// The largest target duration declared.
+    pub fn target(&self) -> Option<MediaTime> {
+        self.inputs.iter().filter_map(|input| input.playlists.target()).max()
+    }
+
+    /// True where some input has ended and no other is alive without having ended.
+    pub fn all_live_ended(&self, now: Monotonic, silence: Duration) -> bool {
+        let mut inputs = [InputNumber::ONE, InputNumber::TWO].into_iter();
+        let ended = |input: InputNumber| self.playlists(input).ended();
+        inputs.clone().any(ended)
+            && inputs.all(|input| ended(input) || !self.is_alive(input, now, silence))
+    }
+}

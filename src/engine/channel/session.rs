@@ -1,0 +1,199 @@
+//! Where the timeline begins and where it breaks: the first clock, sessions, and learned periods.
+
+use crate::engine::channel::candidate::Candidate;
+use crate::engine::channel::grid::{SOURCE_TIME_MODULUS, first_clock, unwrap_near};
+use crate::engine::channel::source::{RenditionKey, SourceTop};
+use crate::engine::channel::state::{Change, Session};
+use crate::engine::channel::{Channel, Event, Now, span};
+use crate::engine::codec::{CodecConfig, TrackKind};
+use crate::engine::presentation::Grid;
+use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
+
+/// The stream that decides: its kind, rendition and ordinal. Orders by who is asked first.
+type LeaderKey = (TrackKind, RenditionKey, u8);
+
+impl Channel {
+    /// Puts an empty channel on air once every listed rendition has a segment and the period is
+    /// known, or three targets after the first segment. Returns true once there is a session.
+    pub(super) fn begin(&mut self, now: Now) -> bool {
+        if self.state.session.is_some() {
+            return true;
+        }
+        let Some(since) = self.waiting_since else { return false };
+        let longest = self.candidates.iter().map(|it| it.meta.duration()).max().unwrap_or_default();
+        let patience = 3 * span(self.inputs.target().unwrap_or(MediaTime(180_000)).max(longest));
+        let impatient = since + patience <= now.monotonic;
+        let Some(input) = self.first_input(impatient) else { return false };
+        self.name_candidates();
+        if !impatient && !self.every_rendition_has_media(input) {
+            return false;
+        }
+        let run = self.leading_run(input);
+        let Some(first) = run.first() else { return false };
+        let Some(wall) = self.wall_of(&run, impatient) else { return false };
+        let Some((steady, period)) = self.learn_period(&run, impatient) else { return false };
+
+        let (start, offset) = first_clock(first.meta.start, wall);
+        let shift = (start - first.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS);
+        let steady = unwrap_near(run[steady].meta.start, MediaTime(shift), start);
+        let mut grid = Grid::first(steady, period, &self.config.join_seconds);
+        grid.session_start = start;
+        self.emit(Change::Active(input));
+        self.emit(Change::Clock(offset));
+        self.emit(Change::Session(Session { id: 0, shift: MediaTime(shift), start }));
+        self.emit(Change::Grid(grid));
+        self.waiting_since = None;
+        self.events.push(Event::Started);
+        true
+    }
+
+    /// The input that goes on air: the first with a segment and a known set of renditions.
+    fn first_input(&mut self, impatient: bool) -> Option<InputNumber> {
+        let known = |it: &&Candidate| self.top(it.meta.input).is_some();
+        if let Some(candidate) = self.candidates.iter().find(known) {
+            return Some(candidate.meta.input);
+        }
+        let input = self.candidates.first()?.meta.input;
+        if !impatient {
+            return None;
+        }
+        // No multivariant playlist: media playlists stand for themselves, or names alone do.
+        let names: Vec<String> = self.inputs.playlists(input).names().map(str::to_owned).collect();
+        let top = match names.as_slice() {
+            [] => SourceTop::from_media_playlists(std::iter::once("")),
+            names => SourceTop::from_media_playlists(names.iter().map(String::as_str)),
+        };
+        self.emit(Change::Source(input, top));
+        Some(input)
+    }
+
+    fn every_rendition_has_media(&self, input: InputNumber) -> bool {
+        let Some(top) = self.top(input) else { return false };
+        let has_media = |key| self.candidates.iter().any(|it| it.rendition == Some(key));
+        top.renditions.iter().all(|rendition| has_media(rendition.key))
+    }
+
+    /// The leader's candidates from `input`, in the order of their media time.
+    fn leading_run(&self, input: InputNumber) -> Vec<Candidate> {
+        let key = |it: &Candidate| Some((it.meta.kind(), it.rendition?, it.meta.ordinal));
+        let of_input = || self.candidates.iter().filter(move |it| it.meta.input == input);
+        let timed = of_input().filter(|it| it.meta.kind() != TrackKind::Text);
+        let Some(leader) = timed.filter_map(key).min() else { return Vec::new() };
+        let leads = |it: &&Candidate| key(it).is_some_and(|it: LeaderKey| it == leader);
+        let mut run: Vec<Candidate> = of_input().filter(leads).cloned().collect();
+        let Some(first) = run.first().map(|first| first.meta.start) else { return run };
+        run.sort_by_key(|it| unwrap_near(it.meta.start, MediaTime(0), first));
+        run
+    }
+
+    /// The wall-clock time of the run's first picture: from PROGRAM-DATE-TIME, else from arrival.
+    fn wall_of(&self, run: &[Candidate], impatient: bool) -> Option<WallClock> {
+        let first = run.first()?;
+        for candidate in run {
+            let listed = self.inputs.playlists(candidate.meta.input).segment(&candidate.meta.name);
+            if let Some(time) = listed.and_then(|listed| listed.program_date_time) {
+                let zero = MediaTime(0);
+                let ahead = unwrap_near(candidate.meta.start, zero, first.meta.start);
+                let before = ahead - first.meta.start;
+                return Some(WallClock::from_ticks_90k(time.ticks_90k() - before.0));
+            }
+        }
+        let listed = self.inputs.playlists(first.meta.input).segment(&first.meta.name);
+        (listed.is_some() || impatient).then(|| arrival_start(first))
+    }
+
+    /// The source's period, and the position in `run` of a segment that lies on its grid.
+    ///
+    /// Learned as soon as two consecutive segments are equally long; the first may be a stump.
+    fn learn_period(&self, run: &[Candidate], impatient: bool) -> Option<(usize, (u64, u32))> {
+        let equal = run.windows(2).position(|pair| {
+            let apart = unwrap_near(pair[1].meta.start, MediaTime(0), pair[0].meta.end);
+            (apart - pair[0].meta.end).0.abs() <= pair[0].meta.frame().0
+                && (pair[0].meta.duration() - pair[1].meta.duration()).0.abs() <= 1
+        });
+        if let Some(period) = self.config.period {
+            return Some((equal.unwrap_or(0), period));
+        }
+        if let Some(at) = equal {
+            return Some((at, exact_period(&run[at])));
+        }
+        let target = self.inputs.target().or_else(|| run.first().map(|it| it.meta.duration()))?;
+        impatient.then(|| (0, (u64::try_from(target.0).unwrap_or(1).max(1), 1)))
+    }
+
+    /// Begins a session with the leader's candidate `at`, which does not fit the present one.
+    ///
+    /// Returns false while its PROGRAM-DATE-TIME may still come.
+    pub(super) fn begin_session(&mut self, now: Monotonic, at: usize) -> bool {
+        let candidate = self.candidates[at].clone();
+        let listed = self.inputs.playlists(candidate.meta.input).segment(&candidate.meta.name);
+        let half = span(self.target()) / 2;
+        if listed.is_none() && candidate.committed + half > now {
+            return false;
+        }
+        let (Some(before), Some(offset)) = (self.state.session, self.state.clock_offset) else {
+            return false;
+        };
+        let wall = listed.and_then(|listed| listed.program_date_time);
+        let wall = wall.unwrap_or_else(|| arrival_start(&candidate));
+        let tracks = || self.state.tracks.iter().filter(|track| track.next_number.is_some());
+        let published = tracks().map(|track| track.end).max().unwrap_or(before.start);
+        let start = (MediaTime(wall.ticks_90k()) - offset).max(published);
+        let shift = MediaTime((start - candidate.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS));
+        let session = Session { id: before.id + 1, shift, start };
+        self.emit(Change::Session(session));
+
+        let mut cadences: Vec<u16> = self.state.grids.iter().map(|grid| grid.cadence).collect();
+        cadences.sort_unstable();
+        cadences.dedup();
+        for cadence in cadences {
+            self.break_grid(cadence, start, Some(session));
+        }
+        self.off_grid = 0;
+        self.events.push(Event::Discontinuity);
+        true
+    }
+
+    /// Begins a grid with a discontinuity at the first number that no track has listed yet.
+    pub(super) fn break_grid(&mut self, cadence: u16, start: MediaTime, session: Option<Session>) {
+        let Some(newest) = self.state.grid(cadence).cloned() else { return };
+        let first = self.next_free_number(cadence).max(newest.first_number + 1);
+        let mut grid = newest.successor(self.next_grid_id(), first, start, newest.period);
+        grid.breaks = true;
+        if let Some(session) = session {
+            grid.session = session.id;
+            grid.session_start = session.start;
+        }
+        self.emit(Change::Grid(grid));
+    }
+
+    /// The first base number that no track of a cadence has listed.
+    pub(super) fn next_free_number(&self, cadence: u16) -> u64 {
+        let tracks = self.state.tracks.iter().filter(|track| track.cadence == cadence);
+        tracks.filter_map(|track| track.next_number).max().unwrap_or(0)
+    }
+
+    pub(super) fn next_grid_id(&self) -> u32 {
+        self.state.grids.last().map_or(0, |last| last.id + 1)
+    }
+}
+
+/// When a candidate's first picture was, as far as its arrival tells.
+fn arrival_start(candidate: &Candidate) -> WallClock {
+    let arrived = candidate.meta.arrived.ticks_90k();
+    WallClock::from_ticks_90k(arrived - candidate.meta.duration().0)
+}
+
+/// The period of a steady segment: whole pictures at the declared frame rate where they fit, so
+/// that a fraction of a tick does not add up over a day.
+pub(super) fn exact_period(candidate: &Candidate) -> (u64, u32) {
+    let ticks = u64::try_from(candidate.meta.duration().0).unwrap_or(1).max(1);
+    if let CodecConfig::Avc(video) | CodecConfig::Hevc(video) = &candidate.meta.config {
+        let (rate, per) = video.frame_rate;
+        let whole = u64::from(candidate.meta.sample_count) * 90_000 * u64::from(per);
+        if rate > 0 && whole.abs_diff(ticks * u64::from(rate)) <= u64::from(rate) {
+            return (whole, rate);
+        }
+    }
+    (ticks, 1)
+}

@@ -1,0 +1,293 @@
+//! What a channel must remember: a state, and the changes that lead from one state to the next.
+//!
+//! The channel decides by emitting [`Change`]s. Each is applied at once and written to the ring in
+//! the same order; a ring file begins with the whole [`State`]. After a restart the same changes
+//! lead to the same state, and so to the same numbers, URLs and bytes.
+
+use crate::engine::channel::source::{RenditionKey, SourceTop};
+use crate::engine::codec::TrackKind;
+use crate::engine::log::Log;
+use crate::engine::presentation::{Grid, Init, Listed, Presentation, Track, TrackInfo};
+use crate::units::{InputNumber, MediaTime, TrackId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A step of the channel's state, as it is written to the ring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "few exist at a time, each is written at once")]
+pub enum Change {
+    /// The multivariant playlist of an input, or what stands in for one.
+    Source(InputNumber, SourceTop),
+    /// W was settled.
+    Clock(MediaTime),
+    /// A session began.
+    Session(Session),
+    /// A grid began; the one before it in its cadence ends.
+    Grid(Grid),
+    /// A track appeared, or its description changed with a session.
+    Track(TrackState),
+    /// A decoder configuration came up.
+    Init(u32, Init),
+    /// A segment or gap was listed at the end of a track.
+    Listed(TrackId, Listed),
+    /// Late media took a gap's place.
+    Filled(TrackId, Listed),
+    /// Which input leads.
+    Active(InputNumber),
+    /// DASH lists base numbers of a kind below this one.
+    SetEdge(TrackKind, u64),
+    /// Every live input has sent ENDLIST, or one went on.
+    Ended(bool),
+}
+
+/// A stretch of the timeline on which source time maps to media time by one shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Ascending from 0.
+    pub id: u32,
+    /// Media time is source time plus this, modulo 2^33.
+    pub shift: MediaTime,
+    /// Media time of its first segment.
+    pub start: MediaTime,
+}
+
+/// One output track as the channel knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackState {
+    /// What manifests say.
+    pub info: TrackInfo,
+    /// Where its segments come from: rendition of the source, and which stream of its kind there.
+    pub sources: Vec<(RenditionKey, u8)>,
+    /// Order in manifests among tracks of its kind.
+    pub order: u32,
+    /// Cadence whose grids number it.
+    pub cadence: u16,
+    /// Where the listed media ends; the session's start before anything is listed.
+    pub end: MediaTime,
+    /// The number that the next listed segment gets, once one is listed.
+    pub next_number: Option<u64>,
+    /// Session of the newest listed segment.
+    pub session: Option<u32>,
+    /// Grid of the newest listed segment.
+    pub grid: Option<u32>,
+    /// Configuration of the newest listed media.
+    pub init: Option<u32>,
+    /// Discontinuities listed so far.
+    pub discontinuity_count: u64,
+}
+
+/// Everything needed to go on, and to list what is listed from here on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Tops of the two inputs' sources.
+    pub sources: [Option<SourceTop>; 2],
+    /// W.
+    pub clock_offset: Option<MediaTime>,
+    /// The present session.
+    pub session: Option<Session>,
+    /// Grids that listed segments may still refer to, ascending by id.
+    pub grids: Vec<Grid>,
+    /// Output tracks in the order they appeared.
+    pub tracks: Vec<TrackState>,
+    /// Decoder configurations in use.
+    pub inits: BTreeMap<u32, Init>,
+    /// The input that leads.
+    pub active: Option<InputNumber>,
+    /// See [`Presentation::set_edges`].
+    pub set_edges: BTreeMap<TrackKind, u64>,
+    /// See [`Presentation::ended`].
+    pub ended: bool,
+}
+
+impl State {
+    /// Takes one step. Changes come from this channel alone, so a misfit is a broken invariant.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Source(input, top) => self.sources[input.index()] = Some(top.clone()),
+            Change::Clock(offset) => self.clock_offset = Some(*offset),
+            Change::Session(session) => self.session = Some(*session),
+            Change::Grid(grid) => self.begin_grid(grid.clone()),
+            Change::Track(track) => {
+                match self.tracks.iter_mut().find(|known| known.info.id == track.info.id) {
+                    Some(known) => *known = track.clone(),
+                    None => self.tracks.push(track.clone()),
+                }
+            }
+            Change::Init(id, init) => {
+                self.inits.insert(*id, init.clone());
+            }
+            Change::Listed(id, listed) => self.list(*id, listed),
+            Change::Filled(..) => {}
+            Change::Active(input) => self.active = Some(*input),
+            Change::SetEdge(kind, number) => {
+                self.set_edges.insert(*kind, *number);
+            }
+            Change::Ended(ended) => self.ended = *ended,
+        }
+    }
+
+    fn begin_grid(&mut self, grid: Grid) {
+        assert!(self.grids.last().is_none_or(|last| last.id < grid.id));
+        let before = self.grids.iter_mut().rfind(|before| before.cadence == grid.cadence);
+        if let Some(before) = before {
+            assert!(before.first_number < grid.first_number);
+            before.last_number = Some(grid.first_number - 1);
+        }
+        self.grids.push(grid);
+    }
+
+    fn list(&mut self, id: TrackId, listed: &Listed) {
+        let session =
+            self.grids.iter().find(|grid| grid.id == listed.grid).map(|grid| grid.session);
+        let track = self.tracks.iter_mut().find(|track| track.info.id == id);
+        let track = track.expect("a track appears before it lists");
+        assert!(track.next_number.is_none_or(|next| next == listed.number), "numbers never skip");
+        assert!(listed.end >= listed.start);
+        track.next_number = Some(listed.number + 1);
+        track.end = listed.end;
+        track.session = session;
+        track.grid = Some(listed.grid);
+        track.discontinuity_count += u64::from(listed.discontinuity);
+        if let Some(media) = &listed.media {
+            track.init = Some(media.init);
+        }
+    }
+
+    /// Gives each grid its first joined number for durations that endpoints want only since now.
+    pub fn number_joins(&mut self, join_seconds: &[u32]) {
+        for &seconds in join_seconds {
+            for at in 0..self.grids.len() {
+                let (before, rest) = self.grids.split_at(at);
+                let grid = &rest[0];
+                let previous = before.iter().rfind(|it| it.cadence == grid.cadence);
+                let first = previous.map_or_else(
+                    || grid.joined_number(grid.first_number, seconds),
+                    |previous| previous.joined_number(grid.first_number - 1, seconds) + 1,
+                );
+                self.grids[at].joined_first.entry(seconds).or_insert(first);
+            }
+        }
+    }
+
+    /// The track with this id.
+    #[must_use]
+    pub fn track(&self, id: TrackId) -> Option<&TrackState> {
+        self.tracks.iter().find(|track| track.info.id == id)
+    }
+
+    /// The newest grid of a cadence.
+    #[must_use]
+    pub fn grid(&self, cadence: u16) -> Option<&Grid> {
+        self.grids.iter().rfind(|grid| grid.cadence == cadence)
+    }
+
+    /// The track that decides on sessions and grids: the first video, else the first of all.
+    #[must_use]
+    pub fn leader(&self) -> Option<&TrackState> {
+        self.tracks.iter().min_by_key(|track| (track.info.kind, track.order))
+    }
+}
+
+/// The listed windows beside the state: what a presentation is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Windows {
+    logs: BTreeMap<TrackId, Window>,
+    version: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Window {
+    segments: Log<Listed>,
+    discontinuity_count: u64,
+}
+
+impl Windows {
+    /// Takes the step that [`State::apply`] takes, on the listed segments.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Listed(id, listed) => {
+                let window = self.logs.entry(*id).or_default();
+                let newest = window.segments.last();
+                assert!(newest.is_none_or(|last| last.number + 1 == listed.number));
+                window.discontinuity_count += u64::from(listed.discontinuity);
+                window.segments.push(listed.clone());
+            }
+            Change::Filled(id, listed) => {
+                let window = self.logs.entry(*id).or_default();
+                let front = window.segments.first().map_or(u64::MAX, |first| first.number);
+                if let Some(position) = listed.number.checked_sub(front) {
+                    let position = usize::try_from(position).expect("positions fit memory");
+                    window.segments.set(position, listed.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A track's listed segments.
+    #[must_use]
+    pub fn segments(&self, id: TrackId) -> Option<&Log<Listed>> {
+        self.logs.get(&id).map(|window| &window.segments)
+    }
+
+    /// Forgets what lay in ring files up to `file`, which was unlinked, and gaps before the rest.
+    pub fn drop_files(&mut self, file: u64) {
+        for window in self.logs.values_mut() {
+            while let Some(first) = window.segments.first() {
+                let next = window.segments.iter().find_map(|listed| listed.media.as_ref());
+                let gone = match (&first.media, next) {
+                    (Some(media), _) | (None, Some(media)) => media.payload.file <= file,
+                    (None, None) => false,
+                };
+                if !gone {
+                    break;
+                }
+                window.discontinuity_count -= u64::from(first.discontinuity);
+                window.segments.pop_front();
+            }
+        }
+    }
+
+    /// Turns listed media that `exists` denies into gaps: records that were lost on disk.
+    pub fn retain(&mut self, exists: impl Fn(&Listed) -> bool) -> usize {
+        let mut lost = 0;
+        for window in self.logs.values_mut() {
+            for position in 0..window.segments.len() {
+                let Some(listed) = window.segments.get(position) else { break };
+                if listed.media.is_some() && !exists(listed) {
+                    let gap = Listed { media: None, ..listed.clone() };
+                    window.segments.set(position, gap);
+                    lost += 1;
+                }
+            }
+        }
+        lost
+    }
+
+    /// The snapshot that packagers read.
+    #[must_use]
+    pub fn present(&mut self, state: &State) -> Presentation {
+        self.version += 1;
+        let mut order: Vec<&TrackState> = state.tracks.iter().collect();
+        order.sort_by_key(|track| (track.info.kind, track.order));
+        let tracks = order.into_iter().filter_map(|track| {
+            let window = self.logs.get(&track.info.id)?;
+            Some(Track {
+                info: Arc::new(track.info.clone()),
+                segments: window.segments.clone(),
+                discontinuity_sequence: track.discontinuity_count - window.discontinuity_count,
+                cadence: track.cadence,
+            })
+        });
+        Presentation {
+            version: self.version,
+            clock_offset: state.clock_offset.unwrap_or_default(),
+            tracks: tracks.collect(),
+            grids: state.grids.iter().cloned().map(Arc::new).collect(),
+            inits: state.inits.iter().map(|(&id, init)| (id, Arc::new(init.clone()))).collect(),
+            set_edges: state.set_edges.clone(),
+            ended: state.ended,
+        }
+    }
+}

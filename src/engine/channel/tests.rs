@@ -1,0 +1,530 @@
+//! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
+
+use super::*;
+use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
+use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
+use crate::engine::presentation::{Joined, Track};
+use crate::engine::segment::{Damage, Sample, TrackSegment};
+
+const SECOND: i64 = 90_000;
+/// 2026-01-01T00:00:00Z.
+const EPOCH_US: i64 = 1_767_225_600_000_000;
+
+fn video(tag: u8) -> CodecConfig {
+    CodecConfig::Avc(VideoConfig {
+        vps: Vec::new(),
+        sps: vec![vec![0x67, tag]],
+        pps: vec![vec![0x68]],
+        rfc6381: "avc1.64001f".into(),
+        width: 1280,
+        height: 720,
+        aspect: (1, 1),
+        frame_rate: (25, 1),
+        interlaced: false,
+        chroma_format: 1,
+        bit_depth_luma: 8,
+        bit_depth_chroma: 8,
+        colour: None,
+    })
+}
+
+fn audio() -> CodecConfig {
+    CodecConfig::Aac(AacConfig {
+        audio_specific_config: vec![0x11, 0x90],
+        object_type: 2,
+        sample_rate: 48_000,
+        channels: 2,
+    })
+}
+
+fn track(config: CodecConfig, start: i64, duration: i64, count: i64) -> TrackSegment {
+    let sample = Sample { size: 100, duration: 1, composition_offset: 0, random_access: true };
+    let modulus = grid::SOURCE_TIME_MODULUS;
+    let wrapped = MediaTime(start.rem_euclid(modulus));
+    TrackSegment {
+        pid: 256,
+        config,
+        language: None,
+        first_decode_time: wrapped,
+        earliest_presentation_time: wrapped,
+        presentation_end: wrapped + MediaTime(duration),
+        samples: vec![sample; usize::try_from(count).expect("small")],
+        payload: vec![0; usize::try_from(count * 100).expect("small")],
+        damage: Damage::default(),
+    }
+}
+
+/// A channel, its ring reduced to a list, and a clock.
+struct Bench {
+    channel: Channel,
+    config: ChannelConfig,
+    ring: Vec<Entry>,
+    seconds: f64,
+    offset: u64,
+}
+
+#[derive(Clone)]
+enum Entry {
+    Change(Change),
+    Media(RecordMeta, Extent, Extent, u64),
+}
+
+impl Bench {
+    fn new(join_seconds: &[u32]) -> Self {
+        let window = MediaTime(60 * SECOND);
+        let config = ChannelConfig { period: None, join_seconds: join_seconds.into(), window };
+        let channel = Channel::new(config.clone());
+        Self { channel, config, ring: Vec::new(), seconds: 0.0, offset: 0 }
+    }
+
+    fn now(&self) -> Now {
+        let since = Duration::from_secs_f64(self.seconds);
+        let since_us = i64::try_from(since.as_micros()).expect("small");
+        Now { monotonic: Monotonic(since), wall: WallClock(EPOCH_US + since_us) }
+    }
+
+    fn sync(&mut self) {
+        self.ring.extend(self.channel.take_changes().into_iter().map(Entry::Change));
+    }
+
+    fn put(&mut self, input: InputNumber, name: &str, tracks: Vec<TrackSegment>) -> Verdict {
+        let body = SegmentBody { tracks, ..SegmentBody::default() };
+        let verdict = self.channel.on_segment(self.now(), input, name, &body);
+        if let Verdict::Store(metas) = &verdict {
+            for (_, meta) in metas.clone() {
+                let table = Extent { file: 0, offset: self.offset, size: 10 };
+                let payload = Extent { file: 0, offset: self.offset + 10, size: meta.payload_size };
+                self.offset += 10 + u64::from(meta.payload_size);
+                let entry = Entry::Media(meta.clone(), table, payload, self.offset);
+                self.sync();
+                self.ring.push(entry);
+                self.channel.on_stored(self.now(), meta, (table, payload), self.offset);
+            }
+            self.channel.on_body_stored(self.now());
+        }
+        self.sync();
+        verdict
+    }
+
+    /// One muxed segment of picture and sound.
+    fn muxed(&mut self, input: InputNumber, name: &str, start: i64, duration: i64) -> Verdict {
+        let frames = duration / 3600;
+        let sound = track(audio(), start - 3_000, duration, duration * 48 / 90 / 1024);
+        self.put(input, name, vec![track(video(1), start, duration, frames), sound])
+    }
+
+    fn picture(&mut self, input: InputNumber, name: &str, start: i64, duration: i64) -> Verdict {
+        self.put(input, name, vec![track(video(1), start, duration, duration / 3600)])
+    }
+
+    fn lone(&mut self, input: InputNumber, names: &[(&str, i64, Option<i64>)]) {
+        let segments = names.iter().map(|&(uri, duration, date_us)| PlaylistSegment {
+            uri: uri.into(),
+            duration: MediaTime(duration),
+            date: date_us.map(WallClock),
+            ..PlaylistSegment::default()
+        });
+        let list = MediaPlaylist {
+            target_duration: 2,
+            segments: segments.collect(),
+            ..MediaPlaylist::default()
+        };
+        self.list(input, "channel.m3u8", Playlist::Media(list));
+    }
+
+    fn list(&mut self, input: InputNumber, name: &str, playlist: Playlist) {
+        self.channel.on_playlist(self.now(), input, (name, "channel.m3u8"), &playlist);
+        self.sync();
+    }
+
+    fn wait(&mut self, seconds: f64) {
+        let until = self.seconds + seconds;
+        while self.seconds < until {
+            self.seconds += 0.1;
+            self.channel.on_tick(self.now());
+        }
+        self.sync();
+    }
+
+    /// Segments `from..to` of 2 s from input 1, in real time.
+    fn run(&mut self, from: i64, to: i64, base: i64) {
+        for at in from..to {
+            self.picture(ONE, &format!("a{at}.ts"), base + at * 2 * SECOND, 2 * SECOND);
+            self.wait(2.0);
+        }
+    }
+
+    fn restart(&mut self) {
+        let mut recovery = Recovery::new(State::default());
+        for entry in &self.ring {
+            match entry.clone() {
+                Entry::Change(change) => {
+                    // As they come back from disk.
+                    let bytes = postcard::to_stdvec(&change).expect("changes serialise");
+                    recovery.on_change(&postcard::from_bytes(&bytes).expect("and come back"));
+                }
+                Entry::Media(meta, table, payload, hash) => {
+                    recovery.on_media(meta, (table, payload), hash);
+                }
+            }
+        }
+        let (channel, lost) = recovery.finish(self.config.clone(), self.now(), |_| true);
+        assert_eq!(lost, 0);
+        self.channel = channel;
+        self.sync();
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        self.channel.take_events()
+    }
+}
+
+const ONE: InputNumber = InputNumber::ONE;
+const TWO: InputNumber = InputNumber::TWO;
+
+fn listed(presentation: &Presentation, name: &str) -> Vec<(u64, i64, i64, bool)> {
+    let track = presentation.track(name).expect("track is there");
+    let first = track.segments.first().expect("something is listed");
+    let (number, start) = (first.number, first.start);
+    let relative = |it: &Listed| {
+        let media = it.media.is_some();
+        (it.number - number, (it.start - start).0, (it.end - it.start).0, media)
+    };
+    check_laws(presentation, track);
+    track.segments.iter().map(relative).collect()
+}
+
+/// What holds of every track: numbers are consecutive and time never falls.
+fn check_laws(presentation: &Presentation, track: &Track) {
+    let all: Vec<&Listed> = track.segments.iter().collect();
+    for pair in all.windows(2) {
+        assert_eq!(pair[0].number + 1, pair[1].number);
+        // Sound may overlap by less than a frame.
+        assert!(pair[1].start.0 - pair[0].end.0 > -2_000, "{pair:?}");
+    }
+    for &seconds in presentation.grids[0].joined_first.keys() {
+        let joined: Vec<Joined> =
+            presentation.joined(track, seconds, MediaTime(i64::MIN)).collect();
+        for pair in joined.windows(2) {
+            assert_eq!(pair[0].number + 1, pair[1].number);
+            assert_eq!(pair[0].position + pair[0].count, pair[1].position);
+        }
+        for one in &joined {
+            assert_eq!(presentation.joined_number(track, seconds, one.number).as_ref(), Some(one));
+        }
+    }
+}
+
+fn media(count: i64) -> Vec<(u64, i64, i64, bool)> {
+    let two = 2 * SECOND;
+    (0..count).map(|at| (at.cast_unsigned(), at * two, two, true)).collect()
+}
+
+fn started() -> Bench {
+    let mut bench = Bench::new(&[2, 6]);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+    bench.run(0, 3, 900_000);
+    bench
+}
+
+#[test]
+fn goes_on_air_with_the_second_equal_segment() {
+    let mut bench = Bench::new(&[2]);
+    bench.picture(ONE, "a0.ts", 900_000, 2 * SECOND);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+    assert!(bench.channel.present().tracks.is_empty());
+    bench.picture(ONE, "a1.ts", 900_000 + 2 * SECOND, 2 * SECOND);
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1"), media(2));
+    let first = presentation.tracks[0].segments.first().expect("listed").clone();
+    let wall = first.start + presentation.clock_offset;
+    assert!((wall.0 - WallClock(EPOCH_US).ticks_90k()).abs() <= 4_500, "near Unix time");
+    assert_eq!(presentation.clock_offset.0 % 9_000, 0);
+    assert_eq!(first.number, u64::try_from(first.start.0 / (2 * SECOND)).expect("positive"));
+}
+
+#[test]
+fn origins_that_started_at_different_times_number_alike() {
+    let mut early = started();
+    early.run(3, 10, 900_000);
+    let mut late = Bench::new(&[2, 6]);
+    late.seconds = 10.0;
+    let date = EPOCH_US + 10_000_000;
+    late.lone(ONE, &[("a5.ts", 2 * SECOND, Some(date))]);
+    late.run(5, 10, 900_000);
+    let (early, late) = (early.channel.present(), late.channel.present());
+    let newest: Vec<Listed> = early.tracks[0].segments.iter_from(5).cloned().collect();
+    let same: Vec<Listed> = late.tracks[0].segments.iter().cloned().collect();
+    let times = |all: &[Listed]| all.iter().map(|it| (it.number, it.start)).collect::<Vec<_>>();
+    assert_eq!(times(&newest), times(&same));
+    for seconds in [2, 6] {
+        let tail = |of: &Presentation| of.joined(&of.tracks[0], seconds, MediaTime(0)).last();
+        assert_eq!(tail(&early).map(|it| it.number), tail(&late).map(|it| it.number));
+    }
+}
+
+#[test]
+fn a_short_first_segment_comes_before_the_grid() {
+    let mut bench = Bench::new(&[2]);
+    bench.lone(ONE, &[("a0.ts", SECOND / 2, Some(EPOCH_US))]);
+    bench.picture(ONE, "a0.ts", 900_000 - 36_000, 36_000);
+    bench.run(1, 4, 900_000 - 2 * SECOND);
+    let two = 2 * SECOND;
+    let presentation = bench.channel.present();
+    let expected = [(0, 0, 36_000, true), (1, 36_000, two, true), (2, 36_000 + two, two, true)];
+    assert_eq!(listed(&presentation, "v1")[..3], expected);
+}
+
+#[test]
+fn a_change_of_cadence_moves_the_grid_without_a_discontinuity() {
+    let mut bench = started();
+    let four = 4 * SECOND;
+    for at in 0..5 {
+        bench.picture(ONE, &format!("b{at}.ts"), 900_000 + 6 * SECOND + at * four, four);
+        bench.wait(4.0);
+    }
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1").len(), 8);
+    assert!(presentation.tracks[0].segments.iter().all(|it| !it.discontinuity));
+    assert_eq!(
+        presentation.grids.last().expect("a grid").period.0 / 90_000,
+        4 * u64::from(presentation.grids.last().expect("a grid").period.1)
+    );
+    assert_eq!(bench.events().iter().filter(|it| **it == Event::GridMoved).count(), 1);
+}
+
+#[test]
+fn a_hole_is_listed_as_gaps_half_a_target_after_later_media() {
+    let mut bench = started();
+    bench.picture(ONE, "a5.ts", 900_000 + 10 * SECOND, 2 * SECOND);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(3));
+    bench.wait(1.2);
+    let mut expected = media(6);
+    expected[3].3 = false;
+    expected[4].3 = false;
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1"), expected);
+    assert!(presentation.tracks[0].segments.iter().all(|it| !it.discontinuity));
+}
+
+#[test]
+fn a_missing_segment_that_comes_in_time_leaves_no_gap() {
+    let mut bench = started();
+    bench.picture(ONE, "a4.ts", 900_000 + 8 * SECOND, 2 * SECOND);
+    bench.wait(0.5);
+    bench.picture(ONE, "a3.ts", 900_000 + 6 * SECOND, 2 * SECOND);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(5));
+}
+
+#[test]
+fn late_media_takes_a_gaps_place_unless_a_joined_segment_was_made_with_it() {
+    for (join_seconds, filled) in [(2, true), (6, false)] {
+        let mut bench = Bench::new(&[join_seconds]);
+        bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+        bench.run(0, 3, 900_000);
+        bench.picture(ONE, "a4.ts", 900_000 + 8 * SECOND, 2 * SECOND);
+        bench.wait(1.2);
+        bench.run(5, 9, 900_000);
+        let verdict = bench.picture(ONE, "a3.ts", 900_000 + 6 * SECOND, 2 * SECOND);
+        assert!(matches!(verdict, Verdict::Store(_)));
+        assert_eq!(listed(&bench.channel.present(), "v1")[3].3, filled, "{join_seconds}");
+    }
+}
+
+#[test]
+fn twins_give_one_stream_and_either_may_die() {
+    let mut bench = started();
+    let base = 900_000;
+    for at in 3..8 {
+        let name = format!("a{at}.ts");
+        bench.picture(ONE, &name, base + at * 2 * SECOND, 2 * SECOND);
+        let copy = bench.picture(TWO, &name, base + at * 2 * SECOND, 2 * SECOND);
+        assert_eq!(copy, Verdict::Drop(DropReason::Duplicate));
+        bench.wait(2.0);
+    }
+    for at in 8..12 {
+        bench.picture(TWO, &format!("a{at}.ts"), base + at * 2 * SECOND, 2 * SECOND);
+        bench.wait(2.0);
+    }
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1"), media(12));
+    assert!(presentation.tracks[0].segments.iter().all(|it| !it.discontinuity));
+    assert_eq!(bench.channel.active_input(), Some(TWO));
+}
+
+#[test]
+fn a_dying_encoders_stump_waits_for_the_whole_copy() {
+    let mut bench = started();
+    bench.picture(TWO, "a2.ts", 900_000 + 4 * SECOND, 2 * SECOND);
+    bench.picture(ONE, "a3.ts", 900_000 + 6 * SECOND, SECOND);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(3));
+    bench.picture(TWO, "a3.ts", 900_000 + 6 * SECOND, 2 * SECOND);
+    bench.picture(TWO, "a4.ts", 900_000 + 8 * SECOND, 2 * SECOND);
+    bench.wait(3.0);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(5));
+}
+
+#[test]
+fn an_encoder_that_restarts_elsewhere_in_time_is_one_discontinuity() {
+    for (restart, gap) in [(7 * SECOND, 10.0), (grid::SOURCE_TIME_MODULUS / 3, 0.0)] {
+        let mut bench = started();
+        bench.wait(gap);
+        let date = EPOCH_US
+            + i64::try_from(Duration::from_secs_f64(bench.seconds).as_micros()).expect("small");
+        bench.lone(ONE, &[("b0.ts", 2 * SECOND, Some(date))]);
+        for at in 0..4 {
+            bench.picture(ONE, &format!("b{at}.ts"), restart + at * 2 * SECOND, 2 * SECOND);
+            bench.wait(2.0);
+        }
+        let presentation = bench.channel.present();
+        let track = presentation.track("v1").expect("video");
+        check_laws(&presentation, track);
+        let breaks: Vec<bool> = track.segments.iter().map(|it| it.discontinuity).collect();
+        assert_eq!(breaks, [false, false, false, true, false, false, false], "{restart}");
+        let first = track.segments.get(3).expect("listed");
+        let wall = first.start + presentation.clock_offset;
+        assert!((wall.0 - WallClock(date).ticks_90k()).abs() <= 9_000, "{restart}");
+    }
+}
+
+#[test]
+fn timestamps_wrap_unnoticed() {
+    let mut bench = Bench::new(&[2]);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+    bench.run(0, 8, grid::SOURCE_TIME_MODULUS - 5 * SECOND);
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1"), media(8));
+    assert!(presentation.tracks[0].segments.iter().all(|it| !it.discontinuity));
+}
+
+#[test]
+fn muxed_sound_that_starts_early_has_the_pictures_numbers() {
+    let mut bench = Bench::new(&[2]);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+    for at in 0..4 {
+        bench.muxed(ONE, &format!("a{at}.ts"), 900_000 + at * 2 * SECOND, 2 * SECOND);
+        bench.wait(2.0);
+    }
+    let presentation = bench.channel.present();
+    let numbers = |name: &str| {
+        let track = presentation.track(name).expect("track");
+        track.segments.iter().map(|it| it.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("v1"), numbers("a1"));
+    assert_eq!(numbers("a1").len(), 4);
+}
+
+#[test]
+fn a_ladder_has_one_copy_of_its_muxed_sound() {
+    let mut bench = Bench::new(&[2]);
+    let variant = |uri: &str, bandwidth| Variant {
+        uri: uri.into(),
+        bandwidth: Some(bandwidth),
+        ..Variant::default()
+    };
+    let variants = vec![variant("channel_1.m3u8", 5_000_000), variant("channel_2.m3u8", 900_000)];
+    let list = Multivariant { variants, ..Multivariant::default() };
+    for at in 0..3 {
+        for rung in ["channel_1", "channel_2"] {
+            let name = format!("{rung}_{at:05}.ts");
+            bench.muxed(ONE, &name, 900_000 + at * 2 * SECOND, 2 * SECOND);
+        }
+        if at == 0 {
+            bench.list(ONE, "channel.m3u8", Playlist::Multivariant(list.clone()));
+        }
+        bench.wait(2.0);
+    }
+    bench.wait(6.0);
+    let presentation = bench.channel.present();
+    let names: Vec<&str> = presentation.tracks.iter().map(|it| it.info.name.as_str()).collect();
+    assert_eq!(names, ["v1", "v2", "a1"]);
+    for track in &presentation.tracks {
+        assert_eq!(track.segments.len(), 3, "{}", track.info.name);
+    }
+    let shares = |name: &str| presentation.track(name).expect("track").info.bandwidth;
+    assert_eq!(shares("v1") + shares("a1"), 5_000_000);
+    assert_eq!(
+        presentation.set_edges[&TrackKind::Video],
+        presentation.set_edges[&TrackKind::Audio]
+    );
+}
+
+#[test]
+fn a_new_configuration_is_one_discontinuity() {
+    let mut bench = started();
+    for at in 3..6 {
+        let segment = track(video(2), 900_000 + at * 2 * SECOND, 2 * SECOND, 50);
+        bench.put(ONE, &format!("a{at}.ts"), vec![segment]);
+        bench.wait(2.0);
+    }
+    let presentation = bench.channel.present();
+    assert_eq!(listed(&presentation, "v1"), media(6));
+    let breaks: Vec<bool> =
+        presentation.tracks[0].segments.iter().map(|it| it.discontinuity).collect();
+    assert_eq!(breaks, [false, false, false, true, false, false]);
+    assert_eq!(presentation.inits.len(), 2);
+}
+
+#[test]
+fn a_restart_continues_the_numbers_without_a_trace() {
+    let mut whole = started();
+    whole.run(3, 12, 900_000);
+    for restart_after in 0..12 {
+        let mut bench = Bench::new(&[2, 6]);
+        bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+        bench.run(0, restart_after, 900_000);
+        bench.restart();
+        if restart_after == 0 {
+            bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+        }
+        bench.run(restart_after, 12, 900_000);
+        let (one, other) = (whole.channel.present(), bench.channel.present());
+        assert_eq!(
+            one.tracks[0]
+                .segments
+                .iter()
+                .map(|it| (it.number, it.start, it.end))
+                .collect::<Vec<_>>(),
+            other.tracks[0]
+                .segments
+                .iter()
+                .map(|it| (it.number, it.start, it.end))
+                .collect::<Vec<_>>(),
+            "{restart_after}"
+        );
+    }
+}
+
+#[test]
+fn a_dropped_file_takes_its_segments_and_their_discontinuities() {
+    let mut bench = started();
+    bench.lone(ONE, &[("b0.ts", 2 * SECOND, Some(EPOCH_US + 6_000_000))]);
+    for at in 0..3 {
+        bench.picture(ONE, &format!("b{at}.ts"), 500 * SECOND * 90 + at * 2 * SECOND, 2 * SECOND);
+        bench.wait(2.0);
+    }
+    assert_eq!(bench.channel.present().tracks[0].discontinuity_sequence, 0);
+    bench.channel.on_file_dropped(0);
+    assert!(bench.channel.present().tracks[0].segments.is_empty());
+    assert_eq!(bench.channel.present().tracks[0].discontinuity_sequence, 1);
+}
+
+#[test]
+fn endlist_of_every_live_input_ends_the_presentation_and_media_resumes_it() {
+    let mut bench = started();
+    let ended = MediaPlaylist { target_duration: 2, ended: true, ..MediaPlaylist::default() };
+    bench.picture(TWO, "a2.ts", 900_000 + 4 * SECOND, 2 * SECOND);
+    bench.list(ONE, "channel.m3u8", Playlist::Media(ended.clone()));
+    assert!(!bench.channel.present().ended, "the other input is alive");
+    bench.list(TWO, "channel.m3u8", Playlist::Media(ended));
+    assert!(bench.channel.present().ended);
+    bench.run(3, 4, 900_000);
+    assert!(!bench.channel.present().ended);
+}
+
+#[test]
+fn without_any_playlist_the_channel_starts_after_three_targets() {
+    let mut bench = Bench::new(&[2]);
+    bench.run(0, 5, 900_000);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(5));
+}

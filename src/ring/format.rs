@@ -1,0 +1,386 @@
+//! The bytes of a ring file, apart from the opaque parts of its records.
+//!
+//! All integers are little-endian.
+//!
+//! | part | size | fields |
+//! | --- | --- | --- |
+//! | superblock, at 0 | 4096 | magic, version, ring id, key, sequence, size, epoch, boot id, tag |
+//! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
+//! | head | 64 | magic, kind, three sizes, sequence, offset, epoch, tag |
+//! | trailer | 64 | magic, content hash, tag |
+//! | footer, the last | 64 | magic, sequence, end of the records, tag |
+//!
+//! Tags are HMAC-SHA-256 (RFC 2104) cut to 16 bytes, under a random key that never leaves the
+//! ring: media that imitates records is not taken for one. The head's tag makes its sizes known
+//! to be right before they are used; the trailer's tag covers head, header and the content hash,
+//! so that a header is verified without reading the payload. The content hash is XXH3-128 of
+//! table and payload.
+//!
+//! The trailer is written when everything before it is, and the footer when the file has been
+//! synced and no record will follow.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::ring::record::RecordKind;
+
+/// [`SUPERBLOCK_SIZE`], as the size of a buffer.
+pub const SUPERBLOCK_BYTES: usize = 4096;
+/// [`HEAD_SIZE`], as the size of a buffer.
+pub const HEAD_BYTES: usize = 64;
+/// [`TRAILER_SIZE`], as the size of a buffer.
+pub const TRAILER_BYTES: usize = 64;
+/// [`FOOTER_SIZE`], as the size of a buffer.
+pub const FOOTER_BYTES: usize = 64;
+/// Bytes of the superblock: a page, so that records don't share one with it.
+pub const SUPERBLOCK_SIZE: u64 = SUPERBLOCK_BYTES as u64;
+/// Bytes of a record's head.
+pub const HEAD_SIZE: u64 = HEAD_BYTES as u64;
+/// Bytes of a record's trailer.
+pub const TRAILER_SIZE: u64 = TRAILER_BYTES as u64;
+/// Bytes of the footer.
+pub const FOOTER_SIZE: u64 = FOOTER_BYTES as u64;
+/// Records begin at multiples of this: a cache line, and the step of a search for records.
+pub const RECORD_ALIGNMENT: u64 = 64;
+/// Bytes of a record beyond its three parts.
+pub const RECORD_OVERHEAD_MAX: u64 = HEAD_SIZE + RECORD_ALIGNMENT - 1 + TRAILER_SIZE;
+
+/// The layout of files described here; a larger number is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+const SUPERBLOCK_MAGIC: [u8; 8] = *b"HEADRING";
+/// What a record's head begins with.
+pub const HEAD_MAGIC: [u8; 8] = *b"HWrecord";
+const TRAILER_MAGIC: [u8; 8] = *b"HWstored";
+const FOOTER_MAGIC: [u8; 8] = *b"HWsealed";
+
+const TAG_SIZE: usize = 16;
+type Tag = [u8; TAG_SIZE];
+
+/// Which start of the machine this is: what was written since is in the page cache or on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootId(pub [u8; 16]);
+
+impl BootId {
+    /// The running kernel's.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` doesn't give it.
+    pub fn current() -> std::io::Result<Self> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        u128::from_str_radix(&digits, 16)
+            .map(|value| Self(value.to_be_bytes()))
+            .map_err(|_| std::io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// Who a ring is, and what its tags are made with; the same in all of its files.
+#[derive(Clone)]
+pub struct Identity {
+    /// Random name, which tells a file of another ring from one of this.
+    pub ring: [u8; 16],
+    key: [u8; 32],
+    keyed: Hmac<Sha256>,
+}
+
+impl Identity {
+    /// A ring that there hasn't been.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has no randomness.
+    pub fn fresh() -> Result<Self, getrandom::Error> {
+        let mut ring = [0; 16];
+        let mut key = [0; 32];
+        getrandom::fill(&mut ring)?;
+        getrandom::fill(&mut key)?;
+        Ok(Self::new(ring, key))
+    }
+
+    fn new(ring: [u8; 16], key: [u8; 32]) -> Self {
+        let keyed = Hmac::new_from_slice(&key).expect("HMAC takes keys of every length");
+        Self { ring, key, keyed }
+    }
+
+    fn tag(&self, label: &[u8; 8], parts: &[&[u8]]) -> Tag {
+        let mut keyed = self.keyed.clone();
+        keyed.update(label);
+        for part in parts {
+            keyed.update(part);
+        }
+        let mut tag = [0; TAG_SIZE];
+        tag.copy_from_slice(&keyed.finalize().into_bytes()[..TAG_SIZE]);
+        tag
+    }
+}
+
+/// Reads fields off a block of known size, one after another.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (field, rest) =
+            self.0.split_first_chunk().expect("blocks are longer than their fields");
+        self.0 = rest;
+        *field
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+}
+
+/// Puts fields into a block one after another.
+fn write_fields(block: &mut [u8], fields: &[&[u8]]) {
+    let mut at = 0;
+    for field in fields {
+        block[at..at + field.len()].copy_from_slice(field);
+        at += field.len();
+    }
+}
+
+/// What a file says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// Number of the file in its ring.
+    pub sequence: u64,
+    /// Bytes of the file.
+    pub size: u64,
+    /// The owner's epoch when it was begun.
+    pub epoch: u64,
+    /// The machine's start in which it was begun.
+    pub boot: BootId,
+}
+
+/// What a superblock's bytes turn out to be.
+pub enum ParsedSuperblock {
+    /// A ring file of this or an older format.
+    Ring(Identity, Superblock),
+    /// Nothing was written: a spare.
+    Blank,
+    /// A ring file of a format that is not known here.
+    Newer(u32),
+    /// Torn, overwritten, or no ring file.
+    Damaged,
+}
+
+const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16;
+
+impl Superblock {
+    /// The block to write at the file's start.
+    pub fn to_bytes(self, identity: &Identity) -> Vec<u8> {
+        let mut block = vec![0; SUPERBLOCK_BYTES];
+        write_fields(
+            &mut block,
+            &[
+                &SUPERBLOCK_MAGIC,
+                &FORMAT_VERSION.to_le_bytes(),
+                &[0; 4],
+                &identity.ring,
+                &identity.key,
+                &self.sequence.to_le_bytes(),
+                &self.size.to_le_bytes(),
+                &self.epoch.to_le_bytes(),
+                &self.boot.0,
+            ],
+        );
+        let tag = identity.tag(&SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        write_fields(&mut block[SUPERBLOCK_FIELDS..], &[&tag]);
+        block
+    }
+
+    /// Reads a block back.
+    pub fn parse(block: &[u8; SUPERBLOCK_BYTES]) -> ParsedSuperblock {
+        if block.iter().all(|byte| *byte == 0) {
+            return ParsedSuperblock::Blank;
+        }
+        let mut fields = Fields(block);
+        if fields.take() != SUPERBLOCK_MAGIC {
+            return ParsedSuperblock::Damaged;
+        }
+        let version = fields.u32();
+        if version > FORMAT_VERSION {
+            return ParsedSuperblock::Newer(version);
+        }
+        fields.take::<4>();
+        let identity = Identity::new(fields.take(), fields.take());
+        let superblock = Self {
+            sequence: fields.u64(),
+            size: fields.u64(),
+            epoch: fields.u64(),
+            boot: BootId(fields.take()),
+        };
+        let tag = identity.tag(&SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        if fields.take() != tag {
+            return ParsedSuperblock::Damaged;
+        }
+        ParsedSuperblock::Ring(identity, superblock)
+    }
+}
+
+/// A record's first 64 bytes: where it is and how long its parts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What kind of record it is.
+    pub kind: RecordKind,
+    /// Bytes of the header.
+    pub header_size: u32,
+    /// Bytes of the table.
+    pub table_size: u32,
+    /// Bytes of the payload.
+    pub payload_size: u32,
+    /// Number of the file that it is in.
+    pub sequence: u64,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// The owner's epoch when it was appended.
+    pub epoch: u64,
+}
+
+const HEAD_FIELDS: usize = HEAD_BYTES - TAG_SIZE;
+
+impl Head {
+    /// Offset of the header's first byte.
+    pub const fn header_offset(&self) -> u64 {
+        self.offset + HEAD_SIZE
+    }
+
+    /// Offset of the table's first byte.
+    pub fn table_offset(&self) -> u64 {
+        self.header_offset() + u64::from(self.header_size)
+    }
+
+    /// Offset of the payload's first byte.
+    pub fn payload_offset(&self) -> u64 {
+        self.table_offset() + u64::from(self.table_size)
+    }
+
+    /// Offset of the trailer.
+    pub fn trailer_offset(&self) -> u64 {
+        (self.payload_offset() + u64::from(self.payload_size)).next_multiple_of(RECORD_ALIGNMENT)
+    }
+
+    /// Offset of the next record.
+    pub fn end(&self) -> u64 {
+        self.trailer_offset() + TRAILER_SIZE
+    }
+
+    /// The bytes to write.
+    pub fn to_bytes(self, identity: &Identity) -> [u8; HEAD_BYTES] {
+        let mut block = [0; HEAD_BYTES];
+        write_fields(
+            &mut block,
+            &[
+                &HEAD_MAGIC,
+                &[self.kind.code(), 0, 0, 0],
+                &self.header_size.to_le_bytes(),
+                &self.table_size.to_le_bytes(),
+                &self.payload_size.to_le_bytes(),
+                &self.sequence.to_le_bytes(),
+                &self.offset.to_le_bytes(),
+                &self.epoch.to_le_bytes(),
+            ],
+        );
+        let tag = identity.tag(&HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
+        write_fields(&mut block[HEAD_FIELDS..], &[&tag]);
+        block
+    }
+
+    /// Reads bytes back; `None` unless this ring wrote them.
+    pub fn parse(block: &[u8; HEAD_BYTES], identity: &Identity) -> Option<Self> {
+        let mut fields = Fields(block);
+        if fields.take() != HEAD_MAGIC {
+            return None;
+        }
+        let tag = identity.tag(&HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
+        if block[HEAD_FIELDS..] != tag {
+            return None;
+        }
+        let [kind, ..] = fields.take::<4>();
+        Some(Self {
+            kind: RecordKind::from_code(kind)?,
+            header_size: fields.u32(),
+            table_size: fields.u32(),
+            payload_size: fields.u32(),
+            sequence: fields.u64(),
+            offset: fields.u64(),
+            epoch: fields.u64(),
+        })
+    }
+}
+
+/// XXH3-128 of a record's table and payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentHash(u128);
+
+impl ContentHash {
+    /// Hashes a record.
+    pub fn of(table: &[u8], payload: &[u8]) -> Self {
+        let mut hasher = Xxh3::new();
+        hasher.update(table);
+        hasher.update(payload);
+        Self(hasher.digest128())
+    }
+
+    /// Takes the hash that `hasher` has come to.
+    pub fn from_hasher(hasher: &Xxh3) -> Self {
+        Self(hasher.digest128())
+    }
+
+    /// The lower half, which names the content outside.
+    pub fn low(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0.to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+const TRAILER_FIELDS: usize = 8 + 16;
+
+/// The trailer of a record with this head and header.
+pub fn trailer_bytes(
+    head: &[u8; HEAD_BYTES],
+    header: &[u8],
+    content: ContentHash,
+    identity: &Identity,
+) -> [u8; TRAILER_BYTES] {
+    let content = content.0.to_le_bytes();
+    let tag = identity.tag(&TRAILER_MAGIC, &[head, header, &content]);
+    let mut block = [0; TRAILER_BYTES];
+    write_fields(&mut block, &[&TRAILER_MAGIC, &content, &tag]);
+    block
+}
+
+/// The content hash that a record's trailer states; `None` unless this ring wrote it for exactly
+/// this head and header.
+pub fn parse_trailer(
+    block: &[u8; TRAILER_BYTES],
+    head: &[u8; HEAD_BYTES],
+    header: &[u8],
+    identity: &Identity,
+) -> Option<ContentHash> {
+    let stated = block[8..TRAILER_FIELDS].first_chunk().map(|bytes| u128::from_le_bytes(*bytes))?;
+    let content = ContentHash(stated);
+    (*block == trailer_bytes(head, header, content, identity)).then_some(content)
+}
+
+/// The footer of a file whose records end at `end`.
+pub fn footer_bytes(sequence: u64, end: u64, identity: &Identity) -> [u8; FOOTER_BYTES] {
+    let (sequence, end) = (sequence.to_le_bytes(), end.to_le_bytes());
+    let tag = identity.tag(&FOOTER_MAGIC, &[&sequence, &end]);
+    let mut block = [0; FOOTER_BYTES];
+    write_fields(&mut block, &[&FOOTER_MAGIC, &sequence, &end, &tag]);
+    block
+}
+
+/// The end of the records that a footer states; `None` unless this ring sealed that file.
+pub fn parse_footer(block: &[u8; FOOTER_BYTES], sequence: u64, identity: &Identity) -> Option<u64> {
+    let end = block[16..24].first_chunk().map(|bytes| u64::from_le_bytes(*bytes))?;
+    (*block == footer_bytes(sequence, end, identity)).then_some(end)
+}

@@ -1,0 +1,35 @@
+//! Rings: files that are written once, never changed, and unlinked whole.
+//!
+//! A channel's [`Ring`] is a row of files of one size, preallocated. Records are appended to the
+//! newest one; a full file is sealed; the oldest is unlinked when the ring is full. A record that
+//! was reported as written is found again after a crash.
+//!
+//! The rule that everything rests on: **a byte that was handed out never changes.** No range is
+//! overwritten, de-allocated or truncated, because sockets share pages with the file and would
+//! send the new bytes. Who reads holds an `Arc` of the [`RingFile`]: its descriptor, and with it
+//! its bytes, live on after the file has left the ring.
+//!
+//! What a record means is not known here: its header is opaque. No socket, no protocol.
+
+mod error;
+mod file;
+mod format;
+mod jobs;
+mod layout;
+mod map;
+mod record;
+mod recovery;
+mod rotation;
+mod storage;
+mod sys;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Refused, RingError};
+pub use file::RingFile;
+pub use format::BootId;
+pub use layout::{FileLayout, LayoutError, plan_files};
+pub use record::{Location, Record, RecordKind, Stored, WriteError};
+pub use recovery::{Damage, Recovered, RecoveredRecord};
+pub use rotation::{Fill, Placed, Ring, RingConfig};
+pub use storage::{QueueFull, Storage};

@@ -1,0 +1,287 @@
+//! What is found in a ring's folder when it is opened.
+//!
+//! A record counts where its trailer is right. In files that were written since the machine
+//! started and in sealed ones that is enough; in others the payload is hashed as well, because a
+//! power cut may have kept the trailer and lost the payload. What is damaged is left out and
+//! counted, and costs no other record: a right head says where the next record begins, and where
+//! the head is wrong, the next right one is searched for.
+//!
+//! Nothing here changes a file, so that recovery interrupted at any point is begun again.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
+use crate::ring::error::RingError;
+use crate::ring::file::RingFile;
+use crate::ring::format::{
+    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
+    Identity, ParsedSuperblock, RECORD_ALIGNMENT, SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock,
+    TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
+};
+use crate::ring::record::{Location, RecordKind};
+
+/// Read at once when hashing and searching.
+const PIECE: usize = 256 << 10;
+
+/// A record found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredRecord {
+    /// What it is for.
+    pub kind: RecordKind,
+    /// The opaque header as it was appended.
+    pub header: Vec<u8>,
+    /// Where its parts are.
+    pub location: Location,
+    /// As in [`Stored`](crate::ring::Stored).
+    pub hash: u64,
+}
+
+/// What was left out, as counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Records without a right trailer, as the last ones of a crash are.
+    pub torn_records: u64,
+    /// Records whose payload isn't what their trailer says.
+    pub corrupt_records: u64,
+    /// Files whose superblock was unreadable; they have been removed.
+    pub lost_files: u64,
+    /// Files that were shorter than they say.
+    pub short_files: u64,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// In the order they were appended, from the oldest state record on.
+    pub records: Vec<RecoveredRecord>,
+    /// What was left out.
+    pub damage: Damage,
+}
+
+/// A ring file found in the folder, and what it says about itself.
+pub(super) struct FoundFile {
+    pub file: RingFile,
+    pub superblock: Superblock,
+}
+
+/// A folder's files, before anything in it is changed.
+#[derive(Default)]
+pub(super) struct FoundFolder {
+    /// Who the ring is; `None` where it has no file with records.
+    pub identity: Option<Identity>,
+    /// Files with records, oldest first.
+    pub files: Vec<FoundFile>,
+    /// Spares; not used again, because after a power cut one may hold records without a
+    /// superblock.
+    pub blank: Vec<PathBuf>,
+    /// Files that can't be read.
+    pub damaged: Vec<PathBuf>,
+    /// The largest number of any of them.
+    pub last_sequence: u64,
+}
+
+/// Looks at the files of a folder.
+///
+/// # Errors
+///
+/// Where a file is of a newer format or another ring, or the folder can't be read: then nothing
+/// must be touched.
+pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
+    let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
+    let mut sequences = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        sequences.extend(name.to_str().and_then(RingFile::sequence_of));
+    }
+    sequences.sort_unstable();
+    let mut found = FoundFolder::default();
+    found.last_sequence = sequences.last().copied().unwrap_or(0);
+    for sequence in sequences {
+        let path = folder.join(RingFile::name(sequence));
+        let (file, block) = read_superblock(&path)
+            .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
+        match Superblock::parse(&block) {
+            ParsedSuperblock::Blank => found.blank.push(path),
+            ParsedSuperblock::Newer(version) => {
+                return Err(RingError::NewerFormat { path, version });
+            }
+            ParsedSuperblock::Ring(identity, superblock)
+                if superblock.sequence == sequence
+                    && superblock.size > SUPERBLOCK_SIZE + FOOTER_SIZE =>
+            {
+                let ring = found.identity.get_or_insert_with(|| identity.clone()).ring;
+                if ring != identity.ring {
+                    return Err(RingError::ForeignFile { path });
+                }
+                let file = RingFile::new(file, path, sequence, superblock.size);
+                found.files.push(FoundFile { file, superblock });
+            }
+            ParsedSuperblock::Ring(..) | ParsedSuperblock::Damaged => found.damaged.push(path),
+        }
+    }
+    Ok(found)
+}
+
+/// A file and its first page; a file shorter than that reads as zeros.
+fn read_superblock(path: &Path) -> std::io::Result<(File, [u8; SUPERBLOCK_BYTES])> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut block = [0; SUPERBLOCK_BYTES];
+    match file.read_exact_at(&mut block, 0) {
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok((file, block)),
+    }
+}
+
+/// What one file holds.
+pub(super) struct FileRecords {
+    pub records: Vec<RecoveredRecord>,
+    pub damage: Damage,
+    /// Where the last record ends, in bytes.
+    pub end: u64,
+    pub is_sealed: bool,
+}
+
+/// Reads the records of one file.
+pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId) -> FileRecords {
+    let FoundFile { file, superblock } = found;
+    let mut footer = [0; FOOTER_BYTES];
+    let sealed_end = file
+        .read_at(file.footer_offset(), &mut footer)
+        .ok()
+        .and_then(|()| parse_footer(&footer, file.sequence(), identity));
+    let reader = Reader {
+        file,
+        identity,
+        limit: sealed_end.unwrap_or(file.footer_offset()),
+        verifies: sealed_end.is_none() && superblock.boot != boot,
+    };
+    let mut found = FileRecords {
+        records: Vec::new(),
+        damage: Damage::default(),
+        end: SUPERBLOCK_SIZE,
+        is_sealed: sealed_end.is_some(),
+    };
+    if !file.is_whole() {
+        found.damage.short_files += 1;
+    }
+    let mut at = SUPERBLOCK_SIZE;
+    let mut is_searching = false;
+    while at + HEAD_SIZE + TRAILER_SIZE <= reader.limit {
+        let end = match reader.read_record(at) {
+            Slot::Record(record, end) => {
+                found.records.push(record);
+                end
+            }
+            Slot::Torn(end) => {
+                found.damage.torn_records += 1;
+                end
+            }
+            Slot::Corrupt(end) => {
+                found.damage.corrupt_records += 1;
+                end
+            }
+            Slot::Unknown { blank } => {
+                let next = reader.find_head(at + RECORD_ALIGNMENT);
+                let is_torn = !blank || next < reader.limit;
+                found.damage.torn_records += u64::from(is_torn && !is_searching);
+                is_searching = true;
+                at = next;
+                continue;
+            }
+        };
+        is_searching = false;
+        found.end = end;
+        at = end;
+    }
+    found
+}
+
+/// What is at an offset where a record could begin, and where it ends.
+enum Slot {
+    Record(RecoveredRecord, u64),
+    Torn(u64),
+    Corrupt(u64),
+    Unknown { blank: bool },
+}
+
+struct Reader<'a> {
+    file: &'a RingFile,
+    identity: &'a Identity,
+    /// Where records end at the latest.
+    limit: u64,
+    /// Whether payloads are hashed.
+    verifies: bool,
+}
+
+impl Reader<'_> {
+    fn read_record(&self, at: u64) -> Slot {
+        let mut block = [0; HEAD_BYTES];
+        if self.file.read_at(at, &mut block).is_err() {
+            return Slot::Unknown { blank: false };
+        }
+        let Some(head) = Head::parse(&block, self.identity).filter(|head| self.is_here(head, at))
+        else {
+            return Slot::Unknown { blank: block.iter().all(|byte| *byte == 0) };
+        };
+        let end = head.end();
+        let mut header = vec![0; head.header_size as usize];
+        let mut trailer = [0; TRAILER_BYTES];
+        let read = self
+            .file
+            .read_at(head.header_offset(), &mut header)
+            .and_then(|()| self.file.read_at(head.trailer_offset(), &mut trailer));
+        let content = parse_trailer(&trailer, &block, &header, self.identity);
+        let (Ok(()), Some(content)) = (read, content) else { return Slot::Torn(end) };
+        if self.verifies && self.hash_content(&head).is_none_or(|found| found != content) {
+            return Slot::Corrupt(end);
+        }
+        let (location, hash) = (Location::from(&head), content.low());
+        Slot::Record(RecoveredRecord { kind: head.kind, header, location, hash }, end)
+    }
+
+    fn is_here(&self, head: &Head, at: u64) -> bool {
+        head.offset == at
+            && head.sequence == self.file.sequence()
+            && head.header_size as usize <= RING_HEADER_SIZE_MAX
+            && head.table_size as usize <= RING_TABLE_SIZE_MAX
+            && head.end() <= self.limit
+    }
+
+    /// Hashes table and payload; `None` where they can't be read.
+    fn hash_content(&self, head: &Head) -> Option<ContentHash> {
+        let mut hasher = Xxh3::new();
+        let mut buffer = vec![0; PIECE];
+        let mut at = head.table_offset();
+        let end = head.payload_offset() + u64::from(head.payload_size);
+        while at < end {
+            let piece = usize::try_from(end - at).map_or(PIECE, |left| left.min(PIECE));
+            self.file.read_at(at, &mut buffer[..piece]).ok()?;
+            hasher.update(&buffer[..piece]);
+            at += piece as u64;
+        }
+        Some(ContentHash::from_hasher(&hasher))
+    }
+
+    /// The next offset from `from` on where a head seems to be; the limit where there is none.
+    fn find_head(&self, from: u64) -> u64 {
+        const STEP: usize = RECORD_ALIGNMENT as usize;
+        let mut buffer = vec![0; PIECE];
+        let mut at = from;
+        while at < self.limit {
+            let piece = usize::try_from(self.limit - at).map_or(PIECE, |left| left.min(PIECE));
+            if self.file.read_at(at, &mut buffer[..piece]).is_ok() {
+                let mut blocks = buffer[..piece].chunks(STEP);
+                if let Some(index) = blocks.position(|block| block.starts_with(&HEAD_MAGIC)) {
+                    return at + (index * STEP) as u64;
+                }
+            }
+            at += piece as u64;
+        }
+        self.limit
+    }
+}

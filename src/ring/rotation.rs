@@ -1,0 +1,549 @@
+//! A channel's ring: which file is appended to, which ones are spare, which one goes next.
+//!
+//! Everything here runs on the channel's shard and never waits: places are computed, and the
+//! writing, syncing, making and unlinking of files is given to [`Storage`].
+//!
+//! The ring's size is what all its files take together: those with records, spares, and unlinked
+//! ones that still have readers.
+
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
+use crate::ring::error::{Refused, RingError};
+use crate::ring::file::RingFile;
+use crate::ring::format::{BootId, FOOTER_SIZE, Head, Identity, SUPERBLOCK_SIZE};
+use crate::ring::jobs::{Shared, Work, sync_folder};
+use crate::ring::layout::{FileLayout, LayoutError, plan_files};
+use crate::ring::record::{Location, Record, Stored, WriteError};
+use crate::ring::recovery::{Damage, FoundFolder, Recovered, read_records, survey};
+use crate::ring::storage::Storage;
+
+/// Name of the file whose lock says that a process owns the ring.
+const LOCK_NAME: &str = "ring.lock";
+
+/// Where a ring is and how large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingConfig {
+    /// Its folder, made where missing; nothing else should be in it.
+    pub dir: PathBuf,
+    /// Bytes of all its files together.
+    pub size: u64,
+    /// Bytes of the largest body that will be appended.
+    pub body_size_max: u64,
+}
+
+/// Where a record will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Where its parts will be once it is stored.
+    pub location: Location,
+    /// The file that was begun for it.
+    pub began_file: Option<u64>,
+    /// Files that left the ring to make room, oldest first.
+    pub dropped_files: Vec<u64>,
+}
+
+/// How full a ring is and how it fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Bytes of records and their overhead.
+    pub bytes_used: u64,
+    /// Bytes of the ring as configured.
+    pub bytes_total: u64,
+    /// Files with records.
+    pub files: usize,
+    /// Files ready to be begun.
+    pub spares: usize,
+    /// Files that have left the ring and still have readers.
+    pub lingering_files: usize,
+    /// Bytes that wait for the writing thread.
+    pub queued_bytes: u64,
+    /// Records that could not be written, since the ring was opened.
+    pub write_failures: u64,
+    /// Files that could not be synced, since the ring was opened.
+    pub sync_failures: u64,
+    /// Spares that could not be made, since the ring was opened.
+    pub spare_failures: u64,
+}
+
+/// A file and where its records end.
+struct LiveFile {
+    file: Arc<RingFile>,
+    end: u64,
+}
+
+/// A channel's ring, owned by the channel's shard.
+pub struct Ring {
+    storage: Arc<Storage>,
+    number: usize,
+    shared: Arc<Shared>,
+    layout: FileLayout,
+    body_size_max: u64,
+    /// Files with records, oldest first.
+    live: VecDeque<LiveFile>,
+    /// Whether the newest of them was begun by us: a file of an earlier run is never appended to.
+    is_begun: bool,
+    snapshot: Arc<[Arc<RingFile>]>,
+    spares: VecDeque<Arc<RingFile>>,
+    spares_asked: usize,
+    disk_is_full: bool,
+    next_sequence: u64,
+    /// Full files, not yet given to be sealed.
+    unsealed: VecDeque<LiveFile>,
+    /// Dropped files, not yet given to be unlinked.
+    dropped: VecDeque<Arc<RingFile>>,
+    /// Dropped files that may still have readers, with their sizes in bytes.
+    lingering: Vec<(u64, Weak<RingFile>)>,
+}
+
+impl Ring {
+    /// Opens the ring of a folder, with what is in it, or makes a new one. All of its space is
+    /// allocated here. Reads and writes files: not for a shard that has started.
+    ///
+    /// `epoch` is the owner's; it is noted in every record.
+    ///
+    /// # Errors
+    ///
+    /// See [`RingError`]. Files with records are left as they are.
+    pub fn open(
+        config: &RingConfig,
+        storage: &Arc<Storage>,
+        epoch: u64,
+    ) -> Result<(Self, Recovered), RingError> {
+        let boot = BootId::current().map_err(|error| RingError::Io {
+            path: "/proc/sys/kernel/random/boot_id".into(),
+            kind: error.kind(),
+        })?;
+        Self::open_in_boot(config, storage, epoch, boot)
+    }
+
+    /// [`open`](Self::open) in a given start of the machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_in_boot(
+        config: &RingConfig,
+        storage: &Arc<Storage>,
+        epoch: u64,
+        boot: BootId,
+    ) -> Result<(Self, Recovered), RingError> {
+        let layout = plan_files(config.size, config.body_size_max)?;
+        let folder = &config.dir;
+        let lock = lock_folder(folder)?;
+        let mut found = survey(folder)?;
+        let identity = match found.identity.take() {
+            Some(identity) => identity,
+            None => Identity::fresh().map_err(|_| RingError::Io {
+                path: "/dev/urandom".into(),
+                kind: ErrorKind::Unsupported,
+            })?,
+        };
+        remove_useless(&mut found, layout)?;
+        let mut ring = Self {
+            storage: Arc::clone(storage),
+            number: storage.assign_ring(),
+            shared: Arc::new(Shared::new(lock, folder.clone(), identity, epoch, boot)),
+            layout,
+            body_size_max: config.body_size_max,
+            live: VecDeque::new(),
+            is_begun: false,
+            snapshot: Arc::new([]),
+            spares: VecDeque::new(),
+            spares_asked: 0,
+            disk_is_full: false,
+            next_sequence: found.last_sequence + 1,
+            unsealed: VecDeque::new(),
+            dropped: VecDeque::new(),
+            lingering: Vec::new(),
+        };
+        let recovered = ring.adopt(found);
+        ring.make_all_spares()?;
+        Ok((ring, recovered))
+    }
+
+    /// Takes over the files of an earlier run.
+    fn adopt(&mut self, found: FoundFolder) -> Recovered {
+        let mut recovered = Recovered::default();
+        let lost_files = found.damaged.len() as u64;
+        recovered.damage = Damage { lost_files, ..Damage::default() };
+        for found in found.files {
+            let held = read_records(&found, &self.shared.identity, self.shared.boot);
+            let is_sound = held.damage == Damage::default();
+            recovered.records.extend(held.records);
+            recovered.damage.torn_records += held.damage.torn_records;
+            recovered.damage.corrupt_records += held.damage.corrupt_records;
+            recovered.damage.short_files += held.damage.short_files;
+            let file = Arc::new(found.file);
+            if is_sound && !held.is_sealed {
+                file.mark_unsynced();
+                self.unsealed.push_back(LiveFile { file: Arc::clone(&file), end: held.end });
+            }
+            self.live.push_back(LiveFile { file, end: held.end });
+        }
+        let first_state = recovered.records.iter().position(|record| record.kind.is_state());
+        recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));
+        self.publish_files();
+        recovered
+    }
+
+    /// Makes the files that the ring's size has room for.
+    fn make_all_spares(&mut self) -> Result<(), RingError> {
+        let folder = self.shared.folder.clone();
+        while self.has_room_for_spare() {
+            let made = RingFile::create(&folder, self.next_sequence, self.layout.file_size);
+            self.next_sequence += 1;
+            match made {
+                Ok(file) => self.spares.push_back(Arc::new(file)),
+                Err(error) => {
+                    let needed = self.layout.size() - self.allocated_size();
+                    for spare in self.spares.drain(..) {
+                        let _kept_for_the_next_open = spare.unlink();
+                    }
+                    return Err(RingError::NoSpace { dir: folder, needed, kind: error.kind() });
+                }
+            }
+        }
+        sync_folder(&folder)
+            .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })
+    }
+
+    /// Gives a record its place and queues the write; never waits.
+    ///
+    /// `done` is called on a storage thread when the record is in its file, with its trailer.
+    /// Where the record begins a new file, what `state` returns is written before it, as that
+    /// file's first record.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`]; `done` is dropped and the ring is as before.
+    pub fn append(
+        &mut self,
+        record: Record,
+        state: impl FnOnce() -> Vec<u8>,
+        done: impl FnOnce(Result<Stored, WriteError>) + Send + 'static,
+    ) -> Result<Placed, Refused> {
+        self.keep_up();
+        let size = record.size();
+        if !self.can_hold(&record) {
+            return Err(Refused::TooLarge { size, file_size: self.layout.file_size });
+        }
+        let queued = self.shared.queued_size.load(Ordering::Acquire);
+        if queued > 0 && queued + size > RING_QUEUED_SIZE_MAX {
+            return Err(Refused::Busy);
+        }
+        let work = match self.place_in_newest(&record) {
+            Some((file, head)) => Work { file, head, record, opening: None },
+            None => self.place_in_spare(record, state)?,
+        };
+        let (file, head) = (Arc::clone(&work.file), work.head);
+        let is_first = work.opening.is_some();
+        file.begin_write();
+        self.shared.queued_size.fetch_add(size, Ordering::AcqRel);
+        let shared = Arc::clone(&self.shared);
+        let job = Box::new(move || {
+            let result = work.write(&shared);
+            work.file.end_write();
+            shared.queued_size.fetch_sub(size, Ordering::AcqRel);
+            done(result);
+        });
+        if self.storage.write(self.number, job).is_err() {
+            file.end_write();
+            self.shared.queued_size.fetch_sub(size, Ordering::AcqRel);
+            return Err(Refused::Busy);
+        }
+        let location = Location::from(&head);
+        if !is_first {
+            self.live.back_mut().expect("the newest file was written to").end = head.end();
+            return Ok(Placed { location, began_file: None, dropped_files: Vec::new() });
+        }
+        let dropped_files = self.begin_file(LiveFile { file, end: head.end() });
+        Ok(Placed { location, began_file: Some(head.sequence), dropped_files })
+    }
+
+    /// True where a file with nothing else in it has room for the record.
+    fn can_hold(&self, record: &Record) -> bool {
+        let limit = self.layout.file_size - FOOTER_SIZE;
+        record.head_at(0, SUPERBLOCK_SIZE, 0).is_some_and(|head| head.end() <= limit)
+    }
+
+    fn place_in_newest(&self, record: &Record) -> Option<(Arc<RingFile>, Head)> {
+        let newest = self.live.back().filter(|newest| self.is_begun && !newest.file.is_broken())?;
+        let head = record.head_at(newest.file.sequence(), newest.end, self.shared.epoch)?;
+        (head.end() <= newest.file.footer_offset()).then(|| (Arc::clone(&newest.file), head))
+    }
+
+    fn place_in_spare(
+        &self,
+        record: Record,
+        state: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Work, Refused> {
+        let too_large = Refused::TooLarge { size: record.size(), file_size: self.layout.file_size };
+        let spare = self.spares.front().ok_or(match self.disk_is_full {
+            true => Refused::NoSpace,
+            false => Refused::Busy,
+        })?;
+        if self.would_drop_unwritten(spare.size()) {
+            return Err(Refused::Busy);
+        }
+        let (sequence, epoch) = (spare.sequence(), self.shared.epoch);
+        let state = Record::state(state());
+        let state_head = state.head_at(sequence, SUPERBLOCK_SIZE, epoch).ok_or(too_large)?;
+        let head = record.head_at(sequence, state_head.end(), epoch).ok_or(too_large)?;
+        if head.end() > spare.footer_offset() {
+            return Err(too_large);
+        }
+        let opening = Some((state_head, state));
+        Ok(Work { file: Arc::clone(spare), head, record, opening })
+    }
+
+    /// True where making room for a file would drop one whose records aren't written yet.
+    fn would_drop_unwritten(&self, size: u64) -> bool {
+        let mut excess = (self.live_size() + size).saturating_sub(self.layout.live_size());
+        self.live.iter().any(|oldest| {
+            let goes = excess > 0;
+            excess = excess.saturating_sub(oldest.file.size());
+            goes && oldest.file.has_pending_writes()
+        })
+    }
+
+    /// The first spare has become the newest file.
+    fn begin_file(&mut self, begun: LiveFile) -> Vec<u64> {
+        let spare = self.spares.pop_front();
+        assert_eq!(spare.map(|file| file.sequence()), Some(begun.file.sequence()));
+        if self.is_begun
+            && let Some(full) = self.live.back()
+        {
+            self.unsealed.push_back(LiveFile { file: Arc::clone(&full.file), end: full.end });
+        }
+        self.live.push_back(begun);
+        self.is_begun = true;
+        let dropped = self.drop_excess();
+        self.publish_files();
+        self.keep_up();
+        dropped
+    }
+
+    /// Drops the oldest files until the others leave room for the spares.
+    fn drop_excess(&mut self) -> Vec<u64> {
+        let mut sequences = Vec::new();
+        while self.live.len() > 1 && self.live_size() > self.layout.live_size() {
+            if let Some(oldest) = self.live.pop_front() {
+                sequences.push(oldest.file.sequence());
+                self.unsealed.retain(|full| full.file.sequence() != oldest.file.sequence());
+                self.dropped.push_back(oldest.file);
+            }
+        }
+        sequences
+    }
+
+    /// Syncs what was appended, on a storage thread, and looks after spares: to be called every
+    /// sync interval. A file that can't be synced is given up for a fresh one, and counted.
+    pub fn sync(&mut self) {
+        self.keep_up();
+        let Some(newest) = self.live.back().filter(|newest| newest.file.needs_sync()) else {
+            return;
+        };
+        let (file, shared) = (Arc::clone(&newest.file), Arc::clone(&self.shared));
+        // Where the queue is full, an earlier sync is still in it.
+        let _queue_full = self.storage.keep_up(self.number, Box::new(move || shared.sync(&file)));
+    }
+
+    /// Changes the ring's size by whole files: the numbers of those dropped, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the size is too small for the ring's bodies; it then stays as it is.
+    pub fn resize(&mut self, size: u64) -> Result<Vec<u64>, LayoutError> {
+        self.layout = plan_files(size, self.body_size_max)?;
+        let dropped = self.drop_excess();
+        let file_size = self.layout.file_size;
+        let (fitting, others) = self.spares.drain(..).partition(|spare| spare.size() == file_size);
+        self.spares = fitting;
+        let others: VecDeque<_> = others;
+        self.dropped.extend(others);
+        while self.live_size() + self.spare_size() > self.layout.size() {
+            let Some(spare) = self.spares.pop_back() else { break };
+            self.dropped.push_back(spare);
+        }
+        self.publish_files();
+        self.keep_up();
+        Ok(dropped)
+    }
+
+    /// The file of a number, unless it has left the ring.
+    #[must_use]
+    pub fn file(&self, sequence: u64) -> Option<Arc<RingFile>> {
+        let index = self.snapshot.binary_search_by_key(&sequence, |file| file.sequence()).ok()?;
+        Some(Arc::clone(&self.snapshot[index]))
+    }
+
+    /// The files with records, oldest first. It is another one after each
+    /// [`Placed::began_file`] and [`resize`](Self::resize).
+    #[must_use]
+    pub fn files(&self) -> Arc<[Arc<RingFile>]> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// How full the ring is and how it fares.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        let lingering = |(_, file): &&(u64, Weak<RingFile>)| file.strong_count() > 0;
+        Fill {
+            bytes_used: self.live.iter().map(|live| live.end).sum(),
+            bytes_total: self.layout.size(),
+            files: self.live.len(),
+            spares: self.spares.len(),
+            lingering_files: self.dropped.len() + self.lingering.iter().filter(lingering).count(),
+            queued_bytes: self.shared.queued_size.load(Ordering::Relaxed),
+            write_failures: self.shared.write_failures.load(Ordering::Relaxed),
+            sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
+            spare_failures: self.shared.spare_failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Gives the storage threads what is due, and takes what they have made.
+    fn keep_up(&mut self) {
+        while let Some(made) = self.shared.spares_made.pop() {
+            self.spares_asked -= 1;
+            self.take_spare(made);
+        }
+        self.unlink_dropped();
+        self.seal_full();
+        self.lingering.retain(|(_, file)| file.strong_count() > 0);
+        self.ask_for_spares();
+        if self.spares.is_empty() && self.spares_asked == 0 {
+            self.lingering.iter().filter_map(|(_, file)| file.upgrade()).for_each(|file| {
+                file.want_back();
+            });
+        }
+    }
+
+    fn take_spare(&mut self, made: std::io::Result<RingFile>) {
+        match made {
+            Ok(file) if file.size() == self.layout.file_size => {
+                self.disk_is_full = false;
+                self.spares.push_back(Arc::new(file));
+            }
+            Ok(file) => self.dropped.push_back(Arc::new(file)),
+            Err(error) => {
+                self.disk_is_full = matches!(
+                    error.kind(),
+                    ErrorKind::StorageFull
+                        | ErrorKind::QuotaExceeded
+                        | ErrorKind::ReadOnlyFilesystem
+                );
+            }
+        }
+    }
+
+    /// The storage thread gets the ring's own reference, so that freeing the space of a file
+    /// without readers doesn't happen on the shard.
+    fn unlink_dropped(&mut self) {
+        while let Some(file) = self.dropped.front() {
+            let (size, weak, file) = (file.size(), Arc::downgrade(file), Arc::clone(file));
+            let job = Box::new(move || {
+                let _stays_until_the_next_open = file.unlink();
+            });
+            if self.storage.keep_up(self.number, job).is_err() {
+                return;
+            }
+            self.dropped.pop_front();
+            self.lingering.push((size, weak));
+        }
+    }
+
+    fn seal_full(&mut self) {
+        while let Some(full) = self.unsealed.front() {
+            if full.file.has_pending_writes() {
+                return;
+            }
+            let (file, end, shared) = (Arc::clone(&full.file), full.end, Arc::clone(&self.shared));
+            let job = Box::new(move || shared.seal(&file, end));
+            if self.storage.keep_up(self.number, job).is_err() {
+                return;
+            }
+            self.unsealed.pop_front();
+        }
+    }
+
+    fn ask_for_spares(&mut self) {
+        let at_once = if self.disk_is_full { 1 } else { RING_SPARE_REQUEST_MAX };
+        while self.spares_asked < at_once && self.has_room_for_spare() {
+            let (sequence, size) = (self.next_sequence, self.layout.file_size);
+            let shared = Arc::clone(&self.shared);
+            let job = Box::new(move || shared.make_spare(sequence, size));
+            if self.storage.keep_up(self.number, job).is_err() {
+                return;
+            }
+            self.spares_asked += 1;
+            self.next_sequence += 1;
+        }
+    }
+
+    fn has_room_for_spare(&self) -> bool {
+        self.allocated_size() + self.layout.file_size <= self.layout.size()
+    }
+
+    /// Bytes of all files that take space, those asked for included.
+    fn allocated_size(&self) -> u64 {
+        let dropped: u64 = self.dropped.iter().map(|file| file.size()).sum();
+        let lingering: u64 = self.lingering.iter().map(|(size, _)| size).sum();
+        let asked = self.spares_asked as u64 * self.layout.file_size;
+        self.live_size() + self.spare_size() + dropped + lingering + asked
+    }
+
+    fn live_size(&self) -> u64 {
+        self.live.iter().map(|live| live.file.size()).sum()
+    }
+
+    fn spare_size(&self) -> u64 {
+        self.spares.iter().map(|file| file.size()).sum()
+    }
+
+    fn publish_files(&mut self) {
+        self.snapshot = self.live.iter().map(|live| Arc::clone(&live.file)).collect();
+    }
+}
+
+/// Makes the folder and takes its lock, which is held as long as the file is open.
+fn lock_folder(folder: &Path) -> Result<File, RingError> {
+    let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let lock = File::create(folder.join(LOCK_NAME)).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(RingError::Locked { dir: folder.into() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// Removes spares of an earlier run, files that can't be read, and the oldest files of a ring
+/// that has become smaller.
+fn remove_useless(found: &mut FoundFolder, layout: FileLayout) -> Result<(), RingError> {
+    for path in found.blank.iter().chain(&found.damaged) {
+        std::fs::remove_file(path)
+            .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
+    }
+    let mut size: u64 = found.files.iter().map(|found| found.superblock.size).sum();
+    let mut excess = 0;
+    for oldest in &found.files {
+        if size <= layout.live_size() {
+            break;
+        }
+        let io = |error: std::io::Error| RingError::Io {
+            path: RingFile::name(oldest.superblock.sequence).into(),
+            kind: error.kind(),
+        };
+        oldest.file.unlink().map_err(io)?;
+        size -= oldest.superblock.size;
+        excess += 1;
+    }
+    found.files.drain(..excess);
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Storage threads: all that may wait for a disk happens here, never on a shard.
+//!
+//! Three kinds of threads, so that none waits behind another's work: those that write records,
+//! those that sync, make and unlink files, and those that read cold ranges. A ring keeps to one
+//! thread of each of the first two kinds, so its jobs are done in the order they were given.
+//!
+//! Queues are bounded; to give a job never waits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::limits::{STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
+use crate::ring::file::RingFile;
+
+/// Done on a storage thread.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// The queue of a storage thread is full: the disk doesn't keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{STORAGE_QUEUE_LENGTH} jobs wait for a storage thread")]
+pub struct QueueFull;
+
+#[derive(Debug, Default)]
+struct Status {
+    closing: AtomicBool,
+    panics: AtomicU64,
+}
+
+/// One thread and its queue.
+#[derive(Debug)]
+struct Lane {
+    jobs: Arc<ArrayQueue<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Lane {
+    fn start(name: String, status: Arc<Status>) -> std::io::Result<Self> {
+        let jobs = Arc::new(ArrayQueue::<Job>::new(STORAGE_QUEUE_LENGTH));
+        let queue = Arc::clone(&jobs);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            loop {
+                // Asked before the queue is found empty, so that the last job isn't left behind.
+                let closing = status.closing.load(Ordering::Acquire);
+                if let Some(job) = queue.pop() {
+                    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                        status.panics.fetch_add(1, Ordering::Relaxed);
+                    }
+                } else if closing {
+                    break;
+                } else {
+                    std::thread::park();
+                }
+            }
+        })?;
+        Ok(Self { jobs, thread: Some(thread) })
+    }
+
+    fn give(&self, job: Job) -> Result<(), QueueFull> {
+        self.jobs.push(job).map_err(|_| QueueFull)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+/// The storage threads of one device. Dropping it does the waiting jobs, then ends the threads.
+#[derive(Debug)]
+pub struct Storage {
+    writing: Vec<Lane>,
+    upkeep: Vec<Lane>,
+    reading: Vec<Lane>,
+    status: Arc<Status>,
+    next_ring: AtomicUsize,
+    next_read: AtomicUsize,
+}
+
+impl Storage {
+    /// Starts `threads` threads of each of the three kinds, at least one.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel doesn't give the threads.
+    pub fn start(threads: usize) -> std::io::Result<Arc<Self>> {
+        let status = Arc::new(Status::default());
+        let count = threads.clamp(1, STORAGE_THREAD_COUNT_MAX);
+        let lanes = |kind: &str| {
+            (0..count)
+                .map(|number| Lane::start(format!("{kind}-{number}"), Arc::clone(&status)))
+                .collect::<std::io::Result<Vec<_>>>()
+        };
+        Ok(Arc::new(Self {
+            writing: lanes("write")?,
+            upkeep: lanes("upkeep")?,
+            reading: lanes("read")?,
+            status: Arc::clone(&status),
+            next_ring: AtomicUsize::new(0),
+            next_read: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Brings a range of a file into the page cache, then calls `done` on the storage thread.
+    /// Where that failed, [`RingFile::is_lost`] is true.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] where all reading threads have full queues; `done` is dropped.
+    pub fn warm(
+        &self,
+        file: Arc<RingFile>,
+        offset: u64,
+        size: usize,
+        done: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), QueueFull> {
+        self.read(Box::new(move || {
+            if file.warm(offset, size).is_err() {
+                file.mark_lost();
+            }
+            done();
+        }))
+    }
+
+    /// Does a job that reads files, on any reading thread.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] where the next thread's queue is full; the job is dropped.
+    pub fn read(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
+        let number = self.next_read.fetch_add(1, Ordering::Relaxed);
+        self.reading[number % self.reading.len()].give(job)
+    }
+
+    /// Jobs that panicked, which they never should.
+    #[must_use]
+    pub fn panic_count(&self) -> u64 {
+        self.status.panics.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that wait for a thread.
+    #[must_use]
+    pub fn queued_jobs(&self) -> usize {
+        self.lanes().map(|lane| lane.jobs.len()).sum()
+    }
+
+    /// The number by which a ring keeps to its threads.
+    pub(super) fn assign_ring(&self) -> usize {
+        self.next_ring.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives a ring's writing thread a job.
+    pub(super) fn write(&self, ring: usize, job: Job) -> Result<(), QueueFull> {
+        self.writing[ring % self.writing.len()].give(job)
+    }
+
+    /// Gives a ring's upkeep thread a job.
+    pub(super) fn keep_up(&self, ring: usize, job: Job) -> Result<(), QueueFull> {
+        self.upkeep[ring % self.upkeep.len()].give(job)
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.writing.iter().chain(&self.upkeep).chain(&self.reading)
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.status.closing.store(true, Ordering::Release);
+        self.lanes().for_each(Lane::wake);
+        let Self { writing, upkeep, reading, .. } = self;
+        for lane in writing.iter_mut().chain(upkeep).chain(reading) {
+            let thread = lane.thread.take().expect("a lane has its thread until it is joined here");
+            // Where a job's callback held the last reference, this is that thread itself.
+            if thread.thread().id() != std::thread::current().id() {
+                let _panicked = thread.join();
+            }
+        }
+    }
+}

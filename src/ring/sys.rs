@@ -1,0 +1,61 @@
+//! The system calls on files that the standard library doesn't offer.
+
+#![allow(unsafe_code)] // fallocate, readahead and preadv2 take raw descriptors and pointers
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::AsRawFd;
+
+fn offset_of(value: u64) -> Result<libc::off_t> {
+    libc::off_t::try_from(value).map_err(|_| Error::from(ErrorKind::InvalidInput))
+}
+
+/// Allocates the first `size` bytes of `file` on its disk and makes it that long.
+///
+/// # Errors
+///
+/// [`ErrorKind::StorageFull`] where the disk has no room; else what the kernel says.
+pub fn allocate(file: &File, size: u64) -> Result<()> {
+    let size = offset_of(size)?;
+    loop {
+        // SAFETY: takes no pointer; the descriptor is open as long as `file` is borrowed.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) } == 0 {
+            return Ok(());
+        }
+        let error = Error::last_os_error();
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Starts reading a range into the page cache; may wait for the disk.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn read_ahead(file: &File, offset: u64, size: usize) -> Result<()> {
+    let offset = offset_of(offset)?;
+    // SAFETY: takes no pointer; the descriptor is open as long as `file` is borrowed.
+    if unsafe { libc::readahead(file.as_raw_fd(), offset, size) } == 0 {
+        Ok(())
+    } else {
+        Err(Error::last_os_error())
+    }
+}
+
+/// Reads what the page cache holds of a range, without waiting for the disk.
+///
+/// # Errors
+///
+/// [`ErrorKind::WouldBlock`] where the first byte isn't in the page cache; else what the kernel
+/// says.
+pub fn read_cached(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+    let offset = offset_of(offset)?;
+    let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `piece` describes `buffer`, which is borrowed mutably until the call returns, and
+    // the count says that there is one piece.
+    let read =
+        unsafe { libc::preadv2(file.as_raw_fd(), &raw const piece, 1, offset, libc::RWF_NOWAIT) };
+    usize::try_from(read).map_err(|_| Error::last_os_error())
+}

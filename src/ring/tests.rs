@@ -1,0 +1,517 @@
+//! Rings on real files: what was reported as written is found again, whatever happens to the
+//! files in between.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::format::{HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock, footer_bytes};
+use super::record::write_record;
+use super::recovery::{FoundFile, read_records, survey};
+use super::*;
+
+const BODY_SIZE_MAX: u64 = 256 << 10;
+const BOOT: BootId = BootId([1; 16]);
+const NEXT_BOOT: BootId = BootId([2; 16]);
+/// Long enough for any machine; reached only where something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(dir: &Path, files: u64) -> RingConfig {
+    let file_size = plan_files(1, BODY_SIZE_MAX).unwrap_err().file_size;
+    RingConfig { dir: dir.into(), size: files * file_size, body_size_max: BODY_SIZE_MAX }
+}
+
+fn media(number: u64, size: usize) -> Record {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let payload = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    });
+    Record {
+        kind: RecordKind::Media,
+        header: number.to_le_bytes().to_vec(),
+        table: vec![7; size % 100],
+        payload: payload.take(size).collect(),
+    }
+}
+
+type Reply = Receiver<Result<Stored, WriteError>>;
+
+/// Appends as soon as the ring takes the record.
+fn append(ring: &mut Ring, record: &Record) -> (Placed, Reply) {
+    let started = Instant::now();
+    loop {
+        let (sender, receiver) = channel();
+        let done = move |result| drop(sender.send(result));
+        match ring.append(record.clone(), || b"state".to_vec(), done) {
+            Ok(placed) => return (placed, receiver),
+            Err(refused) => {
+                assert_eq!(refused, Refused::Busy);
+                assert!(started.elapsed() < PATIENCE, "{:?}", ring.fill());
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+fn store(ring: &mut Ring, record: &Record) -> (Placed, Stored) {
+    let (placed, reply) = append(ring, record);
+    (placed, reply.recv_timeout(PATIENCE).unwrap().unwrap())
+}
+
+fn wait_until(ring: &mut Ring, what: impl Fn(&Fill) -> bool) {
+    let started = Instant::now();
+    while !what(&ring.fill()) {
+        assert!(started.elapsed() < PATIENCE, "{:?}", ring.fill());
+        ring.sync();
+        std::thread::yield_now();
+    }
+}
+
+fn open(config: &RingConfig, boot: BootId) -> (Ring, Recovered) {
+    Ring::open_in_boot(config, &Storage::start(1).unwrap(), 1, boot).unwrap()
+}
+
+fn read(ring: &Ring, extent: crate::units::Extent) -> Vec<u8> {
+    let mut bytes = vec![0; extent.size as usize];
+    ring.file(extent.file).unwrap().read_at(extent.offset, &mut bytes).unwrap();
+    bytes
+}
+
+/// Media records among those recovered, with all of their bytes.
+fn media_of(ring: &Ring, recovered: &Recovered) -> Vec<Record> {
+    let media = recovered.records.iter().filter(|record| record.kind == RecordKind::Media);
+    media
+        .map(|record| Record {
+            kind: record.kind,
+            header: record.header.clone(),
+            table: read(ring, record.location.table),
+            payload: read(ring, record.location.payload),
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+
+    /// Runs of appends, each ended without any clean-up, some by a reboot: what is found is what
+    /// was stored in the files that are still there, in order, and nothing else.
+    #[test]
+    fn what_was_stored_is_found_again(
+        runs in prop::collection::vec(
+            (prop::collection::vec(0_usize..=BODY_SIZE_MAX as usize, 0..60), any::<bool>()), 1..5),
+    ) {
+        let dir = TempDir::new().unwrap();
+        let config = config(dir.path(), 8);
+        let mut stored = Vec::new();
+        let mut boot = 1;
+        for (sizes, reboots) in runs {
+            boot += u8::from(reboots);
+            let (mut ring, recovered) = open(&config, BootId([boot; 16]));
+            prop_assert_eq!(recovered.damage, Damage::default());
+            let first = recovered.records.first().map_or(0, |record| record.location.header.file);
+            stored.retain(|(file, _)| *file >= first);
+            let expected: Vec<_> = stored.iter().map(|(_, record): &(_, Record)| record.clone()).collect();
+            prop_assert_eq!(media_of(&ring, &recovered), expected);
+            for size in sizes {
+                let record = media(stored.len() as u64, size);
+                let (placed, reply) = append(&mut ring, &record);
+                prop_assert!(reply.recv_timeout(PATIENCE).unwrap().is_ok());
+                if placed.began_file.is_some() {
+                    ring.sync();
+                }
+                stored.retain(|(file, _)| !placed.dropped_files.contains(file));
+                stored.push((placed.location.payload.file, record));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_begins_with_the_state_and_the_oldest_one_is_dropped() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let (mut ring, recovered) = open(&config, BOOT);
+    assert_eq!(recovered, Recovered::default());
+    assert_eq!((ring.fill().files, ring.fill().spares), (0, 8));
+    let mut dropped = Vec::new();
+    let mut begun = Vec::new();
+    for number in 0..400 {
+        let (placed, stored) = store(&mut ring, &media(number, 128 << 10));
+        let record = media(number, 128 << 10);
+        let content = [record.table, record.payload].concat();
+        assert_eq!(stored.hash, xxhash_rust::xxh3::xxh3_64(&content));
+        begun.extend(placed.began_file);
+        dropped.extend(placed.dropped_files);
+    }
+    assert!(dropped.len() > 8, "the ring has turned over");
+    assert!(begun.starts_with(&dropped), "oldest first");
+    assert_eq!(ring.fill().files, 6);
+    assert!(ring.file(dropped[0]).is_none());
+    wait_until(&mut ring, |fill| fill.spares == 2 && fill.lingering_files == 0);
+    let files = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(files, 8 + 1, "six with records, two spares and the lock");
+    drop(ring);
+    let (ring, recovered) = open(&config, BOOT);
+    let of_file =
+        recovered.records.chunk_by(|a, b| a.location.header.file == b.location.header.file);
+    for records in of_file {
+        assert_eq!(
+            (records[0].kind, records[0].header.as_slice()),
+            (RecordKind::State, &b"state"[..])
+        );
+        assert!(records[1..].iter().all(|record| record.kind == RecordKind::Media));
+    }
+    assert_eq!(media_of(&ring, &recovered).last(), Some(&media(399, 128 << 10)));
+}
+
+#[test]
+fn a_file_with_readers_keeps_its_bytes_and_counts_against_the_spares() {
+    let dir = TempDir::new().unwrap();
+    let (mut ring, _) = open(&config(dir.path(), 8), BOOT);
+    let record = media(1, 100_000);
+    let (placed, _) = store(&mut ring, &record);
+    let held = ring.file(placed.location.payload.file).unwrap();
+    while ring.file(held.sequence()).is_some() {
+        store(&mut ring, &media(2, 128 << 10));
+    }
+    wait_until(&mut ring, |fill| fill.spares == 1);
+    assert_eq!(ring.fill().lingering_files, 1);
+    assert!(!held.is_wanted_back(), "a spare is left");
+    let begun = ring.files().last().unwrap().sequence();
+    while ring.files().last().unwrap().sequence() == begun {
+        store(&mut ring, &media(3, 128 << 10));
+    }
+    let mut bytes = vec![0; record.payload.len()];
+    held.read_at(placed.location.payload.offset, &mut bytes).unwrap();
+    assert_eq!(bytes, record.payload);
+    drop(held);
+    wait_until(&mut ring, |fill| fill.spares == 2 && fill.lingering_files == 0);
+}
+
+#[test]
+fn readers_are_asked_for_files_when_no_spare_is_left() {
+    let dir = TempDir::new().unwrap();
+    let (mut ring, _) = open(&config(dir.path(), 8), BOOT);
+    store(&mut ring, &media(1, 1));
+    let mut held = BTreeMap::new();
+    let refused = loop {
+        held.extend(ring.files().iter().map(|file| (file.sequence(), file.clone())));
+        let (sender, receiver) = channel();
+        match ring.append(media(2, 128 << 10), Vec::new, move |result| drop(sender.send(result))) {
+            Ok(_) => assert!(receiver.recv_timeout(PATIENCE).unwrap().is_ok()),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, Refused::Busy);
+    let fill = ring.fill();
+    assert_eq!((fill.spares, fill.lingering_files), (0, 2));
+    ring.sync();
+    for (sequence, file) in &held {
+        assert_eq!(file.is_wanted_back(), ring.file(*sequence).is_none());
+    }
+    held.clear();
+    wait_until(&mut ring, |fill| fill.spares == 2);
+    store(&mut ring, &media(3, 1));
+}
+
+/// A ring file of three records in a folder of its own, 16 KiB long.
+struct SmallFile {
+    dir: TempDir,
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+    ends: Vec<u64>,
+}
+
+impl SmallFile {
+    const SIZE: u64 = 16 << 10;
+    const NAME: &str = "00000000000000000001.ring";
+
+    fn new(sealed: bool) -> Self {
+        let dir = TempDir::new().unwrap();
+        let identity = Identity::fresh().unwrap();
+        let superblock = Superblock { sequence: 1, size: Self::SIZE, epoch: 1, boot: BOOT };
+        let file = RingFile::create(dir.path(), 1, Self::SIZE).unwrap();
+        file.write_at(0, &superblock.to_bytes(&identity)).unwrap();
+        let state = Record::state(b"all that is needed".to_vec());
+        // The second one imitates a head, which must not be taken for one.
+        let imitation = Record { payload: HEAD_MAGIC.repeat(10), ..media(8, 0) };
+        let records = vec![state, imitation, media(9, 70)];
+        let mut at = SUPERBLOCK_SIZE;
+        let mut ends = Vec::new();
+        for record in &records {
+            let head = record.head_at(1, at, 1).unwrap();
+            write_record(&file, head, record, &identity).unwrap();
+            at = head.end();
+            ends.push(at);
+        }
+        if sealed {
+            file.write_at(file.footer_offset(), &footer_bytes(1, at, &identity)).unwrap();
+        }
+        let bytes = std::fs::read(dir.path().join(Self::NAME)).unwrap();
+        Self { dir, bytes, records, ends }
+    }
+
+    /// The indices of the records found in these bytes; the file that was written first gives
+    /// what they must be.
+    fn found_in(&self, bytes: &[u8], boot: BootId) -> Option<(Vec<usize>, Damage)> {
+        let path = self.dir.path().join(Self::NAME);
+        let file = OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        let mut found = survey(self.dir.path()).ok()?;
+        let (file, identity): (FoundFile, _) = (found.files.pop()?, found.identity?);
+        let held = read_records(&file, &identity, boot);
+        let indices = held.records.iter().map(|record| {
+            let part = |extent: crate::units::Extent| {
+                let mut part = vec![0; extent.size as usize];
+                file.file.read_at(extent.offset, &mut part).unwrap();
+                part
+            };
+            let record = Record {
+                kind: record.kind,
+                header: record.header.clone(),
+                table: part(record.location.table),
+                payload: part(record.location.payload),
+            };
+            self.records.iter().position(|known| *known == record).expect("a record as written")
+        });
+        Some((indices.collect(), held.damage))
+    }
+}
+
+#[test]
+fn a_record_torn_at_any_byte_is_left_out() {
+    let small = SmallFile::new(false);
+    assert_eq!(small.found_in(&small.bytes, BOOT), Some((vec![0, 1, 2], Damage::default())));
+    let (begins, ends) = (small.ends[1] as usize, small.ends[2] as usize);
+    // The trailer ends in padding, which isn't missed.
+    let last = small.bytes[..ends].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for written in begins..last {
+        let mut bytes = small.bytes.clone();
+        bytes[written..].fill(0);
+        for boot in [BOOT, NEXT_BOOT] {
+            let (found, damage) = small.found_in(&bytes, boot).unwrap();
+            assert_eq!(found, [0, 1], "{written} bytes written");
+            assert_eq!(damage.torn_records, u64::from(written > begins));
+        }
+        let (found, _) = small.found_in(&bytes[..written], BOOT).unwrap();
+        assert_eq!(found, [0, 1], "cut after {written} bytes");
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_one_record_at_most() {
+    let small = SmallFile::new(false);
+    for at in SUPERBLOCK_SIZE as usize..small.ends[2] as usize {
+        let mut bytes = small.bytes.clone();
+        bytes[at] ^= 1 << (at % 8);
+        // Padding isn't covered by anything, and nobody reads it.
+        let (found, damage) = small.found_in(&bytes, NEXT_BOOT).unwrap();
+        let hit = small.ends.iter().position(|end| (at as u64) < *end).unwrap();
+        let others: Vec<_> = (0..3).filter(|index| *index != hit).collect();
+        if found != [0, 1, 2] {
+            assert_eq!(found, others, "byte {at}");
+            assert_eq!(damage.torn_records + damage.corrupt_records, 1, "byte {at}");
+        }
+    }
+    for at in 0..SUPERBLOCK_SIZE as usize {
+        let mut bytes = small.bytes.clone();
+        bytes[at] ^= 0x80;
+        if let Some((found, _)) = small.found_in(&bytes, NEXT_BOOT) {
+            assert_eq!(found, [0, 1, 2], "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn payloads_are_verified_after_a_reboot_unless_the_file_is_sealed() {
+    for (sealed, boot, found) in [
+        (false, BOOT, vec![0, 1, 2]),
+        (false, NEXT_BOOT, vec![0, 2]),
+        (true, NEXT_BOOT, vec![0, 1, 2]),
+    ] {
+        let mut small = SmallFile::new(sealed);
+        let at = small.bytes.windows(8).rposition(|bytes| bytes == HEAD_MAGIC);
+        let imitation = small.ends[0] as usize + 64 + 8;
+        assert!(at.unwrap() > imitation);
+        small.bytes[imitation + 3] ^= 1;
+        small.records[1].payload[3] ^= 1;
+        let (indices, damage) = small.found_in(&small.bytes, boot).unwrap();
+        assert_eq!(indices, found);
+        assert_eq!(damage.corrupt_records, u64::from(found.len() == 2));
+    }
+}
+
+#[test]
+fn a_newer_format_and_a_foreign_file_are_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let (mut ring, _) = open(&config, BOOT);
+    let (placed, _) = store(&mut ring, &media(1, 10));
+    drop(ring);
+    let path = dir.path().join(RingFile::name(placed.location.header.file));
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[2], 8).unwrap();
+    let storage = Storage::start(1).unwrap();
+    let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
+    assert_eq!(refused, Some(RingError::NewerFormat { path: path.clone(), version: 2 }));
+    file.write_all_at(&[1], 8).unwrap();
+    let other = SmallFile::new(false);
+    let foreign = dir.path().join(RingFile::name(1000));
+    std::fs::write(&foreign, {
+        let mut bytes = other.bytes.clone();
+        // Even under its own name it is another ring's.
+        bytes.truncate(SmallFile::SIZE as usize);
+        bytes
+    })
+    .unwrap();
+    let (_, recovered) = open(&config, BOOT);
+    assert_eq!(recovered.damage.lost_files, 1, "its superblock says another number");
+    assert_eq!(recovered.records.len(), 2);
+}
+
+#[test]
+fn a_ring_is_opened_once() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let storage = Storage::start(1).unwrap();
+    let (ring, _) = Ring::open(&config, &storage, 1).unwrap();
+    let refused = Ring::open(&config, &storage, 1).err();
+    assert_eq!(refused, Some(RingError::Locked { dir: dir.path().into() }));
+    drop(ring);
+    assert!(Ring::open(&config, &storage, 1).is_ok());
+}
+
+#[test]
+fn files_deleted_and_truncated_under_us_cost_their_own_records_only() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let (mut ring, _) = open(&config, BOOT);
+    let mut places = Vec::new();
+    while ring.fill().files < 4 {
+        places.push(store(&mut ring, &media(places.len() as u64, 200_000)).0.location);
+    }
+    let files = ring.files();
+    let path = |index: usize| dir.path().join(RingFile::name(files[index].sequence()));
+    let is_sealed = || !std::fs::read(path(2)).unwrap().ends_with(&[0; 64]);
+    wait_until(&mut ring, |_| is_sealed());
+    std::fs::remove_file(path(1)).unwrap();
+    OpenOptions::new().write(true).open(path(2)).unwrap().set_len(SUPERBLOCK_SIZE + 100).unwrap();
+    let of_file = |index: usize| {
+        places.iter().find(|place| place.payload.file == files[index].sequence()).unwrap().payload
+    };
+    assert_eq!(read(&ring, of_file(1)).len(), 200_000, "the descriptor still has the bytes");
+    let mut buffer = [0; 10];
+    assert!(files[2].read_at(of_file(2).offset, &mut buffer).is_err());
+    assert!(files[2].is_lost() && !files[0].is_lost());
+    assert!(files[2].read_cached_at(of_file(2).offset, &mut buffer).is_err());
+    let (first, last) = (files[0].sequence(), files[3].sequence());
+    drop(ring);
+    let (_, recovered) = open(&config, BOOT);
+    assert_eq!(recovered.damage.short_files, 1);
+    let media = recovered.records.iter().filter(|record| record.kind == RecordKind::Media);
+    let found: Vec<_> = media.map(|record| record.location).collect();
+    let kept = |place: &&Location| [first, last].contains(&place.payload.file);
+    assert_eq!(found, places.iter().filter(kept).copied().collect::<Vec<_>>());
+}
+
+#[test]
+fn resizing_adds_and_drops_whole_files() {
+    let dir = TempDir::new().unwrap();
+    let twelve = config(dir.path(), 12);
+    let eight = config(dir.path(), 8);
+    let (mut ring, _) = open(&twelve, BOOT);
+    while ring.fill().files < 10 {
+        store(&mut ring, &media(0, 200_000));
+    }
+    let before: Vec<_> = ring.files().iter().map(|file| file.sequence()).collect();
+    assert_eq!(ring.resize(eight.size), Ok(before[..4].to_vec()));
+    wait_until(&mut ring, |fill| fill.spares == 2 && fill.lingering_files == 0);
+    assert_eq!((ring.fill().files, ring.fill().bytes_total), (6, eight.size));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8 + 1);
+    assert_eq!(ring.resize(twelve.size), Ok(Vec::new()));
+    wait_until(&mut ring, |fill| fill.spares == 6);
+    assert!(ring.resize(eight.size - 1).is_err());
+    assert_eq!(ring.fill().bytes_total, twelve.size);
+    drop(ring);
+    let (ring, recovered) = open(&eight, BOOT);
+    assert_eq!(ring.fill().files, 6);
+    assert_eq!(recovered.records[0].location.header.file, before[4]);
+}
+
+#[test]
+fn what_no_file_can_hold_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let (mut ring, _) = open(&config, BOOT);
+    let file_size = config.size / 8;
+    for (record, fits) in [
+        (Record { header: vec![0; crate::limits::RING_HEADER_SIZE_MAX], ..media(0, 0) }, true),
+        (Record { header: vec![0; crate::limits::RING_HEADER_SIZE_MAX + 1], ..media(0, 0) }, false),
+        (Record { table: vec![0; crate::limits::RING_TABLE_SIZE_MAX + 1], ..media(0, 0) }, false),
+        (media(0, BODY_SIZE_MAX as usize), true),
+        (media(0, file_size as usize), false),
+    ] {
+        let size = record.size();
+        let result = ring.append(record, Vec::new, drop);
+        assert_eq!(result.err(), (!fits).then_some(Refused::TooLarge { size, file_size }));
+    }
+}
+
+#[test]
+fn a_failed_file_is_given_up_for_a_fresh_one() {
+    let dir = TempDir::new().unwrap();
+    let config = config(dir.path(), 8);
+    let (mut ring, _) = open(&config, BOOT);
+    store(&mut ring, &media(1, 1000));
+    let broken = ring.files()[0].clone();
+    broken.mark_broken();
+    let (placed, _) = store(&mut ring, &media(2, 1000));
+    assert!(placed.began_file.is_some_and(|begun| begun > broken.sequence()));
+    drop(ring);
+    let (ring, recovered) = open(&config, BOOT);
+    assert_eq!(media_of(&ring, &recovered), [media(1, 1000), media(2, 1000)]);
+}
+
+#[test]
+fn the_live_tail_is_resident() {
+    let dir = TempDir::new().unwrap();
+    let (mut ring, _) = open(&config(dir.path(), 8), BOOT);
+    let (placed, _) = store(&mut ring, &media(1, 200_000));
+    let payload = placed.location.payload;
+    let file = ring.file(payload.file).unwrap();
+    assert!(file.is_resident(payload.offset, 200_000));
+    assert!(!file.is_resident(file.size() - 1, 2), "beyond the file");
+    let mut buffer = vec![0; 200_000];
+    assert_eq!(file.read_cached_at(payload.offset, &mut buffer).unwrap(), buffer.len());
+    assert_eq!(buffer, media(1, 200_000).payload);
+    let storage = Storage::start(1).unwrap();
+    let (sender, receiver) = channel();
+    let warmed = file.clone();
+    storage
+        .warm(warmed, payload.offset, 200_000, Box::new(move || sender.send(()).unwrap()))
+        .unwrap();
+    receiver.recv_timeout(PATIENCE).unwrap();
+    assert!(!file.is_lost());
+}
+
+#[test]
+fn waiting_jobs_are_done_before_the_threads_end() {
+    let storage = Storage::start(2).unwrap();
+    let (sender, receiver) = channel();
+    for number in 0..50 {
+        let sender = sender.clone();
+        storage.read(Box::new(move || sender.send(number).unwrap())).unwrap();
+    }
+    storage.read(Box::new(|| panic!("a job that fails"))).unwrap();
+    drop((storage, sender));
+    assert_eq!(receiver.iter().count(), 50);
+}

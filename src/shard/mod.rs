@@ -1,0 +1,11 @@
+//! A shard: one pinned thread with its runtime, listeners, connections and mailbox.
+//!
+//! Everything that a shard owns stays on its thread. What crosses threads is owned by the message
+//! that carries it ([`mailbox`]). This layer knows sockets, requests and plans; it knows no codec,
+//! container or playlist.
+
+pub mod listener;
+pub mod mailbox;
+pub mod outgoing;
+pub mod rt;
+pub mod turns;

@@ -1,0 +1,270 @@
+//! The rules of the runtime, on every driver that this kernel allows.
+
+use super::*;
+use std::cell::Cell;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+const DRIVERS: [Driver; 4] =
+    [Driver::UringDeferred, Driver::UringCooperative, Driver::Uring, Driver::Epoll];
+
+/// Runs `main` as a shard of its own thread on each driver; says which ones this kernel refuses.
+fn on_each_driver<T: Send>(main: impl AsyncFn(Driver) -> T + Sync) {
+    for driver in DRIVERS {
+        let shard = thread::scope(|scope| {
+            let shard = scope.spawn(|| run_shard(0, None, DriverChoice::Only(driver), &main));
+            shard.join().expect("a shard's thread does not panic")
+        });
+        match shard {
+            Ok(_) => {}
+            Err(ShardError::NoDriver { driver, error, .. }) if driver != Driver::Epoll => {
+                eprintln!("SKIPPED: {driver} refused here: {error}");
+            }
+            Err(error) => panic!("{driver}: {error}"),
+        }
+    }
+}
+
+fn loopback() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
+/// A connection: the shard's end and the other one.
+async fn connection() -> (Socket, TcpStream) {
+    let (listener, address) = loopback();
+    let peer = TcpStream::connect(address).expect("the backlog takes it");
+    let listener = Listener::new(listener).expect("registers");
+    let (socket, _) = listener.accept().await.expect("a connection waits");
+    (socket, peer)
+}
+
+fn send_all(socket: &Socket, bytes: &[u8]) {
+    let sent = socket.try_send(&[IoSlice::new(bytes)], false).expect("an empty socket takes it");
+    assert_eq!(sent, bytes.len());
+}
+
+#[test]
+fn best_driver_runs_and_reports_itself() {
+    let driver = run_shard(0, None, DriverChoice::Best, async |driver| driver).expect("one works");
+    assert!(DRIVERS.contains(&driver));
+}
+
+#[test]
+fn echo() {
+    on_each_driver(async |_| {
+        let (mut socket, mut peer) = connection().await;
+        let client = thread::spawn(move || {
+            for message in [&b"first"[..], b"second", b"third"] {
+                peer.write_all(message).expect("open");
+                let mut back = vec![0; message.len()];
+                peer.read_exact(&mut back).expect("open");
+                assert_eq!(back, message);
+            }
+        });
+        loop {
+            let (size, bytes) = socket.read(Vec::with_capacity(64)).await;
+            if size.expect("open") == 0 {
+                break;
+            }
+            send_all(&socket, &bytes);
+        }
+        client.join().expect("every echo is right");
+    });
+}
+
+#[test]
+fn reads_append() {
+    on_each_driver(async |_| {
+        let (mut socket, mut peer) = connection().await;
+        peer.write_all(b"world").expect("open");
+        let mut buffer = Vec::with_capacity(32);
+        buffer.extend_from_slice(b"hello ");
+        let (size, buffer) = socket.read(buffer).await;
+        assert_eq!((size.expect("open"), &buffer[..]), (5, &b"hello world"[..]));
+    });
+}
+
+#[test]
+fn read_deadline_ends_receiving_but_not_sending() {
+    on_each_driver(async |_| {
+        let (mut socket, mut peer) = connection().await;
+        let deadline = now() + Duration::from_millis(20);
+        let (size, _) = socket.read_before(deadline, Vec::with_capacity(8)).await;
+        assert_eq!(size.expect_err("nothing was sent").kind(), ErrorKind::TimedOut);
+        assert!(now() >= deadline);
+        send_all(&socket, b"408");
+        let mut answer = [0; 3];
+        peer.read_exact(&mut answer).expect("sent before");
+        assert_eq!(&answer, b"408");
+    });
+}
+
+#[test]
+fn ended_peer_is_seen_without_reading() {
+    on_each_driver(async |_| {
+        let (mut socket, mut peer) = connection().await;
+        assert!(!socket.has_ended());
+        peer.write_all(b"x").expect("open");
+        peer.shutdown(std::net::Shutdown::Write).expect("open");
+        let (size, _) = socket.read(Vec::with_capacity(8)).await;
+        assert_eq!(size.expect("one byte"), 1);
+        let (size, _) = socket.read(Vec::with_capacity(8)).await;
+        assert_eq!(size.expect("the end"), 0);
+        assert!(socket.has_ended());
+    });
+}
+
+#[test]
+fn oneshot_answers_from_another_thread() {
+    on_each_driver(async |_| {
+        let (sender, receiver) = oneshot::channel();
+        let storage = thread::spawn(move || sender.complete(7));
+        assert_eq!(receiver.await, Ok(7));
+        storage.join().expect("completes");
+        let (sender, receiver) = oneshot::channel::<u8>();
+        let storage = thread::spawn(move || drop(sender));
+        assert_eq!(receiver.await, Err(oneshot::Abandoned));
+        storage.join().expect("drops");
+    });
+}
+
+#[test]
+fn a_panic_ends_its_task_alone() {
+    on_each_driver(async |_| {
+        let before = task_panic_count();
+        let (sender, receiver) = oneshot::channel::<()>();
+        spawn(async move {
+            let _sender = sender;
+            panic!("of a task");
+        });
+        assert_eq!(receiver.await, Err(oneshot::Abandoned), "what the task held is dropped");
+        assert!(task_panic_count() > before);
+        let (mut socket, mut peer) = connection().await;
+        peer.write_all(b"still here").expect("open");
+        let (size, _) = socket.read(Vec::with_capacity(64)).await;
+        assert_eq!(size.expect("open"), 10);
+    });
+}
+
+#[test]
+fn a_panic_of_the_main_future_is_an_error() {
+    let ended = run_shard(3, None, DriverChoice::Best, async |_| panic!("of a shard"));
+    match ended.map(|()| "ended") {
+        Err(ShardError::Panicked { shard: 3, message }) => assert_eq!(message, "of a shard"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The starvation rule: beside a task that is always about to go on, timers fire, completions are
+/// reaped and other threads are heard.
+#[test]
+fn giving_the_turn_away_starves_nobody() {
+    on_each_driver(async |driver| {
+        let missing = Rc::new(Cell::new(3));
+        let count_down = |missing: &Rc<Cell<u32>>| {
+            let missing = Rc::clone(missing);
+            move || missing.set(missing.get() - 1)
+        };
+        let timer_fired = count_down(&missing);
+        spawn(async move {
+            sleep_until(now() + Duration::from_millis(5)).await;
+            timer_fired();
+        });
+        let (mut socket, mut peer) = connection().await;
+        let read_completed = count_down(&missing);
+        spawn(async move {
+            let (size, _) = socket.read(Vec::with_capacity(8)).await;
+            assert_eq!(size.expect("open"), 4);
+            read_completed();
+        });
+        let (sender, receiver) = oneshot::channel();
+        let thread_heard = count_down(&missing);
+        spawn(async move {
+            receiver.await.expect("completed");
+            thread_heard();
+        });
+        let other = thread::spawn(move || {
+            peer.write_all(b"data").expect("open");
+            sender.complete(());
+        });
+        let mut turnstile = Turnstile::new().expect("a descriptor");
+        let give_up = now() + Duration::from_secs(20);
+        while missing.get() > 0 {
+            assert!(now() < give_up, "{driver}: starved, {} missing", missing.get());
+            turnstile.pass().await.expect("passes");
+        }
+        other.join().expect("writes");
+    });
+}
+
+#[test]
+fn a_connection_moves_between_shards() {
+    for (from, to) in [(Driver::UringDeferred, Driver::Epoll), (Driver::Epoll, Driver::Uring)] {
+        let (listener, address) = loopback();
+        let (sender, receiver) = mpsc::channel();
+        let first = thread::spawn(move || {
+            run_shard(0, None, DriverChoice::Only(from), async |_| {
+                let listener = Listener::new(listener).expect("registers");
+                let (mut socket, _) = listener.accept().await.expect("connects");
+                let (size, buffer) = socket.read(Vec::with_capacity(64)).await;
+                size.expect("open");
+                send_all(&socket, b"one");
+                sender.send((socket.into_fd(), buffer)).expect("the other shard waits");
+            })
+        });
+        let second = thread::spawn(move || {
+            run_shard(1, None, DriverChoice::Only(to), async |_| {
+                let (fd, buffer) = receiver.recv().expect("handed over");
+                let mut socket = Socket::from_fd(fd).expect("registers");
+                assert_eq!(buffer, b"1");
+                let (size, buffer) = socket.read(Vec::with_capacity(64)).await;
+                assert_eq!((size.expect("open"), &buffer[..]), (1, &b"2"[..]));
+                send_all(&socket, b"two");
+            })
+        });
+        let mut client = TcpStream::connect(address).expect("listens");
+        let mut answer = [0; 3];
+        for (request, expected) in [(b"1", b"one"), (b"2", b"two")] {
+            if client.write_all(request).is_ok() && client.read_exact(&mut answer).is_ok() {
+                assert_eq!(&answer, expected);
+            }
+        }
+        for shard in [first, second] {
+            match shard.join().expect("no assertion fails") {
+                Ok(()) => {}
+                Err(ShardError::NoDriver { driver, .. }) => eprintln!("SKIPPED: {driver} refused"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn ending_a_shard_closes_its_connections() {
+    on_each_driver(async |_| {
+        let (mut socket, peer) = connection().await;
+        spawn(async move {
+            let (size, _) = socket.read(Vec::with_capacity(8)).await;
+            assert!(matches!(size, Ok(0) | Err(_)), "shut down under the read");
+        });
+        // The client outlives the shard: an end is all that it can read.
+        thread::spawn(move || {
+            let mut peer = peer;
+            assert_eq!(peer.read(&mut [0; 8]).expect("closed in order"), 0);
+        });
+    });
+}
+
+#[test]
+fn affinity_names_processors() {
+    let cpus = cpus().expect("sched_getaffinity works");
+    assert!(!cpus.is_empty());
+    assert!(cpus.is_sorted());
+    assert!((1..=cpus.len()).contains(&shard_count()));
+}
