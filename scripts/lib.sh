@@ -52,7 +52,7 @@ need_rust_components() {
 need_cargo_deny() {
     cargo deny --version >/dev/null 2>&1 && return 0
     say "installing: cargo-deny (compiled once, some minutes)"
-    cargo install --quiet --locked cargo-deny || die "cargo could not install cargo-deny"
+    cargo install --quiet --locked --no-default-features cargo-deny || die "cargo could not install cargo-deny"
 }
 
 # The players' packages, exactly as locked; installed again only where the lock file is newer.
