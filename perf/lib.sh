@@ -27,6 +27,7 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/headwater-perf.XXXXXX")
 children=()
 end() {
     local status=$?
+    set +e
     trap - EXIT TERM INT
     stop_all "${children[@]}"
     rm -rf "$dir"

@@ -83,15 +83,16 @@ free_port() {
 keep() {
     local name=$1 child=
     shift
-    trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 0' TERM INT
+    # KILL: an encoder that is asked to end would first push the rest of its segment.
+    trap '[ -z "$child" ] || { kill -KILL "$child"; wait; } 2>/dev/null; exit 0' TERM INT
     while :; do
         "$@" 2>>"$name.log" >/dev/null &
         child=$!
-        wait "$child"
+        wait "$child" 2>/dev/null || true
         say "$(basename "$name") ended; starting it again"
         sleep 1 &
         child=$!
-        wait "$child"
+        wait "$child" || true
     done
 }
 
