@@ -78,8 +78,6 @@ pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
 pub const RECENT_NAME_COUNT_MAX: usize = 512;
 // Ring
-/// Ring files of one channel at most: each holds a descriptor open.
-pub const RING_FILE_COUNT_MAX: u64 = 1024;
 /// Fresh ring files asked of a storage thread and not yet back, for one ring.
 pub const RING_SPARE_REQUEST_MAX: usize = 8;
 /// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
@@ -135,8 +133,6 @@ pub const SOCKET_UNSENT_SIZE_MAX: u32 = 128 << 10;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
-/// Requests that may wait in a connection's input buffer behind the one being answered.
-pub const PIPELINED_REQUEST_COUNT_MAX: usize = 16;
 /// Bytes of a connection's input buffer: one head of the largest size and a piece of body.
 pub const INPUT_BUFFER_SIZE: usize = 64 << 10;
 /// Bytes of a connection's input buffer while it waits for a request.
@@ -148,3 +144,56 @@ pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
 
 const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
+// Demultiplexing.
+/// Bytes passed over in one transport stream to find its packets again: 64 KiB of foreign bytes is
+/// no longer a slip of a link but another format.
+pub const TS_JUNK_SIZE_MAX: u64 = 64 << 10;
+/// Bytes of packets kept until the program's tables say what they are: 8 s at 8 Mbit/s.
+pub const TS_PENDING_SIZE_MAX: usize = 8 << 20;
+/// Bytes of one private section (ISO/IEC 13818-1 §2.4.4.11: 4093 behind the length field).
+pub const TS_SECTION_SIZE_MAX: usize = 4096;
+/// Bytes of the ID3 tag at the start of a packed audio segment; the one timestamp takes 73, the
+/// rest is a station's picture.
+pub const ID3_TAG_SIZE_MAX: usize = 256 << 10;
+/// Syncframes of one E-AC-3 access unit: eight programs with one dependent substream each.
+pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
+/// Bytes of one WebVTT segment (10 s of captions are a few hundred).
+pub const TEXT_SIZE_MAX: usize = 4 << 20;
+
+// http: heads, bodies, digest authentication, ranges
+/// Bytes kept of a User-Agent for the access log.
+pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;
+/// Hexadecimal digits of a chunk size: a 64-bit number, leading zeros included.
+pub const CHUNK_SIZE_DIGIT_COUNT_MAX: u32 = 16;
+/// Bytes of all chunk extensions of one body; they are skipped, and encoders send none.
+pub const CHUNK_EXTENSIONS_SIZE_MAX: usize = 4 << 10;
+/// Bytes of all trailer fields of one body; they are skipped, and encoders send none.
+pub const TRAILERS_SIZE_MAX: usize = 4 << 10;
+/// Range specs read of one Range field before it is ignored: an honest player asks for one.
+pub const RANGE_SPEC_COUNT_MAX: usize = 32;
+/// Parameters of one Authorization field (RFC 7616 defines twelve).
+pub const DIGEST_PARAMETER_COUNT_MAX: usize = 24;
+/// Bytes of a nonce and of the opaque value: an encoder's buffers hold 300, URL and all.
+pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
+/// Sets of the replay window; a power of two, so that serials spread evenly.
+pub const REPLAY_SET_COUNT: usize = 1024;
+/// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
+pub const REPLAY_SET_SIZE: usize = 16;
+const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
+// Control: configuration, logs.
+/// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
+pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
+/// Channels, or endpoints, of one configuration.
+pub const CONFIG_TABLE_COUNT_MAX: usize = 10_000;
+/// Mistakes that `check` prints before it stops counting.
+pub const CONFIG_MISTAKE_COUNT_MAX: usize = 1_000;
+/// Bytes of a file that holds one password.
+pub const PASSWORD_SIZE_MAX: u64 = 1 << 10;
+/// Characters of a channel's or endpoint's id: a directory's name (255 bytes) with room to spare.
+pub const ID_SIZE_MAX: usize = 128;
+/// Seconds of the longest startover window: 14 days, as in the MediaPackage API.
+pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
+/// Seconds of the longest manifest: a day of 2 s segments is 43,200 lines.
+pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
+/// Lines that wait for a blocked log: a few seconds of a noisy start.
+pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;

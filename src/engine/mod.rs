@@ -4,12 +4,21 @@
 //! returned. Media payload is seen as a slice while parsing; afterwards the engine speaks of
 //! [extents](crate::units::Extent).
 
+pub mod bits;
+pub mod body;
 pub mod channel;
 pub mod codec;
+pub mod elementary;
 pub mod endpoint;
+pub mod intake;
+pub mod isobmff;
+pub mod language;
 pub mod log;
+pub mod manifest;
 pub mod mpegts;
+pub mod packed_audio;
 pub mod playlist;
 pub mod presentation;
 pub mod sample_table;
 pub mod segment;
+pub mod webvtt;

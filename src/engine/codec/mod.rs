@@ -3,6 +3,12 @@
 //! A [`CodecConfig`] is plain data: it is kept in ring records, compared to notice a change of
 //! parameter sets, and written into sample entries by [`crate::engine::isobmff`].
 
+pub mod aac;
+pub mod avc;
+pub mod dolby;
+pub mod hevc;
+mod vui;
+
 use crate::units::Timescale;
 use serde::{Deserialize, Serialize};
 
