@@ -6,8 +6,8 @@
 
 pub mod access;
 pub mod connection;
-pub mod incoming;
 pub mod counters;
+pub mod incoming;
 pub mod listener;
 pub mod mailbox;
 pub mod outgoing;
