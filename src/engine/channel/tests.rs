@@ -133,7 +133,7 @@ impl Bench {
     }
 
     fn list(&mut self, input: InputNumber, name: &str, playlist: Playlist) {
-        self.channel.on_playlist(self.now(), input, (name, "channel.m3u8"), &playlist);
+        self.channel.on_playlist(self.now(), input, name, &playlist);
         self.sync();
     }
 
@@ -168,9 +168,8 @@ impl Bench {
                 }
             }
         }
-        let (channel, lost) = recovery.finish(self.config.clone(), self.now(), |_| true);
-        assert_eq!(lost, 0);
-        self.channel = channel;
+        assert_eq!(recovery.drop_lost(|_| true), 0);
+        self.channel = recovery.finish(self.config.clone(), self.now());
         self.sync();
     }
 

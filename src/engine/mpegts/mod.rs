@@ -3,6 +3,7 @@
 pub mod crc;
 pub mod demux;
 pub mod error;
+pub mod mux;
 pub mod packet;
 pub mod pes;
 pub mod psi;
