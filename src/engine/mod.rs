@@ -14,6 +14,7 @@ pub mod intake;
 pub mod isobmff;
 pub mod language;
 pub mod log;
+pub mod manifest;
 pub mod mpegts;
 pub mod packed_audio;
 pub mod playlist;
