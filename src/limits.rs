@@ -160,26 +160,6 @@ pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
 /// Bytes of one WebVTT segment (10 s of captions are a few hundred).
 pub const TEXT_SIZE_MAX: usize = 4 << 20;
 
-// http: heads, bodies, digest authentication, ranges
-/// Bytes kept of a User-Agent for the access log.
-pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;
-/// Hexadecimal digits of a chunk size: a 64-bit number, leading zeros included.
-pub const CHUNK_SIZE_DIGIT_COUNT_MAX: u32 = 16;
-/// Bytes of all chunk extensions of one body; they are skipped, and encoders send none.
-pub const CHUNK_EXTENSIONS_SIZE_MAX: usize = 4 << 10;
-/// Bytes of all trailer fields of one body; they are skipped, and encoders send none.
-pub const TRAILERS_SIZE_MAX: usize = 4 << 10;
-/// Range specs read of one Range field before it is ignored: an honest player asks for one.
-pub const RANGE_SPEC_COUNT_MAX: usize = 32;
-/// Parameters of one Authorization field (RFC 7616 defines twelve).
-pub const DIGEST_PARAMETER_COUNT_MAX: usize = 24;
-/// Bytes of a nonce and of the opaque value: an encoder's buffers hold 300, URL and all.
-pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
-/// Sets of the replay window; a power of two, so that serials spread evenly.
-pub const REPLAY_SET_COUNT: usize = 1024;
-/// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
-pub const REPLAY_SET_SIZE: usize = 16;
-const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
 // Control: configuration, logs.
 /// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
 pub const CONFIG_SIZE_MAX: u64 = 4 << 20;

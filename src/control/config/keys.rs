@@ -134,7 +134,7 @@ pub const KEYS: &[Key] = &[
         "log.level",
         Kind::LogFilter,
         Text("info"),
-        "`error`, `warn`, `info`, `debug`, `trace`, or directives per module. `HEADWATER_LOG` sets it too.",
+        "`error` to `trace`, or directives per module; `HEADWATER_LOG` sets it too.",
     ),
     key(
         "log.format",
