@@ -76,12 +76,15 @@ impl Channel {
         });
         let grid = Grid {
             id: 0,
+            cadence: 0,
             session: 0,
             session_start: MediaTime(0),
             period: (180_000, 1),
             phase: MediaTime(0),
             first_number: 0,
+            first_index: 0,
             last_number: None,
+            breaks: false,
             joined_first: BTreeMap::new(),
         };
         let presentation = Presentation {
@@ -94,6 +97,7 @@ impl Channel {
                     info: Arc::new(info),
                     segments: crate::engine::log::Log::default(),
                     discontinuity_count: 0,
+                    cadence: 0,
                 })
                 .collect(),
             ..Presentation::default()
