@@ -12,9 +12,11 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,15 +62,13 @@ struct TestService {
     serving: Rc<Serving>,
 }
 
-impl TestService {
-    fn range(&self, size: u64, file: TestFile) -> Plan<TestFile> {
-        plan(vec![Piece::File { file, offset: 0, size }])
-    }
-}
-
 fn plan(pieces: Vec<Piece<TestFile>>) -> Plan<TestFile> {
     let size = pieces.iter().map(Piece::size).sum();
     Plan { head: ResponseHead { content_length: Some(size), ..ResponseHead::new(200) }, pieces }
+}
+
+fn range(size: u64, file: TestFile) -> Plan<TestFile> {
+    plan(vec![Piece::File { file, offset: 0, size }])
 }
 
 fn text(text: String) -> Plan<TestFile> {
@@ -97,18 +97,14 @@ impl Service for TestService {
         *requests += 1;
         let file = self.file.clone();
         match head.path.as_str() {
-            "/file" => self.range(FILE_SIZE as u64, file),
-            "/too-long" => self.range(FILE_SIZE as u64 + 1, file),
-            "/cold" => {
-                self.range(9, TestFile { resident: Arc::new(AtomicBool::new(false)), ..file })
-            }
+            "/file" => range(FILE_SIZE as u64, file),
+            "/too-long" => range(FILE_SIZE as u64 + 1, file),
+            "/cold" => range(9, TestFile { resident: Arc::new(AtomicBool::new(false)), ..file }),
             "/cold-and-busy" => {
                 let resident = Arc::new(AtomicBool::new(false));
-                self.range(9, TestFile { resident, storage_busy: true, ..file })
+                range(9, TestFile { resident, storage_busy: true, ..file })
             }
-            "/memory" => {
-                plan((0..200).map(|_| Bytes::from(vec![7; 9_000])).map(Piece::Bytes).collect())
-            }
+            "/memory" => plan(vec![Piece::Bytes(Bytes::from(vec![7; 9_000])); 200]),
             "/refused" => Plan::status(ResponseHead::new(401)),
             "/panic" => panic!("of a service"),
             "/sum" => {
@@ -168,10 +164,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
                 let thread = thread::spawn(move || {
                     rt::run_shard(shard, None, DriverChoice::Only(driver), async move |_| {
                         let serving = Rc::new(Serving::new(AccessLog::default()).expect("starts"));
-                        let service =
-                            TestService { shard, file, mailboxes, serving: Rc::clone(&serving) };
-                        run(Rc::new(service), serving, socket, receiver);
-                        stopped.await.expect_err("dropped to stop");
+                        let service = TestService { shard, file, mailboxes, serving };
+                        run(Rc::new(service), socket, receiver, stopped).await;
                     })
                 });
                 (stop, thread)
@@ -191,15 +185,16 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
     }
 }
 
-fn run(
+/// Serves until `stopped`.
+async fn run(
     service: Rc<TestService>,
-    serving: Rc<Serving>,
     socket: Option<std::net::TcpListener>,
-    mut receiver: mailbox::Receiver<Moving>,
+    receiver: mailbox::Receiver<Moving>,
+    mut stopped: oneshot::Receiver<()>,
 ) {
     let spawn = move |connection: Connection<u32>| {
-        let (service, serving) = (Rc::clone(&service), Rc::clone(&serving));
-        rt::spawn(async move { serve(connection, &*service, &serving).await });
+        let service = Rc::clone(&service);
+        rt::spawn(async move { serve(connection, &*service, &service.serving).await });
     };
     if let Some(socket) = socket {
         let (spawn, listener) = (spawn.clone(), Listener::new(socket).expect("registers"));
@@ -211,16 +206,23 @@ fn run(
             });
             ended.await.expect_err("shut down with the shard");
         });
-        return;
     }
-    rt::spawn(async move {
-        let mut messages = Vec::new();
-        // One message is all that the test sends; a task that waits for ever would outlive it.
+    let mut receiving = pin!(take_over(receiver, spawn));
+    poll_fn(|context| {
+        let stopped = Pin::new(&mut stopped).poll(context).map(|_| ());
+        if stopped.is_ready() { stopped } else { receiving.as_mut().poll(context) }
+    })
+    .await;
+}
+
+async fn take_over(mut receiver: mailbox::Receiver<Moving>, spawn: impl Fn(Connection<u32>)) {
+    let mut messages = Vec::new();
+    loop {
         receiver.receive(&mut messages).await;
         for moving in messages.drain(..) {
             spawn(Connection::take_over(moving).expect("registers"));
         }
-    });
+    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

@@ -36,7 +36,7 @@ impl From<io::Error> for AcceptError {
 
 /// A listening socket on this shard.
 pub struct Listener {
-    listener: std::net::TcpListener,
+    socket: std::net::TcpListener,
     readiness: monoio::net::TcpListener,
     _open: Open,
 }
@@ -47,11 +47,11 @@ impl Listener {
     /// # Errors
     ///
     /// Where it cannot be made nonblocking or registered.
-    pub fn new(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let readiness = monoio::net::TcpListener::from_std(listener.try_clone()?)?;
+    pub fn new(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let readiness = monoio::net::TcpListener::from_std(socket.try_clone()?)?;
         let open = Open::new(readiness.as_raw_fd());
-        Ok(Self { listener, readiness, _open: open })
+        Ok(Self { socket, readiness, _open: open })
     }
 
     /// The next connection. Accepts by a nonblocking call after readiness, so that no connection is
@@ -62,7 +62,7 @@ impl Listener {
     /// What accept(2) reports, sorted by what to do about it.
     pub async fn accept(&self) -> Result<(Socket, SocketAddr), AcceptError> {
         loop {
-            match retrying(|| self.listener.accept()) {
+            match retrying(|| self.socket.accept()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readiness.readable(false).await.map_err(AcceptError::OfListener)?;
                 }
