@@ -12,11 +12,10 @@ use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
 use std::fs::File;
-use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,29 +189,26 @@ async fn run(
     service: Rc<TestService>,
     socket: Option<std::net::TcpListener>,
     receiver: mailbox::Receiver<Moving>,
-    mut stopped: oneshot::Receiver<()>,
+    stopped: oneshot::Receiver<()>,
 ) {
     let spawn = move |connection: Connection<u32>| {
         let service = Rc::clone(&service);
         rt::spawn(async move { serve(connection, &*service, &service.serving).await });
     };
+    let (_accepting, accepting_ends) = oneshot::channel::<()>();
     if let Some(socket) = socket {
         let (spawn, listener) = (spawn.clone(), Listener::new(socket).expect("registers"));
         rt::spawn(async move {
             let limits = ConnectionLimits::new(16, 16);
             let (options, counters) = (SocketOptions::default(), AcceptCounters::default());
-            let ended = accept(listener, &options, &limits, &counters, |accepted| {
-                spawn(Connection::new(accepted));
-            });
-            ended.await.expect_err("shut down with the shard");
+            let ended =
+                accept(&listener, accepting_ends, &options, &limits, &counters, |accepted| {
+                    spawn(Connection::new(accepted));
+                });
+            ended.await.expect("stopped");
         });
     }
-    let mut receiving = pin!(take_over(receiver, spawn));
-    poll_fn(|context| {
-        let stopped = Pin::new(&mut stopped).poll(context).map(|_| ());
-        if stopped.is_ready() { stopped } else { receiving.as_mut().poll(context) }
-    })
-    .await;
+    rt::until(pin!(stopped), take_over(receiver, spawn)).await;
 }
 
 async fn take_over(mut receiver: mailbox::Receiver<Moving>, spawn: impl Fn(Connection<u32>)) {

@@ -1,9 +1,8 @@
 //! Accepting connections.
 
-use super::socket::{Open, Socket, retrying};
+use super::socket::{Socket, retrying};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 
 /// Why a connection was not accepted; accept(2) reports errors of the connection that it would
 /// have returned and of the whole process in the same way.
@@ -34,11 +33,11 @@ impl From<io::Error> for AcceptError {
     }
 }
 
-/// A listening socket on this shard.
+/// A listening socket on this shard. It is never shut down: its queue may be another process's
+/// after a takeover.
 pub struct Listener {
     socket: std::net::TcpListener,
     readiness: monoio::net::TcpListener,
-    _open: Open,
 }
 
 impl Listener {
@@ -50,8 +49,7 @@ impl Listener {
     pub fn new(socket: std::net::TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let readiness = monoio::net::TcpListener::from_std(socket.try_clone()?)?;
-        let open = Open::new(readiness.as_raw_fd());
-        Ok(Self { socket, readiness, _open: open })
+        Ok(Self { socket, readiness })
     }
 
     /// The next connection. Accepts by a nonblocking call after readiness, so that no connection is
