@@ -111,7 +111,7 @@ impl Service for TestService {
                 loop {
                     match body.next().await {
                         Ok(Some(bytes)) => {
-                            sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>()
+                            sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
                         }
                         Ok(None) => return text(format!("sum {sum}")),
                         Err(_) => return Plan::status(ResponseHead::new(400)),
@@ -133,9 +133,7 @@ impl Service for TestService {
 }
 
 fn content() -> Vec<u8> {
-    (0..FILE_SIZE as u32 / 4)
-        .flat_map(|word| word.wrapping_mul(2_654_435_761).to_ne_bytes())
-        .collect()
+    (0_u32..8 << 20).flat_map(|word| word.wrapping_mul(2_654_435_761).to_ne_bytes()).collect()
 }
 
 /// Runs two shards on each driver, the first of them listening, and `client` against them.
