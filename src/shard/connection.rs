@@ -26,7 +26,7 @@ const HEAD_SPAN_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request.
 const IDLE_SPAN_MAX: Duration = Duration::from_secs(30);
 /// The same after an upload: encoders send every few seconds, and keep their connection.
-const IDLE_AFTER_UPLOAD_SPAN_MAX: Duration = Duration::from_secs(120);
+const IDLE_AFTER_UPLOAD_SPAN_MAX: Duration = Duration::from_mins(2);
 /// How long a hand-over to a shard whose mailbox is full is tried again.
 const HAND_OVER_SPAN_MAX: Duration = Duration::from_secs(1);
 const HAND_OVER_PAUSE_SPAN: Duration = Duration::from_millis(5);

@@ -18,9 +18,9 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How long a socket may take nothing before its response is cut.
-const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_secs(60);
+const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_mins(1);
 /// How long a response may last before [`SEND_RATE_MIN`] is asked of it.
-const SEND_RATE_GRACE_SPAN: Duration = Duration::from_secs(60);
+const SEND_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
 
 /// A file that responses send ranges of.
 pub trait FileSource: Clone {

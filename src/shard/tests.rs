@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,15 +61,13 @@ struct TestService {
     serving: Rc<Serving>,
 }
 
-impl TestService {
-    fn range(&self, size: u64, file: TestFile) -> Plan<TestFile> {
-        plan(vec![Piece::File { file, offset: 0, size }])
-    }
-}
-
 fn plan(pieces: Vec<Piece<TestFile>>) -> Plan<TestFile> {
     let size = pieces.iter().map(Piece::size).sum();
     Plan { head: ResponseHead { content_length: Some(size), ..ResponseHead::new(200) }, pieces }
+}
+
+fn range(size: u64, file: TestFile) -> Plan<TestFile> {
+    plan(vec![Piece::File { file, offset: 0, size }])
 }
 
 fn text(text: String) -> Plan<TestFile> {
@@ -97,18 +96,14 @@ impl Service for TestService {
         *requests += 1;
         let file = self.file.clone();
         match head.path.as_str() {
-            "/file" => self.range(FILE_SIZE as u64, file),
-            "/too-long" => self.range(FILE_SIZE as u64 + 1, file),
-            "/cold" => {
-                self.range(9, TestFile { resident: Arc::new(AtomicBool::new(false)), ..file })
-            }
+            "/file" => range(FILE_SIZE as u64, file),
+            "/too-long" => range(FILE_SIZE as u64 + 1, file),
+            "/cold" => range(9, TestFile { resident: Arc::new(AtomicBool::new(false)), ..file }),
             "/cold-and-busy" => {
                 let resident = Arc::new(AtomicBool::new(false));
-                self.range(9, TestFile { resident, storage_busy: true, ..file })
+                range(9, TestFile { resident, storage_busy: true, ..file })
             }
-            "/memory" => {
-                plan((0..200).map(|_| Bytes::from(vec![7; 9_000])).map(Piece::Bytes).collect())
-            }
+            "/memory" => plan(vec![Piece::Bytes(Bytes::from(vec![7; 9_000])); 200]),
             "/refused" => Plan::status(ResponseHead::new(401)),
             "/panic" => panic!("of a service"),
             "/sum" => {
@@ -116,7 +111,7 @@ impl Service for TestService {
                 loop {
                     match body.next().await {
                         Ok(Some(bytes)) => {
-                            sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>()
+                            sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
                         }
                         Ok(None) => return text(format!("sum {sum}")),
                         Err(_) => return Plan::status(ResponseHead::new(400)),
@@ -138,9 +133,7 @@ impl Service for TestService {
 }
 
 fn content() -> Vec<u8> {
-    (0..FILE_SIZE as u32 / 4)
-        .flat_map(|word| word.wrapping_mul(2_654_435_761).to_ne_bytes())
-        .collect()
+    (0_u32..8 << 20).flat_map(|word| word.wrapping_mul(2_654_435_761).to_ne_bytes()).collect()
 }
 
 /// Runs two shards on each driver, the first of them listening, and `client` against them.
@@ -168,10 +161,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
                 let thread = thread::spawn(move || {
                     rt::run_shard(shard, None, DriverChoice::Only(driver), async move |_| {
                         let serving = Rc::new(Serving::new(AccessLog::default()).expect("starts"));
-                        let service =
-                            TestService { shard, file, mailboxes, serving: Rc::clone(&serving) };
-                        run(Rc::new(service), serving, socket, receiver);
-                        stopped.await.expect_err("dropped to stop");
+                        let service = TestService { shard, file, mailboxes, serving };
+                        run(Rc::new(service), socket, receiver, stopped).await;
                     })
                 });
                 (stop, thread)
@@ -191,36 +182,41 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
     }
 }
 
-fn run(
+/// Serves until `stopped`.
+async fn run(
     service: Rc<TestService>,
-    serving: Rc<Serving>,
     socket: Option<std::net::TcpListener>,
-    mut receiver: mailbox::Receiver<Moving>,
+    receiver: mailbox::Receiver<Moving>,
+    stopped: oneshot::Receiver<()>,
 ) {
     let spawn = move |connection: Connection<u32>| {
-        let (service, serving) = (Rc::clone(&service), Rc::clone(&serving));
-        rt::spawn(async move { serve(connection, &*service, &serving).await });
+        let service = Rc::clone(&service);
+        rt::spawn(async move { serve(connection, &*service, &service.serving).await });
     };
+    let (_accepting, accepting_ends) = oneshot::channel::<()>();
     if let Some(socket) = socket {
         let (spawn, listener) = (spawn.clone(), Listener::new(socket).expect("registers"));
         rt::spawn(async move {
             let limits = ConnectionLimits::new(16, 16);
             let (options, counters) = (SocketOptions::default(), AcceptCounters::default());
-            let ended = accept(listener, &options, &limits, &counters, |accepted| {
-                spawn(Connection::new(accepted));
-            });
-            ended.await.expect_err("shut down with the shard");
+            let ended =
+                accept(&listener, accepting_ends, &options, &limits, &counters, |accepted| {
+                    spawn(Connection::new(accepted));
+                });
+            ended.await.expect("stopped");
         });
-        return;
     }
-    rt::spawn(async move {
-        let mut messages = Vec::new();
-        // One message is all that the test sends; a task that waits for ever would outlive it.
+    rt::until(pin!(stopped), take_over(receiver, spawn)).await;
+}
+
+async fn take_over(mut receiver: mailbox::Receiver<Moving>, spawn: impl Fn(Connection<u32>)) {
+    let mut messages = Vec::new();
+    loop {
         receiver.receive(&mut messages).await;
         for moving in messages.drain(..) {
             spawn(Connection::take_over(moving).expect("registers"));
         }
-    });
+    }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
