@@ -36,14 +36,13 @@ pub(super) struct Run {
     pub(super) longest: MediaTime,
     entries: Vec<Entry>,
     next_number: u64,
-    grid: u32,
     init_id: u32,
 }
 
 /// `track`'s window as runs, oldest first, one for each Period.
 ///
-/// A Representation has one init and one URL pattern in a Period. Where a track changes either
-/// inside a Period, what came before is left out.
+/// A Representation has one init in a Period: where a track changes it inside a Period, what came
+/// before is left out.
 pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let Some(window) = view.window(track, window_seconds) else { return runs };
@@ -51,19 +50,20 @@ pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -
     for joined in window {
         // A gap has no init, and nothing to list.
         let Some(init_id) = joined.init else { continue };
-        let same = |run: &&mut Run| run.grid == joined.grid && run.init_id == init_id;
+        let Some(grid) = view.presentation.grid(joined.grid) else { continue };
+        let period = grid.session_start;
+        let same = |run: &&mut Run| run.period == period && run.init_id == init_id;
         if let Some(run) = runs.last_mut().filter(same) {
             run.push(&joined);
             continue;
         }
-        let Some(grid) = view.presentation.grid(joined.grid) else { continue };
         let Some(init) = view.presentation.inits.get(&init_id) else { continue };
         let Some(hash) = hashes.of(&joined) else { continue };
-        if runs.last().is_some_and(|run| run.period == grid.session_start) {
+        if runs.last().is_some_and(|run| run.period == period) {
             runs.pop();
         }
         let mut run = Run {
-            period: grid.session_start,
+            period,
             init: Arc::clone(init),
             hash,
             start_number: joined.number,
@@ -72,7 +72,6 @@ pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -
             longest: MediaTime(0),
             entries: Vec::new(),
             next_number: joined.number,
-            grid: joined.grid,
             init_id,
         };
         run.push(&joined);

@@ -83,8 +83,8 @@ impl Channel {
             phase: MediaTime(0),
             first_number: 0,
             first_index: 0,
-            last_number: None,
             breaks: false,
+            last_number: None,
             joined_first: BTreeMap::new(),
         };
         let presentation = Presentation {
@@ -126,7 +126,7 @@ impl Channel {
         let grid = Arc::clone(self.presentation.grids.last().expect("a grid"));
         for (at, track) in self.presentation.tracks.iter_mut().enumerate() {
             let start = MediaTime(i64::try_from(number).expect("small") * TWO_SECONDS);
-            let discontinuity = grid.id > 0 && grid.first_number == number;
+            let discontinuity = grid.breaks && grid.first_number == number;
             track.discontinuity_count += u64::from(discontinuity);
             let extent = Extent { file: 1, offset: number * 100, size: 100 };
             track.segments.push(Listed {
@@ -174,6 +174,7 @@ impl Channel {
             session: old.session + 1,
             session_start: MediaTime(i64::try_from(first_number).expect("small") * TWO_SECONDS),
             first_number,
+            breaks: true,
             last_number: None,
             joined_first: BTreeMap::from([(seconds, after)]),
             ..(**old).clone()
@@ -499,6 +500,19 @@ fn mpd_reads_back() {
             Ok(Resource::Init { .. })
         ));
     }
+}
+
+#[test]
+fn a_grid_without_a_break_stays_in_its_period() {
+    let mut channel = Channel::ladder().push_many(4);
+    channel.begin_session(2);
+    let grid = channel.presentation.grids.last_mut().expect("a grid");
+    let joins_on = Grid { session_start: MediaTime(0), breaks: false, ..(**grid).clone() };
+    *grid = Arc::new(joins_on);
+    channel.push(None);
+    let text = channel.text(&dash(2, 60, SegmentTemplateFormat::NumberWithTimeline), "index.mpd");
+    assert_eq!(text.matches("<Period ").count(), 1);
+    assert!(text.contains("d=\"180000\" r=\"4\""), "{text}");
 }
 
 #[test]

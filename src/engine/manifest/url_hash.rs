@@ -27,11 +27,17 @@ pub(super) struct Shape<'a> {
 pub(super) fn segment(shape: &Shape<'_>) -> u32 {
     let mut hasher = begin(b's', shape.package);
     let grid = shape.grid;
-    hasher.update(&grid.join_factor(shape.seconds).to_le_bytes());
-    hasher.update(&grid.period.0.to_le_bytes());
-    hasher.update(&grid.period.1.to_le_bytes());
-    hasher.update(&grid.phase.ticks().to_le_bytes());
-    hasher.update(&grid.first_number.to_le_bytes());
+    if matches!(shape.package, Package::Dash(_)) {
+        // A template holds for a whole Period, in which one grid may follow another.
+        hasher.update(&shape.seconds.to_le_bytes());
+        hasher.update(&grid.session_start.ticks().to_le_bytes());
+    } else {
+        hasher.update(&grid.join_factor(shape.seconds).to_le_bytes());
+        hasher.update(&grid.period.0.to_le_bytes());
+        hasher.update(&grid.period.1.to_le_bytes());
+        hasher.update(&grid.phase.ticks().to_le_bytes());
+        hasher.update(&grid.first_number.to_le_bytes());
+    }
     add_track(&mut hasher, shape.track, shape.config);
     if let Some((track, config)) = shape.audio {
         add_track(&mut hasher, track, config);
