@@ -16,13 +16,18 @@
 //! so that all of them break at the same numbers.
 
 pub mod candidate;
+mod edges;
 pub mod grid;
 mod input;
+mod judging;
 mod layout;
 mod listing;
+mod numbering;
+mod recent;
 mod session;
 pub mod source;
 pub mod state;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +40,7 @@ use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
 use candidate::{Candidate, RecordMeta};
 use input::Inputs;
-use listing::RecentNames;
+use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
 use std::time::Duration;
