@@ -1,9 +1,11 @@
 //! The edges that move with time: what DASH lists, which input leads, what is waited for no more.
 
+use crate::engine::channel::candidate::Candidate;
 use crate::engine::channel::state::Change;
 use crate::engine::channel::{Channel, Event, span};
 use crate::engine::codec::TrackKind;
 use crate::units::{InputNumber, Monotonic};
+use std::time::Duration;
 
 impl Channel {
     /// The other input leads once the one in use has been silent for two targets.
@@ -23,16 +25,19 @@ impl Channel {
 
     /// Lets go of candidates that found no place within three targets.
     pub(super) fn drop_stale(&mut self, now: Monotonic) {
-        let patience = 3 * span(self.target());
-        let mut unplaced = Vec::new();
-        self.candidates.retain(|candidate| {
-            let keep = candidate.committed + patience > now;
-            if !keep {
-                unplaced.push(Event::Unplaced(candidate.meta.name.clone()));
-            }
-            keep
-        });
-        self.events.append(&mut unplaced);
+        let patience = self.patience();
+        let stale = |it: &Candidate| it.committed + patience <= now;
+        while let Some(at) = self.candidates.iter().position(stale) {
+            let name = self.candidates[at].meta.name.clone();
+            self.events.push(Event::Unplaced(name));
+            self.forget(at);
+        }
+    }
+
+    /// How long a candidate may wait for its place: three targets, or three of the longest.
+    pub(super) fn patience(&self) -> Duration {
+        let longest = self.candidates.iter().map(|it| it.meta.duration()).max().unwrap_or_default();
+        3 * span(self.target().max(longest))
     }
 
     /// DASH lists a number when every track of a kind has it, or half a target after the first.

@@ -2,6 +2,7 @@
 
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::grid::unwrap_near;
+use crate::engine::channel::source::RenditionKey;
 use crate::engine::channel::state::TrackState;
 use crate::engine::channel::{Channel, DropReason};
 use crate::engine::codec::TrackKind;
@@ -36,22 +37,28 @@ impl Channel {
         if self.candidates.iter().any(|it| twin(&it)) {
             return Some(DropReason::Duplicate);
         }
-        let top = self.top(meta.input).or_else(|| self.state.sources.iter().flatten().next())?;
-        let rendition = self.inputs.playlists(meta.input).rendition_of(top, &meta.name)?;
+        let rendition = self.rendition_named(meta.input, &meta.name)?;
         let source = (rendition, meta.ordinal);
         let of_source =
             |track: &&TrackState| track.info.kind == meta.kind() && track.sources.contains(&source);
         let track = self.state.tracks.iter().find(of_source)?;
         if meta.kind() == TrackKind::Text {
-            let known = self.recent.number_of(track.info.id, meta.input, &meta.name);
-            return known.map(|_| DropReason::Duplicate);
+            let newest = self.recent.newest_of(track.info.id, meta.input);
+            let again = newest.is_some_and(|(_, name)| name == meta.name);
+            return again.then_some(DropReason::Duplicate);
         }
         let start = self.media_start(track, meta)?;
         if let Some(listed) = self.listed_at(track, start, meta.frame()) {
-            let source = self.recent.source_of(track.info.id, listed.number);
-            let rewound =
-                source.is_some_and(|(input, name)| input == meta.input && name != meta.name);
-            return (!rewound && listed.media.is_some()).then_some(DropReason::Duplicate);
+            // Whether an encoder began anew is told by its playlist, which comes later.
+            let newest = self.recent.newest_of(track.info.id, meta.input);
+            let again = newest == Some((listed.number, meta.name.as_str()));
+            let known = self.recent.source_of(track.info.id, listed.number);
+            let muxed_copy = known.is_some_and(|(input, name)| {
+                input == meta.input && self.rendition_named(input, name) != Some(rendition)
+            });
+            let told_later = !again && !muxed_copy && self.may_lead(now, meta.input);
+            let needed = listed.media.is_none() || told_later;
+            return (!needed).then_some(DropReason::Duplicate);
         }
         let waiting = |it: &&Candidate| {
             self.track_of(it) == Some(track.info.id)
@@ -65,6 +72,13 @@ impl Channel {
         let active = self.state.active?;
         let standby = meta.input != active && self.inputs.is_alive(active, now, self.silence());
         (standby && !self.fits(track, start, meta)).then_some(DropReason::Standby)
+    }
+
+    /// The rendition that a body belongs to, as far as the playlists tell now.
+    pub(super) fn rendition_named(&self, input: InputNumber, name: &str) -> Option<RenditionKey> {
+        // An encoder that joined late sends names like its twin's before its own top playlist.
+        let top = self.top(input).or_else(|| self.state.sources.iter().flatten().next())?;
+        self.inputs.playlists(input).rendition_of(top, name)
     }
 
     /// Whether the other input's copy could stand in: same configuration, same boundaries.
@@ -111,7 +125,7 @@ impl Channel {
         let ahead = start - reference;
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if ahead.0.abs() > hole_max.0 {
+        } else if ahead.0.abs() > hole_max.0 || (ahead.0 > 0 && self.has_jumped(meta, start)) {
             Place::Foreign
         } else if !joined {
             // Tracks of one session begin about together; the grid tells the number.
@@ -124,9 +138,55 @@ impl Channel {
         Some((place, start))
     }
 
-    /// A candidate of the input in use, or of the other one while that is silent.
-    pub(super) fn may_lead(&self, now: Monotonic, at: usize) -> bool {
-        let input = self.candidates[at].meta.input;
+    /// How far PROGRAM-DATE-TIME is ahead of a segment's timestamps, beyond what it was before.
+    fn lag(&self, meta: &RecordMeta, start: MediaTime) -> Option<MediaTime> {
+        let listed = self.inputs.playlists(meta.input).segment(&meta.name)?;
+        let date = MediaTime(listed.program_date_time?.ticks_90k());
+        let drift = self.inputs.drift(meta.input)?;
+        Some(date - self.state.clock_offset? - start - drift)
+    }
+
+    /// The source's wall clock denies that media is missing: its timestamps jumped.
+    fn has_jumped(&self, meta: &RecordMeta, start: MediaTime) -> bool {
+        self.lag(meta, start).is_some_and(|lag| lag.0.abs() > self.target().0)
+    }
+
+    /// Whether a candidate that lies before its track's end comes from an encoder that began anew,
+    /// by the source's wall clock, else by names.
+    pub(super) fn is_rewound(
+        &self,
+        track: &TrackState,
+        meta: &RecordMeta,
+        start: MediaTime,
+        covered: Option<&Listed>,
+    ) -> bool {
+        if let Some(lag) = self.lag(meta, start) {
+            return lag > self.target();
+        }
+        let id = track.info.id;
+        match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
+            Some((input, name)) if input == meta.input && name == meta.name => {
+                // The same name again: a playlist that has it but not the newest went back.
+                let playlists = self.inputs.playlists(meta.input);
+                let newest = self.recent.newest_of(id, meta.input);
+                playlists.segment(name).is_some()
+                    && newest.is_some_and(|(_, newest)| playlists.segment(newest).is_none())
+            }
+            Some((input, name)) if input == meta.input => {
+                self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
+            }
+            // Nobody knows: its arrival tells, where the source never gave a time.
+            _ => {
+                let wall = meta.arrival_start().ticks_90k();
+                let offset = self.state.clock_offset.unwrap_or_default();
+                let late = MediaTime(wall) - offset - start;
+                self.inputs.drift(meta.input).is_none() && late.0 > 3 * self.target().0
+            }
+        }
+    }
+
+    /// The input in use may begin sessions, or the other one while that is silent.
+    pub(super) fn may_lead(&self, now: Monotonic, input: InputNumber) -> bool {
         let active = self.state.active;
         active == Some(input)
             || active.is_none_or(|active| !self.inputs.is_alive(active, now, self.silence()))

@@ -1,6 +1,6 @@
 //! Lists candidates: each track's next segment, gaps where media is missing, late media in gaps.
 
-use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::judging::Place;
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Event, Now, span};
@@ -14,6 +14,7 @@ impl Channel {
     pub(super) fn settle(&mut self, now: Now) {
         self.name_candidates();
         if !self.begin(now) {
+            self.drop_stale(now.monotonic);
             return;
         }
         self.extend_layout();
@@ -25,15 +26,9 @@ impl Channel {
 
     /// Tells unnamed candidates' renditions by what the playlists say now.
     pub(super) fn name_candidates(&mut self) {
-        let (state, inputs) = (&self.state, &self.inputs);
-        for candidate in self.candidates.iter_mut().filter(|it| it.rendition.is_none()) {
-            let input = candidate.meta.input;
-            // An encoder that joined late sends names like its twin's before its own top playlist.
-            let own = state.sources[input.index()].as_ref();
-            let any = own.or_else(|| state.sources.iter().flatten().next());
-            let playlists = inputs.playlists(input);
-            candidate.rendition =
-                any.and_then(|top| playlists.rendition_of(top, &candidate.meta.name));
+        for at in 0..self.candidates.len() {
+            let Candidate { meta, rendition: None, .. } = &self.candidates[at] else { continue };
+            self.candidates[at].rendition = self.rendition_named(meta.input, &meta.name);
         }
     }
 
@@ -63,17 +58,39 @@ impl Channel {
             let candidate = &self.candidates[at];
             (start, Some(candidate.meta.input) != active, candidate.committed)
         });
+        // What comes first is listed first, however long the rest has waited.
+        let listable = |place: Place| matches!(place, Place::Next | Place::Hole);
+        let mut ahead = waiting.iter().filter(|it| listable(it.0));
+        let nearest = ahead.clone().map(|it| it.1).next();
+        let ripe = ahead.any(|it| self.has_waited(now, it.2));
         for (place, start, at) in waiting {
+            let frame = self.candidates[at].meta.frame();
             let acted = match place {
                 Place::Behind => self.settle_behind(now, &track, start, at, leads),
-                Place::Next | Place::Hole => self.try_list(now, &track, (place, start), at, leads),
-                Place::Foreign => leads && self.may_lead(now, at) && self.begin_session(now, at),
+                Place::Next | Place::Hole => {
+                    nearest.is_none_or(|nearest| start <= nearest + frame)
+                        && self.try_list(now, &track, (place, start), at, (leads, ripe))
+                }
+                Place::Foreign => self.break_away(now, at, leads),
             };
             if acted {
                 return true;
             }
         }
         false
+    }
+
+    /// True where a candidate was committed half a target ago or longer.
+    fn has_waited(&self, now: Monotonic, at: usize) -> bool {
+        self.candidates[at].committed + span(self.target()) / 2 <= now
+    }
+
+    /// A candidate that does not fit the session begins one. The leader's goes first; another
+    /// track's does where the leader has fallen silent.
+    fn break_away(&mut self, now: Monotonic, at: usize, leads: bool) -> bool {
+        (leads || self.has_waited(now, at))
+            && self.may_lead(now, self.candidates[at].meta.input)
+            && self.begin_session(now, at)
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
@@ -89,7 +106,7 @@ impl Channel {
         let id = track.info.id;
         let covered = self.listed_at(track, start, meta.frame()).cloned();
         if let Some(gap) = covered.as_ref().filter(|listed| listed.media.is_none())
-            && self.may_fill(track, gap)
+            && self.may_fill(track, gap, &meta)
             && start + meta.duration() <= gap.end + meta.frame()
         {
             let listed = self.listed_media(track, at, (gap.number, gap.grid), start);
@@ -100,26 +117,43 @@ impl Channel {
             self.candidates.remove(at);
             return true;
         }
-        let rewound = covered.as_ref().is_none_or(|listed| {
-            let source = self.recent.source_of(id, listed.number);
-            source.is_some_and(|(input, name)| input == meta.input && name != meta.name)
-        });
-        if leads && rewound && self.may_lead(now, at) {
-            return self.begin_session(now, at);
+        if self.is_rewound(track, &meta, start, covered.as_ref()) {
+            if self.break_away(now, at, leads) {
+                return true;
+            }
+            if self.may_lead(now, meta.input) {
+                return false;
+            }
+        }
+        // The playlist that tells a rewound encoder from a copy may still come.
+        if self.may_lead(now, meta.input) && !self.has_waited(now, at) {
+            return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {
             self.events.push(Event::Late(id));
         }
-        self.candidates.remove(at);
+        self.forget(at);
         true
+    }
+
+    /// Lets go of a committed candidate, for good: it is not judged again after a restart.
+    pub(super) fn forget(&mut self, at: usize) {
+        let payload = self.candidates.remove(at).payload;
+        self.emit(Change::Dropped(payload));
     }
 
     /// A gap may be filled within a playlist window, and while no joined segment that was made
     /// with the hole inside would change by it.
-    fn may_fill(&self, track: &TrackState, gap: &Listed) -> bool {
+    fn may_fill(&self, track: &TrackState, gap: &Listed, meta: &RecordMeta) -> bool {
         let Some(grid) = self.state.grids.iter().find(|grid| grid.id == gap.grid) else {
             return false;
         };
+        let current = track.init.and_then(|init| self.state.inits.get(&init));
+        if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
+            || current.is_none_or(|init| init.config != meta.config)
+        {
+            return false;
+        }
         let Some(segments) = self.windows.segments(track.info.id) else { return false };
         let front = segments.first().map_or(0, |first| first.number);
         let untouched = |seconds: &u32| {
@@ -143,30 +177,32 @@ impl Channel {
         track: &TrackState,
         (place, start): (Place, MediaTime),
         at: usize,
-        leads: bool,
+        (leads, ripe): (bool, bool),
     ) -> bool {
-        let half_target_ago = self.candidates[at].committed + span(self.target()) / 2 <= now;
-        if !half_target_ago && !self.is_ready(now, track, at, leads) {
+        if !ripe && !self.is_ready(now, track, at, leads) {
             return false;
         }
         let Some(number) = self.number_for(track, (place, start), at, leads) else { return false };
         // The leader goes first: it decides where grids begin.
         let led = self.state.leader().and_then(|leader| leader.next_number);
-        if !leads && !half_target_ago && led.is_none_or(|next| next <= number) && track.cadence == 0
-        {
+        if !leads && !ripe && led.is_none_or(|next| next <= number) && track.cadence == 0 {
             return false;
         }
         let missing = track.next_number.map_or(0, |next| number - next);
-        if (place == Place::Hole || missing > 0) && !half_target_ago {
+        if (place == Place::Hole || missing > 0) && !ripe {
             return false;
         }
         if missing > limits::HOLE_GAP_COUNT_MAX {
-            return leads && self.begin_session(now, at);
+            if leads {
+                return self.begin_session(now, at);
+            }
+            self.empty_track(track);
+            return true;
         }
         if missing > 0 {
             self.list_gaps(track.info.id, number, start);
         }
-        self.list_candidate(track.info.id, at, number, start);
+        self.list_candidate(track.info.id, at, (number, start), leads);
         true
     }
 
@@ -187,15 +223,34 @@ impl Channel {
         self.events.push(Event::Gaps(id, number - next));
     }
 
-    fn list_candidate(&mut self, id: TrackId, at: usize, number: u64, start: MediaTime) {
+    /// A track that was away for longer than gaps are listed begins anew, with an empty window.
+    fn empty_track(&mut self, track: &TrackState) {
+        let fresh = TrackState { next_number: None, session: None, grid: None, ..track.clone() };
+        self.emit(Change::Track(fresh));
+    }
+
+    fn list_candidate(
+        &mut self,
+        id: TrackId,
+        at: usize,
+        (number, start): (u64, MediaTime),
+        leads: bool,
+    ) {
         let Some(track) = self.state.track(id).cloned() else { return };
         let meta = self.candidates[at].meta.clone();
         let current = track.init.and_then(|init| self.state.inits.get(&init));
         let changed = current.is_some_and(|init| init.config != meta.config);
-        let newest = self.state.grid(track.cadence).map(|grid| (grid.first_number, grid.breaks));
+        let said = self.inputs.playlists(meta.input).segment(&meta.name).cloned();
+        let tagged = leads && said.as_ref().is_some_and(|said| said.discontinuity);
         let joined = track.session == self.state.session.map(|session| session.id);
-        if changed && joined && newest.is_some_and(|(first, _)| first < number) {
-            self.begin_grids(start, None, None);
+        let fresh = self.state.grid(track.cadence).is_some_and(|it| it.first_number == number);
+        if joined && !fresh && (changed || tagged || self.state.ended) {
+            // What was offered as complete at the end of the stream stays as it is.
+            self.begin_grids(start, None, None, changed || tagged);
+        }
+        if self.state.ended {
+            self.inputs.resume(meta.input);
+            self.emit(Change::Ended(false));
         }
         let Some(grid) = self.grid_of(track.cadence, number).map(|grid| grid.id) else { return };
         let listed = self.listed_media(&track, at, (number, grid), start);
@@ -205,7 +260,17 @@ impl Channel {
         let media = if stranded { None } else { listed.media };
         self.emit(Change::Listed(id, Listed { discontinuity, media, ..listed }));
         self.recent.push(id, number, meta.input, &meta.name);
-        self.candidates.remove(at);
+        if let (true, Some(offset)) = (leads, self.state.clock_offset)
+            && let Some(date) = said.and_then(|said| said.program_date_time)
+        {
+            let drift = MediaTime(date.ticks_90k()) - offset - start;
+            self.inputs.set_drift(meta.input, drift);
+        }
+        if stranded {
+            self.forget(at);
+        } else {
+            self.candidates.remove(at);
+        }
     }
 
     pub(super) fn listed_media(

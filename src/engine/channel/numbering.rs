@@ -92,7 +92,9 @@ impl Channel {
             (newest.end - newest.start - candidate.meta.duration()).0.abs() <= 1
         });
         let period = if steady { exact_period(candidate) } else { grid.period };
-        self.begin_grids(start, None, Some(period));
+        let init = track.init.and_then(|init| self.state.inits.get(&init));
+        let breaks = init.is_some_and(|init| init.config != candidate.meta.config);
+        self.begin_grids(start, None, Some(period), breaks);
         self.events.push(Event::GridMoved);
     }
 
@@ -122,8 +124,12 @@ impl Channel {
     /// True where a discontinuity lies between a track's newest listed entry and `grid`.
     pub(super) fn breaks_before(&self, id: TrackId, grid: u32) -> bool {
         let Some(track) = self.state.track(id) else { return false };
-        let Some(last) = track.grid else { return false };
-        let of_cadence = self.state.grids.iter().filter(|it| it.cadence == track.cadence);
-        of_cadence.filter(|it| it.id > last && it.id <= grid).any(|it| it.breaks)
+        track.grid.is_some_and(|last| self.breaks_between(track.cadence, last, grid))
+    }
+
+    /// True where a discontinuity lies behind grid `from` of a cadence, up to grid `to`.
+    pub(super) fn breaks_between(&self, cadence: u16, from: u32, to: u32) -> bool {
+        let of_cadence = self.state.grids.iter().filter(|it| it.cadence == cadence);
+        of_cadence.filter(|it| it.id > from && it.id <= to).any(|it| it.breaks)
     }
 }

@@ -23,6 +23,13 @@ impl RecentNames {
         found.map(|(_, _, input, name)| (*input, name.as_str()))
     }
 
+    /// The number of the newest segment listed from an input on a track.
+    pub(super) fn newest_of(&self, track: TrackId, input: InputNumber) -> Option<(u64, &str)> {
+        let same =
+            |entry: &&(TrackId, u64, InputNumber, String)| (entry.0, entry.2) == (track, input);
+        self.entries.iter().rfind(same).map(|entry| (entry.1, entry.3.as_str()))
+    }
+
     pub(super) fn number_of(&self, track: TrackId, input: InputNumber, name: &str) -> Option<u64> {
         let same = |entry: &&(TrackId, u64, InputNumber, String)| {
             entry.0 == track && entry.2 == input && entry.3 == name

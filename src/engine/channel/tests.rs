@@ -515,6 +515,7 @@ fn endlist_of_every_live_input_ends_the_presentation_and_media_resumes_it() {
     bench.list(ONE, "channel.m3u8", Playlist::Media(ended.clone()));
     assert!(!bench.channel.present().ended, "the other input is alive");
     bench.list(TWO, "channel.m3u8", Playlist::Media(ended));
+    bench.wait(1.2);
     assert!(bench.channel.present().ended);
     bench.run(3, 4, 900_000);
     assert!(!bench.channel.present().ended);

@@ -25,7 +25,7 @@ impl Channel {
         let Some(&(number, at)) = waiting.first() else { return false };
         let next = track.next_number.unwrap_or(number);
         if number < next {
-            self.candidates.remove(at);
+            self.forget(at);
             return true;
         }
         let half_target_ago = self.candidates[at].committed + span(self.target()) / 2 <= now;
