@@ -306,8 +306,8 @@ impl Presentation {
     /// `track`'s output segment `number` for endpoints that want `seconds` each.
     #[must_use]
     pub fn joined_number(&self, track: &Track, seconds: u32, number: u64) -> Option<Joined> {
-        let mut grids = self.grids.iter().rev().filter(|grid| grid.cadence == track.cadence);
-        grids.find_map(|grid| {
+        // Of every cadence: a track that left one has segments on its grids still.
+        self.grids.iter().rev().find_map(|grid| {
             let wanted = grid.base_numbers(number, seconds)?;
             self.join(track, grid, number, wanted)
         })

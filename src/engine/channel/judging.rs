@@ -3,7 +3,7 @@
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::source::RenditionKey;
-use crate::engine::channel::state::TrackState;
+use crate::engine::channel::state::{Session, TrackState};
 use crate::engine::channel::{Channel, DropReason};
 use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Grid, Listed};
@@ -96,9 +96,18 @@ impl Channel {
     /// Media time of a segment's start under the present session.
     pub(super) fn media_start(&self, track: &TrackState, meta: &RecordMeta) -> Option<MediaTime> {
         let session = self.state.session?;
-        let joined = track.session == Some(session.id);
-        let reference = if joined { track.end } else { session.start };
-        Some(unwrap_near(meta.start, session.shift, reference))
+        Some(unwrap_near(meta.start, session.shift, self.reference(track, &session)))
+    }
+
+    /// Where a track's next segment is expected: its end, or where others are in a session that it
+    /// has not joined.
+    fn reference(&self, track: &TrackState, session: &Session) -> MediaTime {
+        let joined = |it: &&TrackState| it.session == Some(session.id);
+        if joined(&track) {
+            return track.end;
+        }
+        let ends = self.state.tracks.iter().filter(joined).map(|it| it.end);
+        ends.max().unwrap_or(session.start)
     }
 
     pub(super) fn listed_at(
@@ -121,7 +130,7 @@ impl Channel {
         let start = self.media_start(track, meta)?;
         let hole_max = self.config.window.max(MediaTime(3 * self.target().0)).min(HOLE_MAX);
         let joined = track.session == Some(session.id);
-        let reference = if joined { track.end } else { session.start };
+        let reference = self.reference(track, &session);
         let ahead = start - reference;
         let place = if near(start, reference, meta.frame()) {
             Place::Next
@@ -166,11 +175,10 @@ impl Channel {
         let id = track.info.id;
         match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
             Some((input, name)) if input == meta.input && name == meta.name => {
-                // The same name again: a playlist that has it but not the newest went back.
-                let playlists = self.inputs.playlists(meta.input);
+                // The same name again: a playlist that ends with it went back.
                 let newest = self.recent.newest_of(id, meta.input);
-                playlists.segment(name).is_some()
-                    && newest.is_some_and(|(_, newest)| playlists.segment(newest).is_none())
+                newest.is_some_and(|(_, newest)| newest != name)
+                    && self.inputs.playlists(meta.input).ends_with(name)
             }
             Some((input, name)) if input == meta.input => {
                 self.rendition_named(input, name) == self.rendition_named(input, &meta.name)

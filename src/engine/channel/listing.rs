@@ -71,7 +71,7 @@ impl Channel {
                     nearest.is_none_or(|nearest| start <= nearest + frame)
                         && self.try_list(now, &track, (place, start), at, (leads, ripe))
                 }
-                Place::Foreign => self.break_away(now, at, leads),
+                Place::Foreign => self.break_away(now, id, at, leads),
             };
             if acted {
                 return true;
@@ -85,12 +85,40 @@ impl Channel {
         self.candidates[at].committed + span(self.target()) / 2 <= now
     }
 
-    /// A candidate that does not fit the session begins one. The leader's goes first; another
-    /// track's does where the leader has fallen silent.
-    fn break_away(&mut self, now: Monotonic, at: usize, leads: bool) -> bool {
-        (leads || self.has_waited(now, at))
+    /// A candidate that does not fit the session begins one and is its first segment. The leader's
+    /// goes first; another track's does where the leader has fallen silent.
+    fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
+        let begun = (leads || self.has_waited(now, at))
             && self.may_lead(now, self.candidates[at].meta.input)
-            && self.begin_session(now, at)
+            && self.begin_session(now, at);
+        if let (true, Some(session)) = (begun, self.state.session)
+            && let Some(track) = self.state.track(id).cloned()
+            && let Some(first) = self.state.grid(track.cadence).map(|grid| grid.first_number)
+        {
+            let number = first.max(track.next_number.unwrap_or(0));
+            self.list_at(&track, at, (number, session.start), leads);
+        }
+        begun
+    }
+
+    /// Lists a candidate as `number`, and as gaps what is missing before it.
+    fn list_at(
+        &mut self,
+        track: &TrackState,
+        at: usize,
+        (number, start): (u64, MediaTime),
+        leads: bool,
+    ) {
+        let missing = track.next_number.map_or(0, |next| number - next);
+        if missing > limits::HOLE_GAP_COUNT_MAX {
+            // Away for longer than gaps are listed: it begins anew, with an empty window.
+            let fresh =
+                TrackState { next_number: None, session: None, grid: None, ..track.clone() };
+            self.emit(Change::Track(fresh));
+        } else if missing > 0 {
+            self.list_gaps(track.info.id, number, start);
+        }
+        self.list_candidate(track.info.id, at, (number, start), leads);
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
@@ -118,7 +146,7 @@ impl Channel {
             return true;
         }
         if self.is_rewound(track, &meta, start, covered.as_ref()) {
-            if self.break_away(now, at, leads) {
+            if self.break_away(now, id, at, leads) {
                 return true;
             }
             if self.may_lead(now, meta.input) {
@@ -192,17 +220,10 @@ impl Channel {
         if (place == Place::Hole || missing > 0) && !ripe {
             return false;
         }
-        if missing > limits::HOLE_GAP_COUNT_MAX {
-            if leads {
-                return self.begin_session(now, at);
-            }
-            self.empty_track(track);
-            return true;
+        if missing > limits::HOLE_GAP_COUNT_MAX && leads {
+            return self.break_away(now, track.info.id, at, leads);
         }
-        if missing > 0 {
-            self.list_gaps(track.info.id, number, start);
-        }
-        self.list_candidate(track.info.id, at, (number, start), leads);
+        self.list_at(track, at, (number, start), leads);
         true
     }
 
@@ -223,12 +244,6 @@ impl Channel {
         self.events.push(Event::Gaps(id, number - next));
     }
 
-    /// A track that was away for longer than gaps are listed begins anew, with an empty window.
-    fn empty_track(&mut self, track: &TrackState) {
-        let fresh = TrackState { next_number: None, session: None, grid: None, ..track.clone() };
-        self.emit(Change::Track(fresh));
-    }
-
     fn list_candidate(
         &mut self,
         id: TrackId,
@@ -240,8 +255,8 @@ impl Channel {
         let meta = self.candidates[at].meta.clone();
         let current = track.init.and_then(|init| self.state.inits.get(&init));
         let changed = current.is_some_and(|init| init.config != meta.config);
-        let said = self.inputs.playlists(meta.input).segment(&meta.name).cloned();
-        let tagged = leads && said.as_ref().is_some_and(|said| said.discontinuity);
+        let said = self.inputs.playlists(meta.input).segment(&meta.name);
+        let tagged = leads && said.is_some_and(|said| said.discontinuity);
         let joined = track.session == self.state.session.map(|session| session.id);
         let fresh = self.state.grid(track.cadence).is_some_and(|it| it.first_number == number);
         if joined && !fresh && (changed || tagged || self.state.ended) {
@@ -260,12 +275,6 @@ impl Channel {
         let media = if stranded { None } else { listed.media };
         self.emit(Change::Listed(id, Listed { discontinuity, media, ..listed }));
         self.recent.push(id, number, meta.input, &meta.name);
-        if let (true, Some(offset)) = (leads, self.state.clock_offset)
-            && let Some(date) = said.and_then(|said| said.program_date_time)
-        {
-            let drift = MediaTime(date.ticks_90k()) - offset - start;
-            self.inputs.set_drift(meta.input, drift);
-        }
         if stranded {
             self.forget(at);
         } else {

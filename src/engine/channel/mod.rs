@@ -30,6 +30,8 @@ pub mod state;
 mod text;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use crate::engine::playlist::Playlist;
@@ -227,6 +229,7 @@ impl Channel {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
                 self.inputs.on_media_playlist(input, name, list);
+                self.measure_drift(input);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
         };
@@ -290,6 +293,22 @@ impl Channel {
     #[must_use]
     pub const fn active_input(&self) -> Option<InputNumber> {
         self.state.active
+    }
+
+    /// Compares PROGRAM-DATE-TIME with media time where the leader's newest segment is listed.
+    fn measure_drift(&mut self, input: InputNumber) {
+        let (Some(leader), Some(offset)) = (self.state.leader(), self.state.clock_offset) else {
+            return;
+        };
+        let id = leader.info.id;
+        let Some((number, name)) = self.recent.newest_of(id, input) else { return };
+        let said = self.inputs.playlists(input).segment(name);
+        if let Some(date) = said.and_then(|said| said.program_date_time)
+            && let Some(listed) = self.listed_number(id, number)
+        {
+            let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
+            self.inputs.set_drift(input, drift);
+        }
     }
 
     fn emit(&mut self, change: Change) {

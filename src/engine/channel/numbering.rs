@@ -54,7 +54,11 @@ impl Channel {
     ) -> Option<u64> {
         let meta = &self.candidates[at].meta;
         let leader = self.state.leader().map(|leader| leader.info.id)?;
-        if let Some(number) = self.recent.number_of(leader, meta.input, &meta.name) {
+        let beside = self.recent.number_of(leader, meta.input, &meta.name);
+        // An encoder that began anew has used the name before.
+        if let Some(number) =
+            beside.filter(|&it| leader != track.info.id && it >= grid.first_number)
+        {
             return Some(number);
         }
         let mut run: Vec<(MediaTime, MediaTime)> = Vec::new();

@@ -69,7 +69,7 @@ impl Channel {
         self.recent.number_of(leader.info.id, meta.input, beside)
     }
 
-    fn listed_number(&self, id: TrackId, number: u64) -> Option<&Listed> {
+    pub(super) fn listed_number(&self, id: TrackId, number: u64) -> Option<&Listed> {
         let segments = self.windows.segments(id)?;
         let position = number.checked_sub(segments.first()?.number)?;
         segments.get(usize::try_from(position).ok()?)
