@@ -489,7 +489,7 @@ fn seeds(count: u64, world: impl Fn(u64) + std::panic::RefUnwindSafe) {
 
 #[test]
 fn the_laws_hold_under_faults_and_crashes() {
-    seeds(500, |seed| {
+    seeds(250, |seed| {
         let mut dice = Dice::new(seed);
         let mut source = Source::random(&mut dice);
         if dice.chance(15) {
@@ -512,7 +512,7 @@ fn the_laws_hold_under_faults_and_crashes() {
 
 #[test]
 fn twin_origins_agree_on_numbers() {
-    seeds(400, |seed| {
+    seeds(200, |seed| {
         let mut dice = Dice::new(seed);
         let source = Source { dates: true, ..Source::random(&mut dice) };
         let mut presentations = Vec::new();
