@@ -7,12 +7,12 @@ mod support;
 
 use headwater::engine::body::{BodyError, SegmentParser};
 use headwater::engine::codec::CodecConfig;
+use headwater::engine::elementary::audio::{AudioAssembler, AudioFraming};
 use headwater::engine::segment::{SegmentBody, TrackSegment};
 use headwater::units::MediaTime;
 use md5::{Digest, Md5};
-use proptest::prelude::*;
 use serde_json::Value;
-use support::{Fixture, number, text};
+use support::{Fixture, number, packed, text};
 
 fn parse(bytes: &[u8]) -> Result<SegmentBody, BodyError> {
     let mut parser = SegmentParser::new();
@@ -197,5 +197,49 @@ fn timestamps_wrap_inside_a_segment() {
     for track in &body.tracks {
         assert!(track.first_decode_time.ticks() < 1 << 33);
         assert!(track.presentation_end.ticks() > 1 << 33, "the fixture does wrap");
+    }
+}
+
+#[test]
+fn packed_audio_is_the_frames_behind_a_timestamp() {
+    for (name, codec, rfc6381) in
+        [("a.aac", "aac", "mp4a.40.2"), ("a.ac3", "ac3", "ac-3"), ("a.eac3", "eac3", "ec-3")]
+    {
+        let bare = Fixture::made(name, &format!("{SOUND} -c:a {codec}"));
+        let body = parse(&packed((1 << 33) - 1000, &bare.bytes)).unwrap();
+        let [track] = &body.tracks[..] else { panic!("one track") };
+        assert_eq!(track.config.rfc6381(), rfc6381);
+        assert_eq!(track.first_decode_time, MediaTime((1 << 33) - 1000));
+        assert!(track.damage.is_none());
+        let packets = bare.packet_bytes(0);
+        assert_eq!(track.samples.len(), packets.len());
+        for (sample, packet) in samples(track).into_iter().zip(packets) {
+            // ffprobe leaves the ADTS header in place.
+            assert!(packet.ends_with(sample) && packet.len() - sample.len() <= 7);
+        }
+        let whole = packed(0, &bare.bytes);
+        let cut = parse(&whole[..whole.len() - 3]);
+        assert!(matches!(cut, Err(BodyError::PackedAudio(_))), "{cut:?}");
+        assert!(parse(&bare.bytes).is_err(), "no timestamp");
+    }
+}
+
+#[test]
+fn several_audio_frames_cut_anywhere_into_packets() {
+    let bare = Fixture::made("a.aac", &format!("{SOUND} -c:a aac"));
+    let frames = bare.packet_bytes(0);
+    // Frame n begins at starts[n] and at n × 1920 ticks.
+    let starts: Vec<usize> =
+        frames.iter().scan(0, |at, frame| Some(std::mem::replace(at, *at + frame.len()))).collect();
+    let whole = parse(&packed(0, &bare.bytes)).unwrap();
+    for size in [100, 333, 1000, 2999] {
+        let mut track = AudioAssembler::new(AudioFraming::Adts);
+        for (index, piece) in bare.bytes.chunks(size).enumerate() {
+            let range = index * size..index * size + piece.len();
+            let first = starts.iter().position(|start| range.contains(start));
+            track.on_bytes(first.map(|first| first as u64 * 1920), piece).unwrap();
+        }
+        let track = track.finish(0, None).unwrap().unwrap();
+        assert_eq!(track, whole.tracks[0], "pieces of {size}");
     }
 }
