@@ -96,12 +96,22 @@ fn compare(fixture: &Fixture, index: usize, track: &TrackSegment) {
         let tolerance = i64::from(track.config.frame_samples().is_some());
         assert!((modulo(pts) - modulo(number(&packet["pts"]))).abs() <= tolerance, "{pts} {about}");
         assert!((modulo(dts) - modulo(number(&packet["dts"]))).abs() <= tolerance, "{dts} {about}");
-        assert_eq!(sample.random_access, text(&packet["flags"]).starts_with('K'), "{about}");
+        // ffprobe also flags recovery points of H.264, at which leading pictures do not decode.
+        let key = text(&packet["flags"]).starts_with('K');
+        assert!(key || !sample.random_access, "{about}");
+        let recovery_point = matches!(track.config, CodecConfig::Avc(_)) && !sample.random_access;
+        assert!(sample.random_access || !key || recovery_point, "{about}");
     }
-    for (sample, packet) in samples(track).into_iter().zip(fixture.packet_bytes(index)) {
+    let flags = track.samples.iter().map(|sample| sample.random_access);
+    for ((sample, random_access), packet) in
+        samples(track).into_iter().zip(flags).zip(fixture.packet_bytes(index))
+    {
         match track.config {
             CodecConfig::Avc(_) | CodecConfig::Hevc(_) => {
-                assert_eq!(split_sample(sample), wanted_units(&packet, hevc));
+                let units = split_sample(sample);
+                assert_eq!(units, wanted_units(&packet, hevc));
+                let idr = units.iter().any(|unit| unit[0] & 0x1f == 5);
+                assert!(hevc || idr == random_access);
             }
             CodecConfig::Aac(_) => {
                 let header = if packet[1] & 1 == 1 { 7 } else { 9 };
@@ -117,6 +127,18 @@ fn compare_config(stream: &Value, config: &CodecConfig) {
         CodecConfig::Avc(video) | CodecConfig::Hevc(video) => {
             assert_eq!(i64::from(video.width), number(&stream["width"]));
             assert_eq!(i64::from(video.height), number(&stream["height"]));
+            let level = match config {
+                CodecConfig::Avc(_) => i64::from_str_radix(&video.rfc6381[9..], 16).unwrap(),
+                _ => video.rfc6381.split('.').nth(3).unwrap()[1..].parse().unwrap(),
+            };
+            assert_eq!(level, number(&stream["level"]));
+            let profile = match &video.rfc6381[..7] {
+                "avc1.64" => "High",
+                "avc1.4d" => "Main",
+                "hvc1.1." => "Main",
+                other => panic!("{other}"),
+            };
+            assert_eq!(profile, text(&stream["profile"]));
             let rate = format!("{}/{}", video.frame_rate.0, video.frame_rate.1);
             assert_eq!(rate, text(&stream["r_frame_rate"]));
             let aspect = text(&stream["sample_aspect_ratio"]);
@@ -187,6 +209,25 @@ fn dolby_and_several_languages() {
     assert_eq!(codecs, ["ac-3", "ec-3", "mp4a.40.2"]);
     let languages: Vec<_> = body.tracks.iter().map(|track| track.language).collect();
     assert_eq!(languages, [None, Some(*b"deu"), Some(*b"fra"), None]);
+}
+
+#[test]
+fn dolby_in_private_streams_with_dvb_descriptors() {
+    let body = check(&Fixture::ts(&format!(
+        "{SOUND} -map 0 -map 0 -c:a:0 ac3 -ac:a:0 2 -c:a:1 eac3 -ar:a:1 44100 -ac:a:1 1 \
+         -mpegts_flags system_b -pes_payload_size 1"
+    )));
+    let codecs: Vec<_> = body.tracks.iter().map(|track| track.config.rfc6381()).collect();
+    assert_eq!(codecs, ["ac-3", "ec-3"]);
+}
+
+#[test]
+fn h264_open_group_of_pictures_main_profile() {
+    let body = check(&Fixture::ts(
+        "-f lavfi -i testsrc2=size=320x180:rate=50:duration=2 -c:v libx264 -profile:v main \
+         -x264opts open-gop=1:keyint=25:bframes=2:slices=4 -output_ts_offset 3600",
+    ));
+    assert_eq!(body.tracks[0].damage.leading_units, 0);
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Random {
     /// `original` with a few bytes changed, removed, repeated or cut off.
     fn mutate(&mut self, original: &[u8]) -> Vec<u8> {
         let mut bytes = original.to_vec();
-        for _ in 0..1 + self.below(12) {
+        for _ in 0..=self.below(12) {
             let at = self.below(bytes.len());
             let count = self.below(400).min(bytes.len() - at);
             match self.below(16) {

@@ -220,22 +220,13 @@ impl AudioAssembler {
             // Where a packet with a time begins, a frame may be trusted to begin.
             let begins = |(start, pts): &(usize, Option<u64>)| start == at && pts.is_some();
             let trusted = self.in_sync || end || self.packets.iter().any(begins);
-            match Header::parse(self.framing, rest) {
-                Err(Unread::Incomplete) => return None,
-                Ok(header) if rest.len() < header.frame_size() => return None,
-                Ok(header) if trusted => {
+            match self.frame_at(rest, trusted) {
+                Ok(header) => {
                     self.in_sync = true;
                     return Some(header);
                 }
-                Ok(header) => match Header::parse(self.framing, &rest[header.frame_size()..]) {
-                    Ok(_) => {
-                        self.in_sync = true;
-                        return Some(header);
-                    }
-                    Err(Unread::Incomplete) => return None,
-                    Err(Unread::NoFrame) => {}
-                },
-                Err(Unread::NoFrame) => {}
+                Err(Unread::Incomplete) if self.in_sync || !end => return None,
+                Err(_) => {}
             }
             if self.in_sync {
                 self.in_sync = false;
@@ -245,6 +236,20 @@ impl AudioAssembler {
             *at = next.map_or(buffer.len(), |skip| *at + 1 + skip);
         }
         None
+    }
+
+    /// The whole frame at the front of `rest`. While a frame's start is searched it must be of the
+    /// track's format and, where it is not `trusted`, another one must follow.
+    fn frame_at(&self, rest: &[u8], trusted: bool) -> Result<Header, Unread> {
+        let header = Header::parse(self.framing, rest)?;
+        if !self.in_sync && self.format.is_some_and(|format| !format.same_format(&header)) {
+            return Err(Unread::NoFrame);
+        }
+        let after = rest.get(header.frame_size()..).ok_or(Unread::Incomplete)?;
+        if !trusted {
+            Header::parse(self.framing, after)?;
+        }
+        Ok(header)
     }
 
     const fn first_sync_byte(&self) -> u8 {
@@ -405,3 +410,6 @@ impl AudioAssembler {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
