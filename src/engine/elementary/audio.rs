@@ -5,7 +5,8 @@
 //! unit is the independent substream with all that depend on it, six blocks of them
 //! (ETSI TS 102 366 annex F).
 //!
-//! A track is of one format; frames of another one are dropped and counted.
+//! A track is of one format: frames of another one are passed over like foreign bytes, and each
+//! run of those counts as one dropped unit.
 
 use super::{TrackError, unwrap_near};
 use crate::engine::codec::aac::{ADTS_HEADER_SIZE, AdtsHeader, parse_adts};
@@ -238,11 +239,11 @@ impl AudioAssembler {
         None
     }
 
-    /// The whole frame at the front of `rest`. While a frame's start is searched it must be of the
-    /// track's format and, where it is not `trusted`, another one must follow.
+    /// The whole frame at the front of `rest`. It must be of the track's format and, where it is
+    /// not `trusted`, another one must follow.
     fn frame_at(&self, rest: &[u8], trusted: bool) -> Result<Header, Unread> {
         let header = Header::parse(self.framing, rest)?;
-        if !self.in_sync && self.format.is_some_and(|format| !format.same_format(&header)) {
+        if self.format.is_some_and(|format| !format.same_format(&header)) {
             return Err(Unread::NoFrame);
         }
         let after = rest.get(header.frame_size()..).ok_or(Unread::Incomplete)?;
@@ -265,10 +266,7 @@ impl AudioAssembler {
         pts: Option<u64>,
         frame: &[u8],
     ) -> Result<(), TrackError> {
-        if !self.format.get_or_insert(*header).same_format(header) {
-            self.damage.dropped_units += 1;
-            return Ok(());
-        }
+        self.format.get_or_insert(*header);
         let samples = header.samples();
         if samples > 0 {
             if self.open.is_some_and(|open| open.samples + samples > header.unit_samples()) {
