@@ -134,8 +134,7 @@ fn compare_config(stream: &Value, config: &CodecConfig) {
             assert_eq!(level, number(&stream["level"]));
             let profile = match &video.rfc6381[..7] {
                 "avc1.64" => "High",
-                "avc1.4d" => "Main",
-                "hvc1.1." => "Main",
+                "avc1.4d" | "hvc1.1." => "Main",
                 other => panic!("{other}"),
             };
             assert_eq!(profile, text(&stream["profile"]));

@@ -7,7 +7,8 @@ mod support;
 use headwater::engine::body::{BodyError, SegmentParser};
 use headwater::engine::mpegts::crc::crc32;
 use headwater::engine::mpegts::error::TsError;
-use headwater::engine::segment::{Damage, SegmentBody};
+use headwater::engine::segment::{Damage, MetadataKind, SegmentBody};
+use headwater::units::MediaTime;
 use proptest::prelude::*;
 use support::{packed, pid, small_ts};
 
@@ -206,4 +207,54 @@ proptest! {
             prop_assert!(parse_pieces(pieces) == parse(body));
         }
     }
+}
+
+/// One packet of `pid` that begins a unit, filled up by an adaptation field.
+fn packet(pid: u16, payload: &[u8]) -> [u8; 188] {
+    let [high, low] = pid.to_be_bytes();
+    let mut packet = [0xff; 188];
+    packet[..4].copy_from_slice(&[0x47, 0x40 | high, low, 0x30]);
+    packet[4] = u8::try_from(183 - payload.len()).unwrap();
+    packet[5] = 0;
+    packet[188 - payload.len()..].copy_from_slice(payload);
+    packet
+}
+
+/// A section behind its pointer field, with its checksum.
+fn section(content: &[u8]) -> Vec<u8> {
+    [&[0][..], content, &crc32(content).to_be_bytes()].concat()
+}
+
+fn pes(stream_id: u8, payload: &[u8]) -> Vec<u8> {
+    // PTS 90,000.
+    [&[0, 0, 1, stream_id, 0, 0, 0x80, 0x80, 5, 0x21, 0, 0x05, 0xbf, 0x21], payload].concat()
+}
+
+#[test]
+fn messages_are_kept_beside_the_media() {
+    let map = [
+        &[2, 0xb0, 33, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0][..],
+        &[0x0f, 0xe1, 0, 0xf0, 0],
+        &[0x15, 0xe1, 1, 0xf0, 0],
+        &[0x86, 0xe1, 2, 0xf0, 0],
+        &[0x11, 0xe1, 3, 0xf0, 0],
+    ]
+    .concat();
+    let splice = [0xfc, 0x30, 8, 0, 0, 0, 0];
+    let frame = [0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 1, 2, 3, 4];
+    let stream = [
+        packet(0, &section(&[0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0])),
+        packet(MAP, &section(&map)),
+        packet(0x100, &pes(0xc0, &frame)),
+        packet(0x101, &pes(0xbd, b"ID3...")),
+        packet(0x102, &section(&splice)),
+    ];
+    let body = parse(stream.as_flattened()).unwrap();
+    let kept: Vec<_> =
+        body.metadata.iter().map(|m| (m.kind, m.pid, m.time.map(MediaTime::ticks))).collect();
+    let id3 = (MetadataKind::Id3, 0x101, Some(90_000));
+    assert!(kept.contains(&id3) && kept.contains(&(MetadataKind::Scte35, 0x102, None)), "{kept:?}");
+    assert_eq!(body.unknown_streams, [(0x103, 0x11)]);
+    assert_eq!(body.tracks[0].payload, [1, 2, 3, 4]);
+    assert_eq!(body.tracks[0].first_decode_time.ticks(), 90_000);
 }
