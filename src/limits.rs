@@ -177,3 +177,19 @@ pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
 pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
 /// Lines that wait for a blocked log: a few seconds of a noisy start.
 pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;
+
+// Shared by shards.
+/// Bytes of bodies under way that one channel may hold: four of the largest segments.
+pub const CHANNEL_INGEST_MEMORY_MAX: u64 = 4 * SEGMENT_SIZE_MAX;
+/// Bytes of bodies under way that the process may hold.
+pub const INGEST_MEMORY_MAX: u64 = 2 << 30;
+/// Bytes reserved for a body of unknown size: a playlist, or a short segment.
+pub const BODY_RESERVATION_SIZE_MIN: u64 = 1 << 20;
+/// Responses that a shard keeps ready for one endpoint and publication.
+pub const RESPONSE_CACHE_COUNT_MAX: usize = 4_096;
+/// Requests that may wait for one value that is being made.
+pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
+/// How long requests under way may take to end once the process drains.
+pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// Storage threads of each kind: one device, and its queue is deep enough for one writer.
+pub const STORAGE_THREAD_COUNT: usize = 1;

@@ -10,4 +10,6 @@ pub mod http;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;
+pub mod rates;
+pub mod start;
 pub mod status;

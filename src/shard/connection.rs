@@ -4,18 +4,17 @@
 //! A request is parsed when the one before it has been answered; what a client pipelines waits in
 //! the input buffer, and beyond that in the kernel's.
 
-use super::access::{AccessLog, AccessRecord};
 use super::incoming::{Body, Input, linger};
 use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
-use crate::http::plan::Plan;
+use crate::http::plan::{Plan, total_size};
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
-use crate::units::Monotonic;
-use std::cell::RefCell;
+use crate::units::{Monotonic, WallClock};
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -62,6 +61,28 @@ pub trait Service: 'static {
         head: &RequestHead,
         body: &mut Body<'_>,
     ) -> impl Future<Output = Plan<Self::File>>;
+
+    /// A request is over, well or not.
+    fn on_finished(&self, finished: &Finished<'_>);
+}
+
+/// A request that is over.
+#[derive(Debug)]
+pub struct Finished<'a> {
+    /// When its head was complete.
+    pub at: WallClock,
+    /// From then until the response was ready to be sent.
+    pub first_byte_span: Duration,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The request.
+    pub head: &'a RequestHead,
+    /// The status sent.
+    pub status: u16,
+    /// Bytes of the request's body that were read, as decoded.
+    pub received: u64,
+    /// Bytes of the response's body; those promised where it was cut.
+    pub sent: u64,
 }
 
 /// A connection between two shards: at a request boundary, no operation in flight.
@@ -80,9 +101,27 @@ pub struct Serving {
     pub turns: Turns,
     /// Bytes sent.
     pub counters: SendCounters,
-    /// Where requests are recorded.
-    pub access: AccessLog,
+    /// No request after the one under way: the shard drains.
+    pub is_draining: Cell<bool>,
+    /// Requests that are being answered.
+    pub open_requests: Cell<usize>,
     date: RefCell<(u64, String)>,
+}
+
+/// Counts a request as open while it lives.
+struct OpenRequest<'a>(&'a Cell<usize>);
+
+impl<'a> OpenRequest<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for OpenRequest<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Serving {
@@ -91,9 +130,14 @@ impl Serving {
     /// # Errors
     ///
     /// Where the process is out of descriptors.
-    pub fn new(access: AccessLog) -> io::Result<Self> {
-        let turns = Turns::new()?;
-        Ok(Self { turns, counters: SendCounters::default(), access, date: RefCell::default() })
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            turns: Turns::new()?,
+            counters: SendCounters::default(),
+            is_draining: Cell::new(false),
+            open_requests: Cell::new(0),
+            date: RefCell::default(),
+        })
     }
 
     /// Appends a head to `out`, with the date (RFC 9110 §5.6.7) made once per second.
@@ -218,27 +262,29 @@ async fn answer<V: Service>(
     service: &V,
     serving: &Serving,
 ) -> bool {
-    let (at, began) = (rt::wall(), rt::now());
-    let Connection { socket, peer, input, session, .. } = connection;
+    let _open = OpenRequest::new(&serving.open_requests);
+    let (at, began, peer) = (rt::wall(), rt::now(), connection.peer);
+    let Connection { socket, input, session, .. } = connection;
     let mut body = Body::new(head, socket, input);
-    let plan = service.answer(session, *peer, head, &mut body).await;
+    let plan = service.answer(session, peer, head, &mut body).await;
     let plan = plan.without_content_for(head.method);
-    let goes_on = head.keep_alive && body.can_be_skipped();
+    let goes_on = head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
+    let first_byte_span = rt::now().0.saturating_sub(began.0);
     let mut out = Vec::with_capacity(512);
     serving.write_head(&plan.head, Persistence::new(head.version_minor, goes_on), &mut out);
     let sent = send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
-    serving.access.push(AccessRecord {
+    service.on_finished(&Finished {
         at,
-        lasted: rt::now().0.saturating_sub(began.0),
-        peer: *peer,
-        method: head.method,
-        target: head.target.clone(),
-        user_agent: head.user_agent.clone(),
+        first_byte_span,
+        peer,
+        head,
         status: plan.head.status,
         received: body.received(),
-        sent: plan.head.content_length.unwrap_or(0) + out.len() as u64,
-        cut: sent.as_ref().err().map(ToString::to_string),
+        sent: total_size(&plan.pieces),
     });
+    if let Err(error) = &sent {
+        tracing::debug!(%peer, path = head.path, %error, "response cut");
+    }
     sent.is_ok() && goes_on && body.skip().await
 }
 

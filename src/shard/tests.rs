@@ -1,7 +1,6 @@
 //! A small server on the whole of this layer, spoken to by plain sockets, on each driver.
 
-use super::access::AccessLog;
-use super::connection::{Connection, MovingConnection, Service, Serving, serve};
+use super::connection::{Connection, Finished, MovingConnection, Service, Serving, serve};
 use super::incoming::Body;
 use super::listener::{AcceptCounters, ConnectionLimits, accept, listen};
 use super::mailbox::{self, mailbox};
@@ -130,6 +129,8 @@ impl Service for TestService {
             _ => text(format!("shard {} request {requests}", self.shard)),
         }
     }
+
+    fn on_finished(&self, _: &Finished<'_>) {}
 }
 
 fn content() -> Vec<u8> {
@@ -160,7 +161,7 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
                 let socket = sockets.next().flatten();
                 let thread = thread::spawn(move || {
                     rt::run_shard(shard, None, DriverChoice::Only(driver), async move |_| {
-                        let serving = Rc::new(Serving::new(AccessLog::default()).expect("starts"));
+                        let serving = Rc::new(Serving::new().expect("starts"));
                         let service = TestService { shard, file, mailboxes, serving };
                         run(Rc::new(service), socket, receiver, stopped).await;
                     })

@@ -1,0 +1,320 @@
+//! Delivery: a path to a plan. Manifests are rendered once per publication and shard, segments are
+//! ranges of ring files or bytes made once.
+
+use crate::engine::assemble;
+use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
+use crate::http::plan::{Piece, Plan, Representation};
+use crate::http::request::{Method, RequestHead};
+use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
+use crate::limits::RESPONSE_CACHE_COUNT_MAX;
+use crate::ring::{RingFile, Storage};
+use crate::shard::made::{Made, MakeError};
+use crate::shard::outgoing::FileSource;
+use crate::shard::rt::oneshot;
+use crate::shard::site::{EndpointSite, Published};
+use crate::units::Extent;
+use bytes::Bytes;
+use flate2::{Compression, GzBuilder};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// Compression level of manifests: the text is small and made once.
+const GZIP_LEVEL: u32 = 6;
+
+/// Newest ring files that are taken to be in the page cache without asking.
+const LIVE_FILE_COUNT: usize = 2;
+
+/// A counted reference to a ring file, and how to bring its pages in.
+#[derive(Clone, Debug)]
+pub struct SharedFile {
+    file: Arc<RingFile>,
+    storage: Arc<Storage>,
+    is_live: bool,
+}
+
+impl FileSource for SharedFile {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.fd()
+    }
+
+    fn is_resident(&self, offset: u64, size: u64) -> bool {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        self.is_live || self.file.is_resident(offset, size)
+    }
+
+    fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        // A full queue drops `done`, which the sender of the response takes for what it is.
+        let done = Box::new(move || done.complete(()));
+        let _told = self.storage.warm(Arc::clone(&self.file), offset, size, done);
+    }
+}
+
+/// A response as a shard keeps it, good for one publication.
+type Kept = Representation<SharedFile>;
+
+/// What a shard has answered since the newest publication of each endpoint's channel.
+#[derive(Default)]
+pub struct ResponseCache {
+    endpoints: RefCell<HashMap<Arc<str>, EndpointCache>>,
+}
+
+#[derive(Default)]
+struct EndpointCache {
+    version: u64,
+    kept: HashMap<String, Kept>,
+}
+
+impl ResponseCache {
+    fn find(&self, endpoint: &EndpointSite, version: u64, key: &str) -> Option<Kept> {
+        let endpoints = self.endpoints.borrow();
+        let cache = endpoints.get(&endpoint.id).filter(|cache| cache.version == version)?;
+        cache.kept.get(key).cloned()
+    }
+
+    fn keep(&self, endpoint: &EndpointSite, version: u64, key: String, kept: Kept) {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let cache = endpoints.entry(Arc::clone(&endpoint.id)).or_default();
+        if cache.version != version {
+            *cache = EndpointCache { version, kept: HashMap::new() };
+        }
+        if cache.kept.len() < RESPONSE_CACHE_COUNT_MAX {
+            cache.kept.insert(key, kept);
+        }
+    }
+
+    /// Forgets everything: endpoints were configured anew.
+    pub fn clear(&self) {
+        self.endpoints.borrow_mut().clear();
+    }
+}
+
+/// What answers the delivery requests of one shard.
+pub struct Playback {
+    storage: Arc<Storage>,
+    made: Arc<Made>,
+    cache: ResponseCache,
+}
+
+impl Playback {
+    /// With the storage threads and the shelf that all shards share.
+    #[must_use]
+    pub fn new(storage: Arc<Storage>, made: Arc<Made>) -> Self {
+        Self { storage, made, cache: ResponseCache::default() }
+    }
+
+    /// Forgets what was answered before a reload.
+    pub fn on_reload(&self) {
+        self.cache.clear();
+    }
+
+    /// Answers a request for `path` below the endpoint.
+    pub async fn answer(
+        &self,
+        endpoint: &EndpointSite,
+        path: &str,
+        head: &RequestHead,
+    ) -> Plan<SharedFile> {
+        match head.method {
+            Method::Get | Method::Head => {}
+            Method::Options => return Plan::status(ResponseHead::preflight()),
+            _ => {
+                let allow = Some(DELIVERY_METHODS);
+                return Plan::status(ResponseHead { allow, ..ResponseHead::new(405) });
+            }
+        }
+        let published = endpoint.channel.live.published.load_full();
+        let version = published.presentation.version;
+        // The two forms of a manifest are kept apart by a mark that no path begins with.
+        let key = if head.accept_encoding_gzip { format!(" {path}") } else { path.to_owned() };
+        if let Some(kept) = self.cache.find(endpoint, version, &key) {
+            return Plan::answer(head, kept);
+        }
+        match self.make(endpoint, &published, path, head.accept_encoding_gzip).await {
+            Ok(made) => {
+                self.cache.keep(endpoint, version, key, made.clone());
+                Plan::answer(head, made)
+            }
+            Err(status) => refusal(status),
+        }
+    }
+
+    async fn make(
+        &self,
+        endpoint: &EndpointSite,
+        published: &Arc<Published>,
+        path: &str,
+        gzip: bool,
+    ) -> Result<Kept, Refusal> {
+        let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+        match manifest::resolve(settings, presentation, path)? {
+            Resource::Manifest(id) => {
+                let rendered = manifest::render(settings, presentation, &id)?;
+                Ok(text_of(rendered, gzip))
+            }
+            Resource::Init { init, .. } => {
+                let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
+                let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
+                Ok(Representation {
+                    content_type: "video/mp4",
+                    cache_control,
+                    etag: manifest::etag(&bytes),
+                    coding: Coding::Sole,
+                    pieces: vec![Piece::Bytes(bytes.into())],
+                })
+            }
+            Resource::Segment(id) => {
+                let plan = manifest::plan_segment(settings, presentation, &id)?;
+                let pieces = if plan.is_view() {
+                    self.view(published, &plan).await?
+                } else {
+                    self.made(endpoint, published, path, &plan).await?
+                };
+                Ok(Representation {
+                    content_type: plan.content_type,
+                    cache_control: CacheControl::Immutable(plan.max_age_seconds),
+                    etag: plan.etag,
+                    coding: Coding::Sole,
+                    pieces,
+                })
+            }
+        }
+    }
+
+    /// Heads and ranges: the payload never enters user memory.
+    async fn view(
+        &self,
+        published: &Published,
+        plan: &SegmentPlan,
+    ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
+        let mut tables = Vec::new();
+        for table in plan.tables() {
+            tables.push(self.read(published, table).await?);
+        }
+        let heads = assemble::write_heads(plan, &tables).map_err(|error| {
+            tracing::error!(%error, "a listed segment cannot be written");
+            Refusal::Broken
+        })?;
+        let mut pieces = Vec::with_capacity(2 * heads.len());
+        for (head, payload) in heads.into_iter().zip(plan.payloads()) {
+            pieces.push(Piece::Bytes(Bytes::from(head)));
+            let newest = published.files.len().saturating_sub(LIVE_FILE_COUNT);
+            let live = published.files.get(newest..).unwrap_or_default();
+            let file = SharedFile {
+                file: Arc::clone(published.file(payload.file).ok_or(Refusal::Broken)?),
+                storage: Arc::clone(&self.storage),
+                is_live: live.iter().any(|file| file.sequence() == payload.file),
+            };
+            let size = u64::from(payload.size);
+            pieces.push(Piece::File { file, offset: payload.offset, size });
+        }
+        Ok(pieces)
+    }
+
+    /// A segment made from its samples by a storage thread, once for all shards.
+    async fn made(
+        &self,
+        endpoint: &EndpointSite,
+        published: &Arc<Published>,
+        path: &str,
+        plan: &SegmentPlan,
+    ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
+        let key = format!("{}/{path}#{}", endpoint.id, plan.etag);
+        let (published, plan) = (Arc::clone(published), plan.clone());
+        let bytes = self.made.value(&key, move || make_from(&published, &plan)).await;
+        match bytes {
+            Ok(bytes) => Ok(vec![Piece::Bytes(bytes)]),
+            Err(MakeError::Busy) => Err(Refusal::Busy),
+            Err(MakeError::Failed(error)) => {
+                tracing::error!(error, path, "a listed segment cannot be made");
+                Err(Refusal::Broken)
+            }
+        }
+    }
+
+    /// A small range of a ring file: from the page cache, else by a storage thread.
+    async fn read(&self, published: &Published, at: Extent) -> Result<Vec<u8>, Refusal> {
+        let file = published.file(at.file).ok_or(Refusal::Broken)?;
+        let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
+        if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
+            return Ok(bytes);
+        }
+        let (done, read) = oneshot::channel();
+        let file = Arc::clone(file);
+        let job = move || done.complete(file.read_at(at.offset, &mut bytes).map(|()| bytes));
+        self.storage.read(Box::new(job)).map_err(|_| Refusal::Busy)?;
+        match read.await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => {
+                tracing::error!(%error, file = at.file, offset = at.offset, "ring read failed");
+                Err(Refusal::Broken)
+            }
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+}
+
+/// Why there is no such response.
+enum Refusal {
+    Absent(Absent),
+    /// Storage is overloaded: 503.
+    Busy,
+    /// The ring does not hold what is listed: 502, so that a CDN asks the other origin.
+    Broken,
+}
+
+impl From<Absent> for Refusal {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
+/// Reads a segment's tables and payloads and writes it; blocks, so on a storage thread.
+fn make_from(published: &Published, plan: &SegmentPlan) -> Result<Vec<u8>, String> {
+    let read = |at: Extent| -> io::Result<Vec<u8>> {
+        let file = published.file(at.file).ok_or(io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; usize::try_from(at.size).map_err(io::Error::other)?];
+        file.read_at(at.offset, &mut bytes)?;
+        Ok(bytes)
+    };
+    let all = |extents: Vec<Extent>| -> Result<Vec<Vec<u8>>, String> {
+        extents.into_iter().map(|at| read(at).map_err(|error| error.to_string())).collect()
+    };
+    let (tables, payloads) = (all(plan.tables().collect())?, all(plan.payloads().collect())?);
+    assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())
+}
+
+fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
+    let etag = manifest::etag(&rendered.body);
+    let cache_control = CacheControl::MaxAge(rendered.max_age_seconds);
+    let (body, etag, coding) = if gzip {
+        let etag = format!("{}-gz\"", etag.trim_end_matches('"'));
+        (compress(&rendered.body), etag, Coding::Gzip)
+    } else {
+        (rendered.body, etag, Coding::Plain)
+    };
+    let pieces = vec![Piece::Bytes(body.into())];
+    Representation { content_type: rendered.content_type, cache_control, etag, coding, pieces }
+}
+
+/// The gzip form (RFC 1952) with a fixed level and no time in it, so that origins agree.
+fn compress(body: &[u8]) -> Vec<u8> {
+    let out = Vec::with_capacity(body.len() / 4 + 64);
+    let mut encoder = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("writing to memory does not fail")
+}
+
+fn refusal(why: Refusal) -> Plan<SharedFile> {
+    let (status, retry_after) = match why {
+        // Both are told apart from errors, and neither may be cached past the live edge's pace.
+        Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
+        Refusal::Busy => (503, Some(1)),
+        Refusal::Broken => (502, None),
+    };
+    let cache_control = Some(CacheControl::MaxAge(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+}
