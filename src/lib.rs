@@ -1,5 +1,6 @@
 //! Headwater: a live video origin.
 
+pub mod control;
 pub mod engine;
 pub mod http;
 pub mod limits;
