@@ -78,8 +78,6 @@ pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
 pub const RECENT_NAME_COUNT_MAX: usize = 512;
 // Ring
-/// Ring files of one channel at most: each holds a descriptor open.
-pub const RING_FILE_COUNT_MAX: u64 = 1024;
 /// Fresh ring files asked of a storage thread and not yet back, for one ring.
 pub const RING_SPARE_REQUEST_MAX: usize = 8;
 /// Bytes of a record's opaque header: a state record of a wide ladder takes about 200 KiB.
@@ -135,8 +133,6 @@ pub const SOCKET_UNSENT_SIZE_MAX: u32 = 128 << 10;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
-/// Requests that may wait in a connection's input buffer behind the one being answered.
-pub const PIPELINED_REQUEST_COUNT_MAX: usize = 16;
 /// Bytes of a connection's input buffer: one head of the largest size and a piece of body.
 pub const INPUT_BUFFER_SIZE: usize = 64 << 10;
 /// Bytes of a connection's input buffer while it waits for a request.
@@ -172,3 +168,21 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// Reads and seeks that `headwater inspect` grants the reader of movie headers: a header takes a
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
+
+// Control: configuration, logs.
+/// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
+pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
+/// Channels, or endpoints, of one configuration.
+pub const CONFIG_TABLE_COUNT_MAX: usize = 10_000;
+/// Mistakes that `check` prints before it stops counting.
+pub const CONFIG_MISTAKE_COUNT_MAX: usize = 1_000;
+/// Bytes of a file that holds one password.
+pub const PASSWORD_SIZE_MAX: u64 = 1 << 10;
+/// Characters of a channel's or endpoint's id: a directory's name (255 bytes) with room to spare.
+pub const ID_SIZE_MAX: usize = 128;
+/// Seconds of the longest startover window: 14 days, as in the MediaPackage API.
+pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
+/// Seconds of the longest manifest: a day of 2 s segments is 43,200 lines.
+pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
+/// Lines that wait for a blocked log: a few seconds of a noisy start.
+pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;

@@ -5,6 +5,7 @@
 //! not one of them goes unseen. Half of the responses give up their reference to the file as soon
 //! as the socket takes no more, the others hold on to it and end with every byte.
 
+#![allow(clippy::unwrap_used)] // a test that can't go on fails
 #![allow(unsafe_code)] // sendfile takes raw descriptors and a pointer
 
 use std::collections::VecDeque;
@@ -22,7 +23,7 @@ use headwater::ring::{
 use headwater::units::Extent;
 
 /// Reached only where something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Responses under way at once.
 const READERS: usize = 12;
 /// Times the ring is filled anew.
@@ -58,7 +59,7 @@ impl Response {
         let mut response =
             Self { number, payload, sent: 0, sender, reader, file: Some(file), sequence };
         response.send();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             response.file = None;
         }
         response
@@ -75,14 +76,11 @@ impl Response {
             let sent = unsafe {
                 libc::sendfile(self.sender.as_raw_fd(), file.raw_fd(), &raw mut offset, left)
             };
-            match u64::try_from(sent) {
-                Ok(sent) => self.sent += sent,
-                Err(_) => {
-                    let error = std::io::Error::last_os_error();
-                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                    return;
-                }
-            }
+            let Ok(sent) = u64::try_from(sent) else {
+                assert_eq!(std::io::Error::last_os_error().kind(), ErrorKind::WouldBlock);
+                return;
+            };
+            self.sent += sent;
         }
     }
 

@@ -3,4 +3,12 @@
 //! Cold path: it may allocate and may be slow, and where it dies viewers do not notice. No media
 //! byte passes here.
 
+pub mod access_log;
+pub mod cli;
+pub mod config;
+pub mod http;
 pub mod inspect;
+pub mod lifecycle;
+pub mod log;
+pub mod metrics;
+pub mod status;

@@ -9,6 +9,7 @@ use crate::engine::log::Log;
 use crate::units::{Extent, MediaTime, TrackId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A snapshot of a channel's listed media.
@@ -37,8 +38,9 @@ pub struct Track {
     pub info: Arc<TrackInfo>,
     /// Listed base segments: numbers are consecutive, each is media or a gap.
     pub segments: Log<Listed>,
-    /// Discontinuities that have left the front of `segments` (RFC 8216 §4.3.3.3).
-    pub discontinuity_sequence: u64,
+    /// Discontinuities ever listed on this track, those in `segments` included. Playlists count
+    /// back from it (RFC 8216 §4.3.3.3), so that a short one costs nothing in a long window.
+    pub discontinuity_count: u64,
     /// Grids that number it: those of the same cadence. 0 is the leading video's.
     pub cadence: u16,
 }
@@ -88,7 +90,8 @@ pub struct Listed {
     pub start: MediaTime,
     /// Presentation end; the start of what follows on the timeline if there is no hole.
     pub end: MediaTime,
-    /// True where a discontinuity lies before it: a new session, or a new configuration.
+    /// True where a discontinuity lies before it: a new session, or a new configuration. Either
+    /// begins a new grid, so that segments are never joined across it.
     pub discontinuity: bool,
     /// The media, or `None` for a gap.
     pub media: Option<MediaRef>,
@@ -129,7 +132,10 @@ pub struct Grid {
     pub cadence: u16,
     /// Session it belongs to, ascending.
     pub session: u32,
-    /// Presentation time that DASH Period@start is taken from.
+    /// Presentation time that DASH Period@start is taken from, and the Period's identity: 0 for
+    /// the very first session (so that it does not depend on when an origin was started), and the
+    /// first EPT for a later session or a later grid. Grids of tracks that count by themselves
+    /// share it with the session's, so that all tracks change Periods together.
     pub session_start: MediaTime,
     /// Period P: `numerator / denominator` ticks of 90 kHz.
     pub period: (u64, u32),
@@ -143,7 +149,9 @@ pub struct Grid {
     pub last_number: Option<u64>,
     /// True where a discontinuity lies before it: a new session or a new configuration.
     pub breaks: bool,
-    /// For each segment duration in use, in seconds: the joined number of `first_number`.
+    /// For each segment duration in use, in seconds: the joined number that `first_number` belongs
+    /// to, which is [`Grid::joined_after`] of the grid before. Kept by duration and not by joining
+    /// factor: endpoints that agree on the factor here may have disagreed in the grid before.
     pub joined_first: BTreeMap<u32, u64>,
 }
 
@@ -170,6 +178,14 @@ pub struct Joined {
     pub init: Option<u32>,
 }
 
+impl Joined {
+    /// The middle of its presentation: it belongs to a window that holds more than half of it.
+    #[must_use]
+    pub const fn middle(&self) -> MediaTime {
+        MediaTime(i64::midpoint(self.start.0, self.end.0))
+    }
+}
+
 impl Grid {
     /// Period in 90 kHz ticks, rounded to the nearest.
     #[must_use]
@@ -187,27 +203,44 @@ impl Grid {
         u32::try_from(((2 * wanted + period) / (2 * period)).max(1)).unwrap_or(u32::MAX)
     }
 
-    /// The joined number that base number `number` belongs to, for segments of `seconds`.
+    /// Duration of a whole join for `seconds`, in 90 kHz ticks, rounded to the nearest.
+    #[must_use]
+    pub fn joined_ticks(&self, seconds: u32) -> MediaTime {
+        let (numerator, denominator) = self.period;
+        let denominator = u128::from(denominator.max(1));
+        let whole = u128::from(numerator) * u128::from(self.join_factor(seconds));
+        let ticks = (2 * whole + denominator) / (2 * denominator);
+        MediaTime(i64::try_from(ticks).unwrap_or(i64::MAX))
+    }
+
+    /// The joined number that base number `number` belongs to, for endpoints of `seconds`.
     #[must_use]
     pub fn joined_number(&self, number: u64, seconds: u32) -> u64 {
         let n = u64::from(self.join_factor(seconds));
         self.joined_first(seconds) + number.saturating_sub(self.first_number) / n
     }
 
-    /// Base numbers of joined number `joined`: the first, and the one after the last that a whole
-    /// join would take. `None` below this grid.
+    /// Base numbers that joined number `joined` takes, fewer than N at this grid's end. `None`
+    /// where the number is not on this grid.
     #[must_use]
-    pub fn base_numbers(&self, joined: u64, seconds: u32) -> Option<(u64, u64)> {
+    pub fn base_numbers(&self, joined: u64, seconds: u32) -> Option<Range<u64>> {
         let n = u64::from(self.join_factor(seconds));
-        let groups = joined.checked_sub(self.joined_first(seconds))?;
-        let first = groups.checked_mul(n)?.checked_add(self.first_number)?;
-        Some((first, first.checked_add(n)?))
+        let steps = joined.checked_sub(self.joined_first(seconds))?.checked_mul(n)?;
+        let first = self.first_number.checked_add(steps)?;
+        let after = first.checked_add(n)?;
+        let after = self.last_number.map_or(after, |last| after.min(last.saturating_add(1)));
+        (first < after).then_some(first..after)
+    }
+
+    /// The joined number that follows this grid's last one; `None` while it is open.
+    #[must_use]
+    pub fn joined_after(&self, seconds: u32) -> Option<u64> {
+        Some(self.joined_number(self.last_number?, seconds) + 1)
     }
 
     fn joined_first(&self, seconds: u32) -> u64 {
         let kept = self.joined_first.get(&seconds).copied();
-        let n = u64::from(self.join_factor(seconds));
-        kept.unwrap_or_else(|| self.first_number.div_ceil(n))
+        kept.unwrap_or_else(|| self.first_number.div_ceil(u64::from(self.join_factor(seconds))))
     }
 }
 
@@ -244,62 +277,69 @@ impl Presentation {
     ) -> impl Iterator<Item = Joined> + 'a {
         let mut position = track.segments.partition_point(|listed| listed.end <= from);
         std::iter::from_fn(move || {
+            // Not whole at the front: the next one may be. Not closed at the edge: the end.
             loop {
                 let listed = track.segments.get(position)?;
                 let grid = self.grid(listed.grid)?;
                 let number = grid.joined_number(listed.number, seconds);
-                let joined = self.joined_at(track, grid, number, seconds);
-                let (_, after) = grid.base_numbers(number, seconds)?;
-                let after = grid.last_number.map_or(after, |last| after.min(last + 1));
-                position += usize::try_from(after - listed.number).ok()?.max(1);
-                // Not whole at the front: the next one may be. Not closed at the edge: the end.
-                match joined {
-                    Some(joined) => return Some(joined),
-                    None if position < track.segments.len() => {}
-                    None => return None,
+                let wanted = grid.base_numbers(number, seconds)?;
+                position += usize::try_from(wanted.end - listed.number).ok()?;
+                if let Some(joined) = self.join(track, grid, number, wanted) {
+                    return Some(joined);
                 }
             }
         })
     }
 
+    /// The output segment that `track`'s base segment at `position` belongs to; `None` where it is
+    /// not whole.
+    #[must_use]
+    pub fn joined_at(&self, track: &Track, seconds: u32, position: usize) -> Option<Joined> {
+        let listed = track.segments.get(position)?;
+        let grid = self.grid(listed.grid)?;
+        let number = grid.joined_number(listed.number, seconds);
+        self.join(track, grid, number, grid.base_numbers(number, seconds)?)
+    }
+
     /// `track`'s output segment `number` for endpoints that want `seconds` each.
     #[must_use]
     pub fn joined_number(&self, track: &Track, seconds: u32, number: u64) -> Option<Joined> {
-        // Joined numbers rise with grids, so the right grid is the last that begins at or below.
-        let grids = self.grids.iter().rev().filter(|grid| grid.cadence == track.cadence);
-        grids.into_iter().find_map(|grid| {
-            let (first, _) = grid.base_numbers(number, seconds)?;
-            grid.last_number.is_none_or(|last| first <= last).then_some(())?;
-            self.joined_at(track, grid, number, seconds)
+        let mut grids = self.grids.iter().rev().filter(|grid| grid.cadence == track.cadence);
+        grids.find_map(|grid| {
+            let wanted = grid.base_numbers(number, seconds)?;
+            self.join(track, grid, number, wanted)
         })
     }
 
-    fn joined_at(&self, track: &Track, grid: &Grid, number: u64, seconds: u32) -> Option<Joined> {
-        let (first, after) = grid.base_numbers(number, seconds)?;
-        let after = grid.last_number.map_or(after, |last| after.min(last + 1));
+    fn join(&self, track: &Track, grid: &Grid, number: u64, wanted: Range<u64>) -> Option<Joined> {
         let front = track.segments.first()?.number;
-        let position = usize::try_from(first.checked_sub(front)?).ok()?;
-        let wanted = usize::try_from(after.checked_sub(first)?).ok()?;
-        let available = track.segments.len().saturating_sub(position);
-        if available < wanted && !(self.ended && available > 0) {
-            return None;
-        }
-        let count = wanted.min(available);
-        let parts = || (position..position + count).filter_map(|at| track.segments.get(at));
+        let position = usize::try_from(wanted.start.checked_sub(front)?).ok()?;
         let head = track.segments.get(position)?;
         if head.grid != grid.id {
             return None;
         }
-        Some(Joined {
+        let count = usize::try_from(wanted.end - wanted.start).ok()?;
+        let available = track.segments.len() - position;
+        if available < count && !self.ended {
+            return None;
+        }
+        let mut joined = Joined {
             number,
             position,
-            count,
+            count: count.min(available),
             start: head.start,
-            end: parts().next_back()?.end,
-            discontinuity: parts().any(|part| part.discontinuity),
-            gap: parts().all(|part| part.media.is_none()),
+            end: head.end,
+            discontinuity: false,
+            gap: true,
             grid: grid.id,
-            init: parts().find_map(|part| part.media.as_ref()).map(|media| media.init),
-        })
+            init: None,
+        };
+        for part in track.segments.iter_from(position).take(count) {
+            joined.end = part.end;
+            joined.discontinuity |= part.discontinuity;
+            joined.gap &= part.media.is_none();
+            joined.init = joined.init.or(part.media.as_ref().map(|media| media.init));
+        }
+        Some(joined)
     }
 }

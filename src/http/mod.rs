@@ -4,6 +4,7 @@
 //! Bytes, times and identities come in; heads, verdicts and [plans](plan) come out. Who reads
 //! and writes the connection, what a path means and what a body holds are not known here.
 
+pub mod access_record;
 pub mod body;
 pub mod conditional;
 pub mod digest;

@@ -23,8 +23,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::ring::record::RecordKind;
-
 /// [`SUPERBLOCK_SIZE`], as the size of a buffer.
 pub const SUPERBLOCK_BYTES: usize = 4096;
 /// [`HEAD_SIZE`], as the size of a buffer.
@@ -42,7 +40,9 @@ pub const TRAILER_SIZE: u64 = TRAILER_BYTES as u64;
 /// Bytes of the footer.
 pub const FOOTER_SIZE: u64 = FOOTER_BYTES as u64;
 /// Records begin at multiples of this: a cache line, and the step of a search for records.
-pub const RECORD_ALIGNMENT: u64 = 64;
+pub const RECORD_ALIGNMENT: u64 = RECORD_STEP as u64;
+/// [`RECORD_ALIGNMENT`], as an index step.
+pub const RECORD_STEP: usize = 64;
 /// Bytes of a record beyond its three parts.
 pub const RECORD_OVERHEAD_MAX: u64 = HEAD_SIZE + RECORD_ALIGNMENT - 1 + TRAILER_SIZE;
 
@@ -105,9 +105,9 @@ impl Identity {
         Self { ring, key, keyed }
     }
 
-    fn tag(&self, label: &[u8; 8], parts: &[&[u8]]) -> Tag {
+    fn tag(&self, label: [u8; 8], parts: &[&[u8]]) -> Tag {
         let mut keyed = self.keyed.clone();
-        keyed.update(label);
+        keyed.update(&label);
         for part in parts {
             keyed.update(part);
         }
@@ -162,7 +162,7 @@ pub struct Superblock {
 /// What a superblock's bytes turn out to be.
 pub enum ParsedSuperblock {
     /// A ring file of this or an older format.
-    Ring(Identity, Superblock),
+    Ring(Box<Identity>, Superblock),
     /// Nothing was written: a spare.
     Blank,
     /// A ring file of a format that is not known here.
@@ -191,7 +191,7 @@ impl Superblock {
                 &self.boot.0,
             ],
         );
-        let tag = identity.tag(&SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
         write_fields(&mut block[SUPERBLOCK_FIELDS..], &[&tag]);
         block
     }
@@ -217,11 +217,47 @@ impl Superblock {
             epoch: fields.u64(),
             boot: BootId(fields.take()),
         };
-        let tag = identity.tag(&SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
         if fields.take() != tag {
             return ParsedSuperblock::Damaged;
         }
-        ParsedSuperblock::Ring(identity, superblock)
+        ParsedSuperblock::Ring(Box::new(identity), superblock)
+    }
+}
+
+/// What a record is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecordKind {
+    /// All that is needed to continue without older files; begins every file.
+    State,
+    /// A change of state since.
+    Change,
+    /// Media.
+    Media,
+}
+
+impl RecordKind {
+    /// True for [`Self::State`].
+    #[must_use]
+    pub const fn is_state(self) -> bool {
+        matches!(self, Self::State)
+    }
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::State => 1,
+            Self::Change => 2,
+            Self::Media => 3,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::State),
+            2 => Some(Self::Change),
+            3 => Some(Self::Media),
+            _ => None,
+        }
     }
 }
 
@@ -288,7 +324,7 @@ impl Head {
                 &self.epoch.to_le_bytes(),
             ],
         );
-        let tag = identity.tag(&HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
+        let tag = identity.tag(HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
         write_fields(&mut block[HEAD_FIELDS..], &[&tag]);
         block
     }
@@ -299,7 +335,7 @@ impl Head {
         if fields.take() != HEAD_MAGIC {
             return None;
         }
-        let tag = identity.tag(&HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
+        let tag = identity.tag(HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
         if block[HEAD_FIELDS..] != tag {
             return None;
         }
@@ -336,8 +372,7 @@ impl ContentHash {
 
     /// The lower half, which names the content outside.
     pub fn low(self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0.to_le_bytes();
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        Fields(&self.0.to_le_bytes()).u64()
     }
 }
 
@@ -351,7 +386,7 @@ pub fn trailer_bytes(
     identity: &Identity,
 ) -> [u8; TRAILER_BYTES] {
     let content = content.0.to_le_bytes();
-    let tag = identity.tag(&TRAILER_MAGIC, &[head, header, &content]);
+    let tag = identity.tag(TRAILER_MAGIC, &[head, header, &content]);
     let mut block = [0; TRAILER_BYTES];
     write_fields(&mut block, &[&TRAILER_MAGIC, &content, &tag]);
     block
@@ -373,7 +408,7 @@ pub fn parse_trailer(
 /// The footer of a file whose records end at `end`.
 pub fn footer_bytes(sequence: u64, end: u64, identity: &Identity) -> [u8; FOOTER_BYTES] {
     let (sequence, end) = (sequence.to_le_bytes(), end.to_le_bytes());
-    let tag = identity.tag(&FOOTER_MAGIC, &[&sequence, &end]);
+    let tag = identity.tag(FOOTER_MAGIC, &[&sequence, &end]);
     let mut block = [0; FOOTER_BYTES];
     write_fields(&mut block, &[&FOOTER_MAGIC, &sequence, &end, &tag]);
     block

@@ -7,42 +7,8 @@ use std::io::ErrorKind;
 
 use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::file::RingFile;
-use crate::ring::format::{ContentHash, Head, Identity, trailer_bytes};
+use crate::ring::format::{ContentHash, Head, Identity, RecordKind, trailer_bytes};
 use crate::units::Extent;
-
-/// What a record is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RecordKind {
-    /// All that is needed to continue without older files; begins every file.
-    State,
-    /// A change of state since.
-    Change,
-    /// Media.
-    Media,
-}
-
-impl RecordKind {
-    pub(super) const fn is_state(self) -> bool {
-        matches!(self, Self::State)
-    }
-
-    pub(super) const fn code(self) -> u8 {
-        match self {
-            Self::State => 1,
-            Self::Change => 2,
-            Self::Media => 3,
-        }
-    }
-
-    pub(super) const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::State),
-            2 => Some(Self::Change),
-            3 => Some(Self::Media),
-            _ => None,
-        }
-    }
-}
 
 /// What is appended. The ring looks into none of the three parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,10 +20,10 @@ use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
     BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
-    Identity, ParsedSuperblock, RECORD_ALIGNMENT, SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock,
-    TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
+    Identity, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind, SUPERBLOCK_BYTES,
+    SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
 };
-use crate::ring::record::{Location, RecordKind};
+use crate::ring::record::Location;
 
 /// Read at once when hashing and searching.
 const PIECE: usize = 256 << 10;
@@ -99,8 +99,8 @@ pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
         sequences.extend(name.to_str().and_then(RingFile::sequence_of));
     }
     sequences.sort_unstable();
-    let mut found = FoundFolder::default();
-    found.last_sequence = sequences.last().copied().unwrap_or(0);
+    let last_sequence = sequences.last().copied().unwrap_or(0);
+    let mut found = FoundFolder { last_sequence, ..FoundFolder::default() };
     for sequence in sequences {
         let path = folder.join(RingFile::name(sequence));
         let (file, block) = read_superblock(&path)
@@ -114,7 +114,7 @@ pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
                 if superblock.sequence == sequence
                     && superblock.size > SUPERBLOCK_SIZE + FOOTER_SIZE =>
             {
-                let ring = found.identity.get_or_insert_with(|| identity.clone()).ring;
+                let ring = found.identity.get_or_insert_with(|| (*identity).clone()).ring;
                 if ring != identity.ring {
                     return Err(RingError::ForeignFile { path });
                 }
@@ -269,15 +269,14 @@ impl Reader<'_> {
 
     /// The next offset from `from` on where a head seems to be; the limit where there is none.
     fn find_head(&self, from: u64) -> u64 {
-        const STEP: usize = RECORD_ALIGNMENT as usize;
         let mut buffer = vec![0; PIECE];
         let mut at = from;
         while at < self.limit {
             let piece = usize::try_from(self.limit - at).map_or(PIECE, |left| left.min(PIECE));
             if self.file.read_at(at, &mut buffer[..piece]).is_ok() {
-                let mut blocks = buffer[..piece].chunks(STEP);
+                let mut blocks = buffer[..piece].chunks(RECORD_STEP);
                 if let Some(index) = blocks.position(|block| block.starts_with(&HEAD_MAGIC)) {
-                    return at + (index * STEP) as u64;
+                    return at + (index * RECORD_STEP) as u64;
                 }
             }
             at += piece as u64;

@@ -7,24 +7,19 @@
 //! ones that still have readers.
 
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
-use crate::ring::error::{Refused, RingError};
+use crate::ring::error::Refused;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, FOOTER_SIZE, Head, Identity, SUPERBLOCK_SIZE};
-use crate::ring::jobs::{Shared, Work, sync_folder};
+use crate::ring::format::{FOOTER_SIZE, Head, SUPERBLOCK_SIZE};
+use crate::ring::jobs::{Shared, Work};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
-use crate::ring::recovery::{Damage, FoundFolder, Recovered, read_records, survey};
 use crate::ring::storage::Storage;
-
-/// Name of the file whose lock says that a process owns the ring.
-const LOCK_NAME: &str = "ring.lock";
 
 /// Where a ring is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,147 +67,36 @@ pub struct Fill {
 }
 
 /// A file and where its records end.
-struct LiveFile {
-    file: Arc<RingFile>,
-    end: u64,
+pub(super) struct LiveFile {
+    pub(super) file: Arc<RingFile>,
+    pub(super) end: u64,
 }
 
 /// A channel's ring, owned by the channel's shard.
 pub struct Ring {
-    storage: Arc<Storage>,
-    number: usize,
-    shared: Arc<Shared>,
-    layout: FileLayout,
-    body_size_max: u64,
+    pub(super) storage: Arc<Storage>,
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) layout: FileLayout,
+    pub(super) body_size_max: u64,
     /// Files with records, oldest first.
-    live: VecDeque<LiveFile>,
+    pub(super) live: VecDeque<LiveFile>,
     /// Whether the newest of them was begun by us: a file of an earlier run is never appended to.
-    is_begun: bool,
-    snapshot: Arc<[Arc<RingFile>]>,
-    spares: VecDeque<Arc<RingFile>>,
-    spares_asked: usize,
-    disk_is_full: bool,
-    next_sequence: u64,
+    pub(super) is_begun: bool,
+    pub(super) snapshot: Arc<[Arc<RingFile>]>,
+    pub(super) spares: VecDeque<Arc<RingFile>>,
+    pub(super) spares_asked: usize,
+    pub(super) disk_is_full: bool,
+    pub(super) next_sequence: u64,
     /// Full files, not yet given to be sealed.
-    unsealed: VecDeque<LiveFile>,
+    pub(super) unsealed: VecDeque<LiveFile>,
     /// Dropped files, not yet given to be unlinked.
-    dropped: VecDeque<Arc<RingFile>>,
+    pub(super) dropped: VecDeque<Arc<RingFile>>,
     /// Dropped files that may still have readers, with their sizes in bytes.
-    lingering: Vec<(u64, Weak<RingFile>)>,
+    pub(super) lingering: Vec<(u64, Weak<RingFile>)>,
 }
 
 impl Ring {
-    /// Opens the ring of a folder, with what is in it, or makes a new one. All of its space is
-    /// allocated here. Reads and writes files: not for a shard that has started.
-    ///
-    /// `epoch` is the owner's; it is noted in every record.
-    ///
-    /// # Errors
-    ///
-    /// See [`RingError`]. Files with records are left as they are.
-    pub fn open(
-        config: &RingConfig,
-        storage: &Arc<Storage>,
-        epoch: u64,
-    ) -> Result<(Self, Recovered), RingError> {
-        let boot = BootId::current().map_err(|error| RingError::Io {
-            path: "/proc/sys/kernel/random/boot_id".into(),
-            kind: error.kind(),
-        })?;
-        Self::open_in_boot(config, storage, epoch, boot)
-    }
-
-    /// [`open`](Self::open) in a given start of the machine.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub fn open_in_boot(
-        config: &RingConfig,
-        storage: &Arc<Storage>,
-        epoch: u64,
-        boot: BootId,
-    ) -> Result<(Self, Recovered), RingError> {
-        let layout = plan_files(config.size, config.body_size_max)?;
-        let folder = &config.dir;
-        let lock = lock_folder(folder)?;
-        let mut found = survey(folder)?;
-        let identity = match found.identity.take() {
-            Some(identity) => identity,
-            None => Identity::fresh().map_err(|_| RingError::Io {
-                path: "/dev/urandom".into(),
-                kind: ErrorKind::Unsupported,
-            })?,
-        };
-        remove_useless(&mut found, layout)?;
-        let mut ring = Self {
-            storage: Arc::clone(storage),
-            number: storage.assign_ring(),
-            shared: Arc::new(Shared::new(lock, folder.clone(), identity, epoch, boot)),
-            layout,
-            body_size_max: config.body_size_max,
-            live: VecDeque::new(),
-            is_begun: false,
-            snapshot: Arc::new([]),
-            spares: VecDeque::new(),
-            spares_asked: 0,
-            disk_is_full: false,
-            next_sequence: found.last_sequence + 1,
-            unsealed: VecDeque::new(),
-            dropped: VecDeque::new(),
-            lingering: Vec::new(),
-        };
-        let recovered = ring.adopt(found);
-        ring.make_all_spares()?;
-        Ok((ring, recovered))
-    }
-
-    /// Takes over the files of an earlier run.
-    fn adopt(&mut self, found: FoundFolder) -> Recovered {
-        let mut recovered = Recovered::default();
-        let lost_files = found.damaged.len() as u64;
-        recovered.damage = Damage { lost_files, ..Damage::default() };
-        for found in found.files {
-            let held = read_records(&found, &self.shared.identity, self.shared.boot);
-            let is_sound = held.damage == Damage::default();
-            recovered.records.extend(held.records);
-            recovered.damage.torn_records += held.damage.torn_records;
-            recovered.damage.corrupt_records += held.damage.corrupt_records;
-            recovered.damage.short_files += held.damage.short_files;
-            let file = Arc::new(found.file);
-            if is_sound && !held.is_sealed {
-                file.mark_unsynced();
-                self.unsealed.push_back(LiveFile { file: Arc::clone(&file), end: held.end });
-            }
-            self.live.push_back(LiveFile { file, end: held.end });
-        }
-        let first_state = recovered.records.iter().position(|record| record.kind.is_state());
-        recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));
-        self.publish_files();
-        recovered
-    }
-
-    /// Makes the files that the ring's size has room for.
-    fn make_all_spares(&mut self) -> Result<(), RingError> {
-        let folder = self.shared.folder.clone();
-        while self.has_room_for_spare() {
-            let made = RingFile::create(&folder, self.next_sequence, self.layout.file_size);
-            self.next_sequence += 1;
-            match made {
-                Ok(file) => self.spares.push_back(Arc::new(file)),
-                Err(error) => {
-                    let needed = self.layout.size() - self.allocated_size();
-                    for spare in self.spares.drain(..) {
-                        let _kept_for_the_next_open = spare.unlink();
-                    }
-                    return Err(RingError::NoSpace { dir: folder, needed, kind: error.kind() });
-                }
-            }
-        }
-        sync_folder(&folder)
-            .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })
-    }
-
     /// Gives a record its place and queues the write; never waits.
     ///
     /// `done` is called on a storage thread when the record is in its file, with its trailer.
@@ -284,10 +168,8 @@ impl Ring {
         state: impl FnOnce() -> Vec<u8>,
     ) -> Result<Work, Refused> {
         let too_large = Refused::TooLarge { size: record.size(), file_size: self.layout.file_size };
-        let spare = self.spares.front().ok_or(match self.disk_is_full {
-            true => Refused::NoSpace,
-            false => Refused::Busy,
-        })?;
+        let none_ready = if self.disk_is_full { Refused::NoSpace } else { Refused::Busy };
+        let spare = self.spares.front().ok_or(none_ready)?;
         if self.would_drop_unwritten(spare.size()) {
             return Err(Refused::Busy);
         }
@@ -486,12 +368,12 @@ impl Ring {
         }
     }
 
-    fn has_room_for_spare(&self) -> bool {
+    pub(super) fn has_room_for_spare(&self) -> bool {
         self.allocated_size() + self.layout.file_size <= self.layout.size()
     }
 
     /// Bytes of all files that take space, those asked for included.
-    fn allocated_size(&self) -> u64 {
+    pub(super) fn allocated_size(&self) -> u64 {
         let dropped: u64 = self.dropped.iter().map(|file| file.size()).sum();
         let lingering: u64 = self.lingering.iter().map(|(size, _)| size).sum();
         let asked = self.spares_asked as u64 * self.layout.file_size;
@@ -506,44 +388,7 @@ impl Ring {
         self.spares.iter().map(|file| file.size()).sum()
     }
 
-    fn publish_files(&mut self) {
+    pub(super) fn publish_files(&mut self) {
         self.snapshot = self.live.iter().map(|live| Arc::clone(&live.file)).collect();
     }
-}
-
-/// Makes the folder and takes its lock, which is held as long as the file is open.
-fn lock_folder(folder: &Path) -> Result<File, RingError> {
-    let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let lock = File::create(folder.join(LOCK_NAME)).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(RingError::Locked { dir: folder.into() }),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    }
-}
-
-/// Removes spares of an earlier run, files that can't be read, and the oldest files of a ring
-/// that has become smaller.
-fn remove_useless(found: &mut FoundFolder, layout: FileLayout) -> Result<(), RingError> {
-    for path in found.blank.iter().chain(&found.damaged) {
-        std::fs::remove_file(path)
-            .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
-    }
-    let mut size: u64 = found.files.iter().map(|found| found.superblock.size).sum();
-    let mut excess = 0;
-    for oldest in &found.files {
-        if size <= layout.live_size() {
-            break;
-        }
-        let io = |error: std::io::Error| RingError::Io {
-            path: RingFile::name(oldest.superblock.sequence).into(),
-            kind: error.kind(),
-        };
-        oldest.file.unlink().map_err(io)?;
-        size -= oldest.superblock.size;
-        excess += 1;
-    }
-    found.files.drain(..excess);
-    Ok(())
 }

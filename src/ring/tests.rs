@@ -1,6 +1,8 @@
 //! Rings on real files: what was reported as written is found again, whatever happens to the
 //! files in between.
 
+#![allow(clippy::cast_possible_truncation)] // sizes here are small and known
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -20,7 +22,7 @@ const BODY_SIZE_MAX: u64 = 256 << 10;
 const BOOT: BootId = BootId([1; 16]);
 const NEXT_BOOT: BootId = BootId([2; 16]);
 /// Long enough for any machine; reached only where something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn config(dir: &Path, files: u64) -> RingConfig {
     let file_size = plan_files(1, BODY_SIZE_MAX).unwrap_err().file_size;
@@ -100,7 +102,11 @@ fn media_of(ring: &Ring, recovered: &Recovered) -> Vec<Record> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 8,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// Runs of appends, each ended without any clean-up, some by a reboot: what is found is what
     /// was stored in the files that are still there, in order, and nothing else.
@@ -119,7 +125,8 @@ proptest! {
             prop_assert_eq!(recovered.damage, Damage::default());
             let first = recovered.records.first().map_or(0, |record| record.location.header.file);
             stored.retain(|(file, _)| *file >= first);
-            let expected: Vec<_> = stored.iter().map(|(_, record): &(_, Record)| record.clone()).collect();
+            let expected: Vec<Record> =
+                stored.iter().map(|(_, record): &(u64, Record)| record.clone()).collect();
             prop_assert_eq!(media_of(&ring, &recovered), expected);
             for size in sizes {
                 let record = media(stored.len() as u64, size);
@@ -331,6 +338,29 @@ fn a_flipped_bit_costs_one_record_at_most() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a file is overwritten with, only records as they were written are found.
+    #[test]
+    fn garbage_is_never_taken_for_a_record(
+        patches in prop::collection::vec(
+            (0..SmallFile::SIZE as usize, prop::collection::vec(any::<u8>(), 1..300)), 1..6),
+        length in 0..=SmallFile::SIZE as usize,
+    ) {
+        let small = SmallFile::new(false);
+        let mut bytes = small.bytes.clone();
+        for (at, patch) in patches {
+            let end = (at + patch.len()).min(bytes.len());
+            bytes[at..end].copy_from_slice(&patch[..end - at]);
+        }
+        bytes.truncate(length);
+        if let Some((found, _)) = small.found_in(&bytes, NEXT_BOOT) {
+            prop_assert!(found.is_sorted());
+        }
+    }
+}
+
 #[test]
 fn payloads_are_verified_after_a_reboot_unless_the_file_is_sealed() {
     for (sealed, boot, found) in [
@@ -364,18 +394,24 @@ fn a_newer_format_and_a_foreign_file_are_refused_and_left_alone() {
     let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
     assert_eq!(refused, Some(RingError::NewerFormat { path: path.clone(), version: 2 }));
     file.write_all_at(&[1], 8).unwrap();
-    let other = SmallFile::new(false);
-    let foreign = dir.path().join(RingFile::name(1000));
-    std::fs::write(&foreign, {
-        let mut bytes = other.bytes.clone();
-        // Even under its own name it is another ring's.
-        bytes.truncate(SmallFile::SIZE as usize);
-        bytes
-    })
-    .unwrap();
-    let (_, recovered) = open(&config, BOOT);
-    assert_eq!(recovered.damage.lost_files, 1, "its superblock says another number");
+    let other = TempDir::new().unwrap();
+    let (mut other_ring, _) = open(&self::config(other.path(), 8), BOOT);
+    while other_ring.files().len() < 2 {
+        store(&mut other_ring, &media(2, 200_000));
+    }
+    let second = RingFile::name(other_ring.files()[1].sequence());
+    let path = dir.path().join(&second);
+    let spare = std::fs::read(&path).unwrap();
+    std::fs::copy(other.path().join(&second), &path).unwrap();
+    let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
+    assert_eq!(refused, Some(RingError::ForeignFile { path: path.clone() }));
+    std::fs::write(&path, spare).unwrap();
+    let misnamed = dir.path().join(RingFile::name(1000));
+    std::fs::copy(other.path().join(&second), &misnamed).unwrap();
+    let (_, recovered) = Ring::open_in_boot(&config, &storage, 1, BOOT).unwrap();
+    assert_eq!(recovered.damage.lost_files, 1, "it says another number than its name");
     assert_eq!(recovered.records.len(), 2);
+    assert!(!misnamed.exists());
 }
 
 #[test]
@@ -504,6 +540,15 @@ fn the_live_tail_is_resident() {
 }
 
 #[test]
+fn rings_move_between_threads_and_files_are_shared() {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    is_send::<Ring>();
+    is_shared::<RingFile>();
+    is_shared::<Storage>();
+}
+
+#[test]
 fn waiting_jobs_are_done_before_the_threads_end() {
     let storage = Storage::start(2).unwrap();
     let (sender, receiver) = channel();
@@ -514,4 +559,72 @@ fn waiting_jobs_are_done_before_the_threads_end() {
     storage.read(Box::new(|| panic!("a job that fails"))).unwrap();
     drop((storage, sender));
     assert_eq!(receiver.iter().count(), 50);
+}
+
+/// A filesystem of its own in memory, which only root can make.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(size: u64) -> Option<Self> {
+        let dir = TempDir::new().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("SKIPPED: a disk that is full needs the right to mount");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _left_for_the_system =
+            std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_too_small_is_an_error_at_once() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
+    let config = config(&disk.0.path().join("ring"), 8);
+    let storage = Storage::start(1).unwrap();
+    let error = Ring::open(&config, &storage, 1).err().unwrap();
+    assert!(
+        matches!(&error, RingError::NoSpace { dir, needed, kind: std::io::ErrorKind::StorageFull }
+            if *dir == config.dir && *needed > config.size - (8 << 20)),
+        "{error}"
+    );
+    let left = std::fs::read_dir(&config.dir).unwrap().count();
+    assert_eq!(left, 1, "nothing but the lock stays behind");
+}
+
+#[test]
+fn a_disk_that_fills_up_costs_appends_until_there_is_room_again() {
+    let size = config(Path::new(""), 8).size;
+    let Some(disk) = SmallDisk::mount(size + (1 << 20)) else { return };
+    let config = config(&disk.0.path().join("ring"), 8);
+    let (mut ring, _) = open(&config, BOOT);
+    let held = store(&mut ring, &media(0, 1)).0.location.payload;
+    let other = disk.0.path().join("other");
+    let started = Instant::now();
+    let refused = loop {
+        let (sender, receiver) = channel();
+        match ring.append(media(1, 200_000), Vec::new, move |result| drop(sender.send(result))) {
+            Ok(_) => assert!(receiver.recv_timeout(PATIENCE).unwrap().is_ok()),
+            Err(Refused::Busy) => std::thread::yield_now(),
+            Err(refused) => break refused,
+        }
+        if ring.file(held.file).is_none() {
+            // Takes what the ring gives back before it can be had again.
+            let mut file = OpenOptions::new().create(true).append(true).open(&other).unwrap();
+            let _until_full = std::io::Write::write_all(&mut file, &vec![0; 4 << 20]);
+        }
+        assert!(started.elapsed() < PATIENCE, "{:?}", ring.fill());
+    };
+    assert_eq!(refused, Refused::NoSpace);
+    assert!(ring.fill().spare_failures > 0);
+    std::fs::remove_file(other).unwrap();
+    wait_until(&mut ring, |fill| fill.spares == 2);
+    store(&mut ring, &media(2, 1));
 }

@@ -7,6 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,20 +151,23 @@ pub struct Accepted {
     pub ticket: ConnectionTicket,
 }
 
-/// Accepts connections and gives each to `serve`, until the listener is shut down.
+/// Accepts connections and gives each to `serve`, until `stop` completes. The listening socket
+/// stays open, and connections that wait in its queue stay there.
 ///
 /// # Errors
 ///
-/// Where the listener itself is broken or shut down.
+/// Where the listening socket itself is broken.
 pub async fn accept(
-    listener: Listener,
+    listener: &Listener,
+    stop: impl Future,
     options: &SocketOptions,
     limits: &Arc<ConnectionLimits>,
     counters: &AcceptCounters,
     mut serve: impl FnMut(Accepted),
 ) -> io::Result<()> {
-    loop {
-        let (socket, peer) = match listener.accept().await {
+    let mut stop = pin!(stop);
+    while let Some(accepted) = rt::until(stop.as_mut(), listener.accept()).await {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(AcceptError::OfConnection(_)) => continue,
             Err(AcceptError::Exhausted(_)) => {
@@ -189,6 +193,7 @@ pub async fn accept(
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,8 +4,15 @@
 //! that carries it ([`mailbox`]). This layer knows sockets, requests and plans; it knows no codec,
 //! container or playlist.
 
+pub mod access;
+pub mod connection;
+pub mod counters;
+pub mod incoming;
 pub mod listener;
 pub mod mailbox;
 pub mod outgoing;
 pub mod rt;
 pub mod turns;
+
+#[cfg(test)]
+mod tests;

@@ -7,23 +7,23 @@
 
 use super::rt::{self, Socket, oneshot};
 use super::turns::Turns;
+use crate::http::plan::{Piece, total_size};
 use crate::limits::{
     BULK_RESPONSE_SIZE_MIN, SEND_PIECE_COUNT_MAX, SEND_RATE_MIN, SENDFILE_CALL_SIZE_MAX,
 };
 use crate::units::Monotonic;
-use bytes::Bytes;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How long a socket may take nothing before its response is cut.
-const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_secs(60);
+const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_mins(1);
 /// How long a response may last before [`SEND_RATE_MIN`] is asked of it.
-const SEND_RATE_GRACE_SPAN: Duration = Duration::from_secs(60);
+const SEND_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
 
 /// A file that responses send ranges of.
-pub trait FileSource {
+pub trait FileSource: Clone {
     /// Its descriptor, open for as long as the source is held.
     fn fd(&self) -> BorrowedFd<'_>;
 
@@ -33,33 +33,6 @@ pub trait FileSource {
     /// Has another thread bring the range into the page cache and complete `done`. Where it cannot
     /// be queued, `done` is dropped.
     fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>);
-}
-
-/// A piece of a response's body.
-#[derive(Clone, Debug)]
-pub enum Piece<F> {
-    /// Bytes in memory.
-    Bytes(Bytes),
-    /// A range of a file; the piece keeps the file.
-    File {
-        /// The file.
-        file: F,
-        /// Offset of the range in bytes.
-        offset: u64,
-        /// Bytes of the range.
-        size: u64,
-    },
-}
-
-impl<F> Piece<F> {
-    /// Bytes of this piece.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { size, .. } => *size,
-        }
-    }
 }
 
 /// Bytes that a shard has sent, by the way they went.
@@ -108,8 +81,7 @@ pub async fn send<F: FileSource>(
     turns: &Turns,
     counters: &SendCounters,
 ) -> Result<u64, SendError> {
-    let body: u64 = pieces.iter().map(Piece::size).sum();
-    let size = head.len() as u64 + body;
+    let size = head.len() as u64 + total_size(pieces);
     let began = rt::now();
     let bulk = (size >= BULK_RESPONSE_SIZE_MIN).then_some(turns);
     let mut sending = Sending { socket, bulk, counters, size, sent: 0, began, moved: began };

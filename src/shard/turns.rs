@@ -108,3 +108,46 @@ impl Turns {
         self.0.spent.set(spent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::rt::{Driver, DriverChoice, oneshot, run_shard};
+
+    /// Senders that could each fill a turn alternate, and one that has gone away holds up nobody.
+    #[test]
+    fn turns_go_round() {
+        for driver in [DriverChoice::Best, DriverChoice::Only(Driver::Epoll)] {
+            let order = run_shard(0, None, driver, async |_| {
+                let turns = Turns::new().expect("a descriptor");
+                let order = Rc::new(RefCell::new(Vec::new()));
+                let mut ends = Vec::new();
+                for sender in 0..3 {
+                    let (turns, order) = (turns.clone(), Rc::clone(&order));
+                    let (end, ended) = oneshot::channel();
+                    ends.push(ended);
+                    rt::spawn(async move {
+                        for _ in 0..4 {
+                            turns.spend(BULK_TURN_SIZE).await;
+                            order.borrow_mut().push(sender);
+                        }
+                        end.complete(());
+                    });
+                }
+                let mut gone = Box::pin(turns.spend(BULK_TURN_SIZE));
+                poll_fn(|context| Poll::Ready(gone.as_mut().poll(context).is_ready())).await;
+                drop(gone);
+                for ended in ends {
+                    ended.await.expect("completed");
+                }
+                order.take()
+            });
+            let order = order.expect("runs");
+            for round in order.chunks(3) {
+                let mut round = round.to_vec();
+                round.sort_unstable();
+                assert_eq!(round, [0, 1, 2], "{order:?}");
+            }
+        }
+    }
+}

@@ -270,14 +270,14 @@ impl Channel {
         let front = segments.first().map_or(0, |first| first.number);
         let untouched = |seconds: &u32| {
             let joined = grid.joined_number(gap.number, *seconds);
-            let Some((first, after)) = grid.base_numbers(joined, *seconds) else { return false };
-            let open = track.next_number.is_some_and(|next| next < after);
-            let parts = first.max(front)..after;
+            let Some(parts) = grid.base_numbers(joined, *seconds) else { return false };
+            let open = track.next_number.is_some_and(|next| next < parts.end);
+            let mut parts = parts.start.max(front)..parts.end;
             let is_gap = |number: u64| {
                 let position = usize::try_from(number - front).unwrap_or(usize::MAX);
                 segments.get(position).is_none_or(|listed| listed.media.is_none())
             };
-            open || parts.into_iter().all(is_gap)
+            open || parts.all(is_gap)
         };
         gap.end >= track.end - self.config.window && self.config.join_seconds.iter().all(untouched)
     }
@@ -416,9 +416,7 @@ impl Channel {
             (newest.end - newest.start - candidate.meta.duration()).0.abs() <= 1
         });
         let period = if steady { exact_period(candidate) } else { grid.period };
-        let first = self.next_free_number(track.cadence).max(grid.first_number + 1);
-        let moved = grid.successor(self.next_grid_id(), first, start, period);
-        self.emit(Change::Grid(moved));
+        self.begin_grids(start, None, Some(period));
         self.events.push(Event::GridMoved);
     }
 
@@ -464,7 +462,7 @@ impl Channel {
         let newest = self.state.grid(track.cadence).map(|grid| (grid.first_number, grid.breaks));
         let joined = track.session == self.state.session.map(|session| session.id);
         if changed && joined && newest.is_some_and(|(first, _)| first < number) {
-            self.break_grid(track.cadence, start, None);
+            self.begin_grids(start, None, None);
         }
         let Some(grid) = self.grid_of(track.cadence, number).map(|grid| grid.id) else { return };
         let listed = self.listed_media(&track, at, (number, grid), start);

@@ -40,6 +40,9 @@ use source::SourceTop;
 use state::{Change, State, Windows};
 use std::time::Duration;
 
+/// The top playlist's name, as the ingest URL promises it to encoders.
+pub const TOP_NAME: &str = "channel.m3u8";
+
 /// The two clocks, as the shard read them.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -128,6 +131,14 @@ impl Channel {
         Self::from_state(config, State::default())
     }
 
+    /// A channel that goes on from `state` and `windows`; what waited to be listed is forgotten.
+    #[must_use]
+    pub fn resume(config: ChannelConfig, state: State, windows: Windows) -> Self {
+        let mut channel = Self::from_state(config, state);
+        channel.windows = windows;
+        channel
+    }
+
     fn from_state(config: ChannelConfig, state: State) -> Self {
         Self {
             config,
@@ -197,21 +208,14 @@ impl Channel {
         self.settle(now);
     }
 
-    /// A playlist arrived. `top` is the name of the multivariant playlist that the input's URL
-    /// promises; a media playlist under that name stands alone.
-    pub fn on_playlist(
-        &mut self,
-        now: Now,
-        input: InputNumber,
-        (name, top): (&str, &str),
-        playlist: &Playlist,
-    ) {
+    /// A playlist arrived. A media playlist under the name of [`TOP_NAME`] stands alone.
+    pub fn on_playlist(&mut self, now: Now, input: InputNumber, name: &str, playlist: &Playlist) {
         let name = name_of_uri(name);
         let source = match playlist {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
                 self.inputs.on_media_playlist(input, name, list);
-                (name == top).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
+                (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
         };
         if let Some(source) = source
@@ -352,24 +356,28 @@ impl Recovery {
         self.unlisted.push((meta, table, payload, hash));
     }
 
-    /// The channel as it was. Listed media for which `exists` is false becomes a gap; committed
-    /// records that were not listed are judged again.
+    /// State and windows as they are in the ring.
     #[must_use]
-    pub fn finish(
-        mut self,
-        config: ChannelConfig,
-        now: Now,
-        exists: impl Fn(&Listed) -> bool,
-    ) -> (Channel, usize) {
-        let lost = self.windows.retain(exists);
+    pub fn snapshot(&self) -> (State, Windows) {
+        (self.state.clone(), self.windows.clone())
+    }
+
+    /// Turns listed media for which `exists` is false into gaps: records lost on disk. Returns
+    /// how many.
+    pub fn drop_lost(&mut self, exists: impl Fn(&Listed) -> bool) -> usize {
+        self.windows.retain(exists)
+    }
+
+    /// The channel as it was. Committed records that were not listed are judged again.
+    #[must_use]
+    pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
         self.state.number_joins(&config.join_seconds);
-        let mut channel = Channel::from_state(config, self.state);
-        channel.windows = self.windows;
+        let mut channel = Channel::resume(config, self.state, self.windows);
         for (meta, table, payload, hash) in self.unlisted {
             channel.on_stored(now, meta, (table, payload), hash);
         }
         channel.settle(now);
-        (channel, lost)
+        channel
     }
 }
 

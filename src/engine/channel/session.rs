@@ -36,8 +36,7 @@ impl Channel {
         let (start, offset) = first_clock(first.meta.start, wall);
         let shift = (start - first.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS);
         let steady = unwrap_near(run[steady].meta.start, MediaTime(shift), start);
-        let mut grid = Grid::first(steady, period, &self.config.join_seconds);
-        grid.session_start = start;
+        let grid = Grid::first(steady, period, &self.config.join_seconds);
         self.emit(Change::Active(input));
         self.emit(Change::Clock(offset));
         self.emit(Change::Session(Session { id: 0, shift: MediaTime(shift), start }));
@@ -143,28 +142,34 @@ impl Channel {
         let session = Session { id: before.id + 1, shift, start };
         self.emit(Change::Session(session));
 
-        let mut cadences: Vec<u16> = self.state.grids.iter().map(|grid| grid.cadence).collect();
-        cadences.sort_unstable();
-        cadences.dedup();
-        for cadence in cadences {
-            self.break_grid(cadence, start, Some(session));
-        }
+        self.begin_grids(start, Some(session), None);
         self.off_grid = 0;
         self.events.push(Event::Discontinuity);
         true
     }
 
-    /// Begins a grid with a discontinuity at the first number that no track has listed yet.
-    pub(super) fn break_grid(&mut self, cadence: u16, start: MediaTime, session: Option<Session>) {
-        let Some(newest) = self.state.grid(cadence).cloned() else { return };
-        let first = self.next_free_number(cadence).max(newest.first_number + 1);
-        let mut grid = newest.successor(self.next_grid_id(), first, start, newest.period);
-        grid.breaks = true;
-        if let Some(session) = session {
-            grid.session = session.id;
-            grid.session_start = session.start;
+    /// Begins a grid in every cadence, each at the first number that none of its tracks has
+    /// listed: all tracks change together. With a new `period`, which is the leader's, there is no
+    /// discontinuity.
+    pub(super) fn begin_grids(
+        &mut self,
+        start: MediaTime,
+        session: Option<Session>,
+        period: Option<(u64, u32)>,
+    ) {
+        let mut cadences: Vec<u16> = self.state.grids.iter().map(|grid| grid.cadence).collect();
+        cadences.sort_unstable();
+        cadences.dedup();
+        for cadence in cadences {
+            let Some(newest) = self.state.grid(cadence).cloned() else { continue };
+            let first = self.next_free_number(cadence).max(newest.first_number + 1);
+            let period_here = period.filter(|_| cadence == 0).unwrap_or(newest.period);
+            let mut grid = newest.successor(self.next_grid_id(), first, start, period_here);
+            grid.breaks = period.is_none();
+            grid.session_start = start;
+            grid.session = session.map_or(newest.session, |session| session.id);
+            self.emit(Change::Grid(grid));
         }
-        self.emit(Change::Grid(grid));
     }
 
     /// The first base number that no track of a cadence has listed.

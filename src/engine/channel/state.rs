@@ -192,14 +192,8 @@ impl State {
 /// The listed windows beside the state: what a presentation is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Windows {
-    logs: BTreeMap<TrackId, Window>,
+    logs: BTreeMap<TrackId, Log<Listed>>,
     version: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Window {
-    segments: Log<Listed>,
-    discontinuity_count: u64,
 }
 
 impl Windows {
@@ -207,18 +201,17 @@ impl Windows {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Listed(id, listed) => {
-                let window = self.logs.entry(*id).or_default();
-                let newest = window.segments.last();
+                let segments = self.logs.entry(*id).or_default();
+                let newest = segments.last();
                 assert!(newest.is_none_or(|last| last.number + 1 == listed.number));
-                window.discontinuity_count += u64::from(listed.discontinuity);
-                window.segments.push(listed.clone());
+                segments.push(listed.clone());
             }
             Change::Filled(id, listed) => {
-                let window = self.logs.entry(*id).or_default();
-                let front = window.segments.first().map_or(u64::MAX, |first| first.number);
+                let segments = self.logs.entry(*id).or_default();
+                let front = segments.first().map_or(u64::MAX, |first| first.number);
                 if let Some(position) = listed.number.checked_sub(front) {
                     let position = usize::try_from(position).expect("positions fit memory");
-                    window.segments.set(position, listed.clone());
+                    segments.set(position, listed.clone());
                 }
             }
             _ => {}
@@ -228,14 +221,14 @@ impl Windows {
     /// A track's listed segments.
     #[must_use]
     pub fn segments(&self, id: TrackId) -> Option<&Log<Listed>> {
-        self.logs.get(&id).map(|window| &window.segments)
+        self.logs.get(&id)
     }
 
     /// Forgets what lay in ring files up to `file`, which was unlinked, and gaps before the rest.
     pub fn drop_files(&mut self, file: u64) {
-        for window in self.logs.values_mut() {
-            while let Some(first) = window.segments.first() {
-                let next = window.segments.iter().find_map(|listed| listed.media.as_ref());
+        for segments in self.logs.values_mut() {
+            while let Some(first) = segments.first() {
+                let next = segments.iter().find_map(|listed| listed.media.as_ref());
                 let gone = match (&first.media, next) {
                     (Some(media), _) | (None, Some(media)) => media.payload.file <= file,
                     (None, None) => false,
@@ -243,8 +236,7 @@ impl Windows {
                 if !gone {
                     break;
                 }
-                window.discontinuity_count -= u64::from(first.discontinuity);
-                window.segments.pop_front();
+                segments.pop_front();
             }
         }
     }
@@ -252,12 +244,12 @@ impl Windows {
     /// Turns listed media that `exists` denies into gaps: records that were lost on disk.
     pub fn retain(&mut self, exists: impl Fn(&Listed) -> bool) -> usize {
         let mut lost = 0;
-        for window in self.logs.values_mut() {
-            for position in 0..window.segments.len() {
-                let Some(listed) = window.segments.get(position) else { break };
+        for segments in self.logs.values_mut() {
+            for position in 0..segments.len() {
+                let Some(listed) = segments.get(position) else { break };
                 if listed.media.is_some() && !exists(listed) {
                     let gap = Listed { media: None, ..listed.clone() };
-                    window.segments.set(position, gap);
+                    segments.set(position, gap);
                     lost += 1;
                 }
             }
@@ -272,11 +264,11 @@ impl Windows {
         let mut order: Vec<&TrackState> = state.tracks.iter().collect();
         order.sort_by_key(|track| (track.info.kind, track.order));
         let tracks = order.into_iter().filter_map(|track| {
-            let window = self.logs.get(&track.info.id)?;
+            let segments = self.logs.get(&track.info.id)?;
             Some(Track {
                 info: Arc::new(track.info.clone()),
-                segments: window.segments.clone(),
-                discontinuity_sequence: track.discontinuity_count - window.discontinuity_count,
+                segments: segments.clone(),
+                discontinuity_count: track.discontinuity_count,
                 cadence: track.cadence,
             })
         });

@@ -9,7 +9,7 @@
 use super::crc::crc32;
 use super::error::TsError;
 use super::packet::{
-    PACKET_SIZE, PID_NULL, PID_PAT, PID_TABLES_END, Packet, SYNC_BYTE, parse_packet,
+    PACKET_SIZE, PID_NULL, PID_PAT, PID_TABLES_END, Packet, PacketFault, SYNC_BYTE, parse_packet,
 };
 use super::pes::{PesHeader, parse_pes_header};
 use super::psi::{ElementaryStream, SectionAssembler, StreamFormat, parse_pat, parse_pmt};
@@ -129,7 +129,7 @@ impl TsDemuxer {
                 self.pending.push(*bytes);
             }
             Route::Pending => self.lost_packets += 1,
-            Route::Pat | Route::Pmt if packet.error || packet.scrambled => self.lost_packets += 1,
+            Route::Pat | Route::Pmt if packet.fault.is_some() => self.lost_packets += 1,
             Route::Pat => self.on_pat_packet(&packet)?,
             Route::Pmt => self.on_pmt_packet(&packet)?,
         }
@@ -272,9 +272,10 @@ impl Stream {
         packet: &Packet<'_>,
         metadata: &mut Vec<TimedMetadata>,
     ) -> Result<(), TsError> {
-        if packet.error || packet.scrambled {
-            return self
-                .on_loss(metadata, if packet.error { None } else { Some(packet.continuity) });
+        match packet.fault {
+            Some(PacketFault::Transmission) => return self.on_loss(metadata, None),
+            Some(PacketFault::Scrambled) => return self.on_loss(metadata, Some(packet.continuity)),
+            None => {}
         }
         let Some(payload) = packet.payload else { return Ok(()) };
         match self.continuity.filter(|_| !packet.discontinuity) {

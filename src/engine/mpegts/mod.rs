@@ -1,7 +1,5 @@
 //! MPEG-2 transport streams (ISO/IEC 13818-1).
 
-mod sync;
-
 pub mod crc;
 pub mod demux;
 pub mod error;
@@ -9,3 +7,4 @@ pub mod mux;
 pub mod packet;
 pub mod pes;
 pub mod psi;
+mod sync;

@@ -1,9 +1,8 @@
 //! Accepting connections.
 
-use super::socket::{Open, Socket, retrying};
+use super::socket::{Socket, retrying};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 
 /// Why a connection was not accepted; accept(2) reports errors of the connection that it would
 /// have returned and of the whole process in the same way.
@@ -34,11 +33,11 @@ impl From<io::Error> for AcceptError {
     }
 }
 
-/// A listening socket on this shard.
+/// A listening socket on this shard. It is never shut down: its queue may be another process's
+/// after a takeover.
 pub struct Listener {
-    listener: std::net::TcpListener,
+    socket: std::net::TcpListener,
     readiness: monoio::net::TcpListener,
-    _open: Open,
 }
 
 impl Listener {
@@ -47,11 +46,10 @@ impl Listener {
     /// # Errors
     ///
     /// Where it cannot be made nonblocking or registered.
-    pub fn new(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let readiness = monoio::net::TcpListener::from_std(listener.try_clone()?)?;
-        let open = Open::new(readiness.as_raw_fd());
-        Ok(Self { listener, readiness, _open: open })
+    pub fn new(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let readiness = monoio::net::TcpListener::from_std(socket.try_clone()?)?;
+        Ok(Self { socket, readiness })
     }
 
     /// The next connection. Accepts by a nonblocking call after readiness, so that no connection is
@@ -62,7 +60,7 @@ impl Listener {
     /// What accept(2) reports, sorted by what to do about it.
     pub async fn accept(&self) -> Result<(Socket, SocketAddr), AcceptError> {
         loop {
-            match retrying(|| self.listener.accept()) {
+            match retrying(|| self.socket.accept()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readiness.readable(false).await.map_err(AcceptError::OfListener)?;
                 }

@@ -202,10 +202,10 @@ pub(super) fn shut_down_all() {
 }
 
 /// An entry of [`OPEN`].
-pub(super) struct Open(RawFd);
+struct Open(RawFd);
 
 impl Open {
-    pub(super) fn new(fd: RawFd) -> Self {
+    fn new(fd: RawFd) -> Self {
         OPEN.with_borrow_mut(|open| open.insert(fd));
         Self(fd)
     }

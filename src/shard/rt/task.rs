@@ -5,7 +5,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -29,6 +29,17 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
         let _counted = counted;
         let _ = Guarded::new(future).await;
     });
+}
+
+/// Runs `future` until `stop` completes, then drops it: `None`. Not for reads, which must not be
+/// dropped: see [`super::Socket::read_before`].
+pub async fn until<S: Future, F: Future>(mut stop: Pin<&mut S>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match stop.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(context).map(Some),
+    })
+    .await
 }
 
 /// Completes when no spawned task is left on this shard.

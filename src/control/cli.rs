@@ -1,0 +1,93 @@
+//! The command line.
+
+use super::config::{self, Config, ConfigErrors};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Exit status of a wrong configuration.
+const EXIT_CONFIG: u8 = 2;
+
+/// A live video origin.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Action {
+    /// Runs the origin.
+    Serve {
+        /// Configuration; else ./headwater.toml, then /etc/headwater/headwater.toml, then defaults.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Prints every mistake of a configuration; exits 0, or 2 where it is wrong.
+    #[command(after_long_help = config::keys::reference())]
+    Check {
+        /// Configuration; else ./headwater.toml, then /etc/headwater/headwater.toml, then defaults.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Reads the configuration for `serve` and `check` under the process's environment.
+///
+/// # Errors
+///
+/// Every mistake at once.
+pub fn load_config(file: Option<&Path>) -> Result<Config, ConfigErrors> {
+    // A variable that is not UTF-8 cannot hold a configuration value or the name of one.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(file, environment)
+}
+
+/// Prints what is wrong, in the same words for `serve` and `check`.
+#[must_use]
+pub fn refuse(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}");
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// `headwater check`.
+#[must_use]
+pub fn check(file: Option<&Path>) -> ExitCode {
+    match load_config(file) {
+        Ok(config) => {
+            let (channels, endpoints) = (config.channels.len(), config.endpoints.len());
+            println!("ok: {channels} channels, {endpoints} endpoints");
+            ExitCode::SUCCESS
+        }
+        Err(errors) => refuse(&errors),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments() {
+        Arguments::command().debug_assert();
+        let serve = Arguments::try_parse_from(["headwater", "serve", "--config", "a.toml"]);
+        assert_eq!(serve.unwrap().action, Action::Serve { config: Some("a.toml".into()) });
+        let check = Arguments::try_parse_from(["headwater", "check"]);
+        assert_eq!(check.unwrap().action, Action::Check { config: None });
+        for wrong in [&["headwater"][..], &["headwater", "fly"], &["headwater", "serve", "x"]] {
+            assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_check_lists_the_keys() {
+        let mut command = Arguments::command();
+        let check = command.find_subcommand_mut("check").unwrap();
+        assert!(check.render_long_help().to_string().contains("`channel[].segment_size_max`"));
+    }
+}

@@ -1,0 +1,347 @@
+//! From the tree of a configuration to [`Config`], with the rules that no single key can break.
+
+use super::mistake::{ConfigErrors, Mistake};
+use super::quantity::write_size;
+use super::section::Section;
+use super::source::Table;
+use super::{
+    Channel, Config, Control, Credentials, Log, LogFormat, SegmentDuration, Server, Storage,
+    read_text,
+};
+use crate::engine::endpoint::{
+    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
+    StreamOrder, StreamSelection,
+};
+use crate::http::digest::Algorithm;
+use crate::limits::{CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX};
+use crate::ring::plan_files;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// Segments that a live playlist lists at least (RFC 8216 §6.2.2).
+const LISTED_SEGMENT_COUNT_MIN: u32 = 3;
+
+/// Builds the configuration of `root`, or returns its mistakes after those in `mistakes`.
+pub fn build(
+    root: &Table,
+    file: &str,
+    environment: &[(String, String)],
+    mistakes: Vec<Mistake>,
+) -> Result<Config, ConfigErrors> {
+    let mistakes = RefCell::new(mistakes);
+    let config = config(&Section::root(root, file, &mistakes), environment);
+    let mut mistakes = mistakes.into_inner();
+    mistakes.truncate(CONFIG_MISTAKE_COUNT_MAX);
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => {
+            assert!(!mistakes.is_empty(), "a value was left out without a word");
+            Err(ConfigErrors(mistakes))
+        }
+    }
+}
+
+/// Reads every part before giving up on any, so that all mistakes are noted.
+fn config(root: &Section, environment: &[(String, String)]) -> Option<Config> {
+    let server = server(&root.section("server"));
+    let listen = root.section("control").addresses("listen");
+    let storage = storage(&root.section("storage"));
+    let log = log(&root.section("log"));
+    let access_log = root.section("access_log").text("path").map(PathBuf::from);
+    let channels = channels(root, environment);
+    let endpoints = endpoints(root);
+    Some(Config {
+        server: server?,
+        control: Control { listen: listen?.first().copied()? },
+        storage: storage?,
+        log: log?,
+        access_log,
+        channels: channels?,
+        endpoints: endpoints?,
+    })
+}
+
+fn server(section: &Section) -> Option<Server> {
+    let http = section.addresses("http");
+    let ingest_http = section.addresses("ingest_http");
+    let shards = section.integer("shards");
+    let digest = section.choices("digest");
+    if http.as_ref().is_some_and(Vec::is_empty) {
+        section.reject("http", "expected an address at least, found none".to_owned());
+    }
+    if let (Some(http), Some(ingest)) = (&http, &ingest_http)
+        && let Some(both) = ingest.iter().find(|address| http.contains(address))
+    {
+        let what = format!("expected an address apart from server.http, found {both} in both");
+        section.reject("ingest_http", what);
+    }
+    let digest = digest?.into_iter().map(|word| match word {
+        "sha-256" => Algorithm::Sha256,
+        _ => Algorithm::Md5,
+    });
+    Some(Server {
+        http: http?,
+        ingest_http: ingest_http?,
+        shards: u16::try_from(shards?).ok()?,
+        digest: digest.collect(),
+    })
+}
+
+fn storage(section: &Section) -> Option<Storage> {
+    let (dir, cache) = (section.text("dir"), section.integer("cache"));
+    let sync_interval = section.span("sync_interval");
+    Some(Storage { dir: PathBuf::from(dir?), cache_bytes: cache?, sync_interval: sync_interval? })
+}
+
+fn log(section: &Section) -> Option<Log> {
+    let (level, format) = (section.text("level"), section.choices("format"));
+    let format = match format?.first().copied()? {
+        "human" => LogFormat::Human,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Auto,
+    };
+    Some(Log { level: level?, format })
+}
+
+/// Notes a second use of an `id`, and more tables than the program takes.
+fn check_ids(sections: &[Section]) {
+    let mut seen = HashSet::new();
+    for section in sections {
+        // A wrong id is noted where it is read.
+        if let Some(id) = section.raw_text("id")
+            && !seen.insert(id)
+        {
+            section.reject("id", format!("expected an id of its own, found {id:?} again"));
+        }
+    }
+    if let Some(beyond) = sections.get(CONFIG_TABLE_COUNT_MAX) {
+        let found = sections.len();
+        beyond.reject_whole(format!("expected at most {CONFIG_TABLE_COUNT_MAX}, found {found}"));
+    }
+}
+
+fn channels(root: &Section, environment: &[(String, String)]) -> Option<Vec<Channel>> {
+    let sections = root.sections("channel");
+    check_ids(&sections);
+    let channels: Vec<_> = sections.iter().map(|section| channel(section, environment)).collect();
+    channels.into_iter().collect()
+}
+
+fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channel> {
+    let id = section.text("id");
+    let ring_bytes = section.integer("ring");
+    let segment = section.ratio("segment");
+    let segment_bytes_max = section.integer("segment_size_max");
+    let inputs = section.sections("input");
+    if !(1..=2).contains(&inputs.len()) {
+        let found = inputs.len();
+        section.reject("input", format!("expected one or two inputs, found {found}"));
+    }
+    let inputs: Vec<_> = inputs.iter().map(|input| credentials(input, environment)).collect();
+    if let (Some(ring), Some(body)) = (ring_bytes, segment_bytes_max) {
+        if body == 0 || u32::try_from(body).is_err() {
+            let what = format!("expected 1B to 4GiB less 1B, found {}", write_size(body));
+            section.reject("segment_size_max", what);
+        } else if let Err(error) = plan_files(ring, body) {
+            let what = format!(
+                "expected {} at least (files of two segments of segment_size_max = {}), found {}",
+                write_size(error.size_min),
+                write_size(body),
+                write_size(ring)
+            );
+            section.reject("ring", what);
+        }
+    }
+    Some(Channel {
+        id: id?,
+        ring_bytes: ring_bytes?,
+        segment: segment.map(|(ticks, timescale)| SegmentDuration { ticks, timescale }),
+        segment_bytes_max: segment_bytes_max?,
+        inputs: inputs.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn credentials(section: &Section, environment: &[(String, String)]) -> Option<Credentials> {
+    let username = section.text("username");
+    let password = section.text("password").and_then(|text| {
+        resolve_password(&text, environment).map_err(|what| section.reject("password", what)).ok()
+    });
+    // Either would end the user name inside an Authorization field (RFC 7616 §3.4).
+    let unfit = |letter: char| letter.is_control() || matches!(letter, '"' | '\\' | ':');
+    if username.as_ref().is_some_and(|name| name.contains(unfit)) {
+        let what = "expected a name without colon, quote, backslash and control characters";
+        section.reject("username", what.to_owned());
+    }
+    Some(Credentials { username: username?, password: password? })
+}
+
+fn resolve_password(text: &str, environment: &[(String, String)]) -> Result<String, String> {
+    let password = if let Some(path) = text.strip_prefix("file:") {
+        let text = read_text(Path::new(path), PASSWORD_SIZE_MAX)
+            .map_err(|error| format!("expected a readable file {path:?}, found: {error}"))?;
+        text.trim_end_matches(['\r', '\n']).to_owned()
+    } else if let Some(name) = text.strip_prefix("env:") {
+        let variable = environment.iter().find(|(known, _)| known == name);
+        let (_, value) = variable
+            .ok_or_else(|| format!("expected the environment variable {name}, found none"))?;
+        value.clone()
+    } else {
+        text.to_owned()
+    };
+    if password.is_empty() {
+        return Err("expected a password, found an empty one".to_owned());
+    }
+    Ok(password)
+}
+
+fn endpoints(root: &Section) -> Option<Vec<Endpoint>> {
+    let sections = root.sections("endpoint");
+    check_ids(&sections);
+    let channels = root.sections("channel");
+    let known: HashSet<&str> =
+        channels.iter().filter_map(|channel| channel.raw_text("id")).collect();
+    let endpoint = |section: &Section| {
+        let endpoint = endpoint(section);
+        if let Some(channel) = section.raw_text("channel")
+            && !known.contains(channel)
+        {
+            let what = format!("expected the id of a channel, found {channel:?}");
+            section.reject("channel", what);
+        }
+        endpoint
+    };
+    let endpoints: Vec<_> = sections.iter().map(endpoint).collect();
+    endpoints.into_iter().collect()
+}
+
+fn endpoint(section: &Section) -> Option<Endpoint> {
+    let (id, channel) = (section.text("id"), section.text("channel"));
+    let manifest_name = section.text("manifest_name");
+    let startover_window_seconds = section.seconds("startover_window_seconds");
+    let time_delay_seconds = section.seconds("time_delay_seconds");
+    let packages = ["hls_package", "dash_package", "cmaf_package"];
+    let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
+    let [name] = set.as_slice() else {
+        // An endpoint with only a package of a later version has its mistake already.
+        if !(set.is_empty() && section.has("mss_package")) {
+            let found = if set.is_empty() { "none".to_owned() } else { set.join(", ") };
+            let what = format!("expected exactly one of {}, found {found}", packages.join(", "));
+            section.reject_whole(what);
+        }
+        return None;
+    };
+    let package_section = section.section(name);
+    let package = match *name {
+        "hls_package" => hls_package(&package_section).map(Package::Hls),
+        "dash_package" => dash_package(&package_section).map(Package::Dash),
+        _ => cmaf_package(&package_section, manifest_name.as_deref()).map(Package::Cmaf),
+    };
+    let selection = stream_selection(&package_section.section("stream_selection"));
+    Some(Endpoint {
+        id: id?,
+        channel: channel?,
+        startover_window_seconds: startover_window_seconds?,
+        time_delay_seconds: time_delay_seconds?,
+        manifest_name: manifest_name?,
+        package: package?,
+        stream_selection: selection?,
+    })
+}
+
+/// Notes a window that holds too few segments for a player to start on.
+fn check_window(section: &Section, name: &str, window: Option<u32>, segment: Option<u32>) {
+    let (Some(window), Some(segment)) = (window, segment) else { return };
+    let least = segment * LISTED_SEGMENT_COUNT_MIN;
+    if window < least {
+        let what = format!(
+            "expected {least} at least ({LISTED_SEGMENT_COUNT_MIN} segments of {segment} s), \
+             found {window}"
+        );
+        section.reject(name, what);
+    }
+}
+
+fn hls_package(section: &Section) -> Option<HlsPackage> {
+    let segment = section.seconds("segment_duration_seconds");
+    let window = section.seconds("playlist_window_seconds");
+    check_window(section, "playlist_window_seconds", window, segment);
+    let interval = section.seconds("program_date_time_interval_seconds");
+    Some(HlsPackage {
+        segment_duration_seconds: segment?,
+        playlist_window_seconds: window?,
+        program_date_time_interval_seconds: interval?,
+    })
+}
+
+fn dash_package(section: &Section) -> Option<DashPackage> {
+    let segment = section.seconds("segment_duration_seconds");
+    let window = section.seconds("manifest_window_seconds");
+    check_window(section, "manifest_window_seconds", window, segment);
+    let format = section.choices("segment_template_format");
+    let update = section.seconds("min_update_period_seconds");
+    let buffer = section.seconds("min_buffer_time_seconds");
+    let delay = section.seconds("suggested_presentation_delay_seconds");
+    Some(DashPackage {
+        segment_duration_seconds: segment?,
+        manifest_window_seconds: window?,
+        segment_template_format: match format?.first().copied()? {
+            "TIME_WITH_TIMELINE" => SegmentTemplateFormat::TimeWithTimeline,
+            _ => SegmentTemplateFormat::NumberWithTimeline,
+        },
+        min_update_period_seconds: update?,
+        min_buffer_time_seconds: buffer?,
+        suggested_presentation_delay_seconds: delay?,
+    })
+}
+
+fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Option<CmafPackage> {
+    let segment = section.seconds("segment_duration_seconds");
+    let prefix = section.text("segment_prefix");
+    let lists = section.sections("hls_manifests");
+    check_ids(&lists);
+    if lists.is_empty() {
+        section.reject("hls_manifests", "expected one at least, found none".to_owned());
+    }
+    let manifest = |list: &Section| {
+        let id = list.text("id");
+        let name = list.text("manifest_name");
+        let name = name.or_else(|| endpoint_manifest_name.map(str::to_owned));
+        let window = list.seconds("playlist_window_seconds");
+        check_window(list, "playlist_window_seconds", window, segment);
+        let interval = list.seconds("program_date_time_interval_seconds");
+        Some(HlsManifest {
+            id: id?,
+            manifest_name: name?,
+            playlist_window_seconds: window?,
+            program_date_time_interval_seconds: interval?,
+        })
+    };
+    let lists: Vec<_> = lists.iter().map(manifest).collect();
+    Some(CmafPackage {
+        segment_duration_seconds: segment?,
+        segment_prefix: prefix?,
+        hls_manifests: lists.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn stream_selection(section: &Section) -> Option<StreamSelection> {
+    let min = section.integer("min_video_bits_per_second");
+    let max = section.integer("max_video_bits_per_second");
+    let order = section.choices("stream_order");
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        let what = format!("expected min_video_bits_per_second = {min} at least, found {max}");
+        section.reject("max_video_bits_per_second", what);
+    }
+    Some(StreamSelection {
+        min_video_bits_per_second: min?,
+        max_video_bits_per_second: max.unwrap_or(u64::MAX),
+        stream_order: match order?.first().copied()? {
+            "VIDEO_BITRATE_ASCENDING" => StreamOrder::VideoBitrateAscending,
+            "VIDEO_BITRATE_DESCENDING" => StreamOrder::VideoBitrateDescending,
+            _ => StreamOrder::Original,
+        },
+    })
+}

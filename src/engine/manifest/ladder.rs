@@ -1,0 +1,67 @@
+//! Which tracks an endpoint offers, in which order, and how audio is grouped.
+
+use super::Absent;
+use super::view::{View, ticks};
+use crate::engine::codec::TrackKind;
+use crate::engine::endpoint::{Endpoint, StreamOrder};
+use crate::engine::presentation::{Track, TrackInfo};
+
+/// The tracks of an endpoint that have something listed.
+pub(super) struct Ladder<'a> {
+    /// Selected video tracks in the endpoint's order.
+    pub(super) videos: Vec<&'a Track>,
+    /// Audio tracks in the source's order.
+    pub(super) audios: Vec<&'a Track>,
+    /// Text tracks in the source's order.
+    pub(super) texts: Vec<&'a Track>,
+}
+
+/// True where `stream_selection` lets the track through: only video is judged, inclusively.
+pub(super) fn is_selected(endpoint: &Endpoint, track: &TrackInfo) -> bool {
+    let selection = &endpoint.stream_selection;
+    track.kind != TrackKind::Video
+        || (selection.min_video_bits_per_second..=selection.max_video_bits_per_second)
+            .contains(&track.bandwidth)
+}
+
+impl<'a> Ladder<'a> {
+    /// The tracks that have a segment in a window of `window_seconds`.
+    ///
+    /// A track that is alive and has no whole segment yet makes the endpoint wait for it: who
+    /// reads the ladder early would never see that rung. One that died long ago is left out.
+    pub(super) fn of(view: &View<'a>, window_seconds: u32) -> Result<Self, Absent> {
+        let edge = view.presentation.edge().ok_or(Absent::NotYet)?;
+        let delay = ticks(view.endpoint.time_delay_seconds);
+        let mut ladder = Self { videos: Vec::new(), audios: Vec::new(), texts: Vec::new() };
+        for track in &view.presentation.tracks {
+            let Some(newest) = track.segments.last() else { continue };
+            if !is_selected(view.endpoint, &track.info) {
+                continue;
+            }
+            match view.last(track) {
+                Some(last) if last.end + delay + ticks(window_seconds) <= edge => continue,
+                Some(_) => {}
+                None if newest.end + view.target(track) + view.target(track) < edge => continue,
+                None => return Err(Absent::NotYet),
+            }
+            match track.info.kind {
+                TrackKind::Video => ladder.videos.push(track),
+                TrackKind::Audio => ladder.audios.push(track),
+                TrackKind::Text => ladder.texts.push(track),
+            }
+        }
+        match view.endpoint.stream_selection.stream_order {
+            StreamOrder::Original => {}
+            StreamOrder::VideoBitrateAscending => {
+                ladder.videos.sort_by_key(|track| track.info.bandwidth);
+            }
+            StreamOrder::VideoBitrateDescending => {
+                ladder.videos.sort_by_key(|track| std::cmp::Reverse(track.info.bandwidth));
+            }
+        }
+        if ladder.videos.is_empty() && ladder.audios.is_empty() {
+            return Err(Absent::NotYet);
+        }
+        Ok(ladder)
+    }
+}

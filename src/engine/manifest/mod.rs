@@ -1,0 +1,169 @@
+//! From a [`Presentation`] to what viewers fetch: paths, manifests and segment plans.
+//!
+//! All of it is a pure function of endpoint, presentation and path. Nothing here opens media: a
+//! [`SegmentPlan`] lists ring records, and who carries it out joins or muxes them.
+//!
+//! Paths, below `/out/v1/{endpoint}/`; `hash` is eight hex digits over what shapes the bytes:
+//!
+//! | packager | manifests | init | segments |
+//! | --- | --- | --- | --- |
+//! | HLS | `index.m3u8`, `index_v1.m3u8` | | `v1_{hash}_{number}.ts` |
+//! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `….m4s` |
+//! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
+//!
+//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH offers no text tracks.
+
+mod dash;
+mod dash_timeline;
+mod hls_media;
+mod hls_multivariant;
+mod ladder;
+mod plan;
+mod route;
+#[cfg(test)]
+mod tests;
+mod text;
+mod url_hash;
+mod view;
+
+pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
+pub use route::resolve;
+
+use crate::engine::endpoint::{Endpoint, Package};
+use crate::engine::presentation::Presentation;
+use crate::units::TrackId;
+use view::View;
+
+/// Something under an endpoint's URL that can be fetched now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// To be made by [`render`].
+    Manifest(ManifestId),
+    /// The initialisation segment of `track` for the configuration
+    /// [`Presentation::inits`]`[init]`.
+    Init {
+        /// The track.
+        track: TrackId,
+        /// Id of the configuration.
+        init: u32,
+    },
+    /// To be planned by [`plan_segment`].
+    Segment(SegmentId),
+}
+
+/// One of an endpoint's manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ManifestId {
+    /// HLS multivariant playlist (RFC 8216 §4.3.4).
+    Multivariant {
+        /// Index into `hls_manifests` of a CMAF endpoint, else 0.
+        list: usize,
+    },
+    /// HLS media playlist (RFC 8216 §4.3.3).
+    Media {
+        /// Index into `hls_manifests` of a CMAF endpoint, else 0.
+        list: usize,
+        /// The track it lists.
+        track: TrackId,
+    },
+    /// DASH media presentation description (ISO/IEC 23009-1 §5.3.1).
+    Mpd,
+}
+
+/// An output segment of a track: numbers are those of the endpoint's segment duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SegmentId {
+    /// The track.
+    pub track: TrackId,
+    /// Output number.
+    pub number: u64,
+}
+
+/// A manifest, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// Value of Content-Type.
+    pub content_type: &'static str,
+    /// Seconds for `Cache-Control: max-age`: half a segment.
+    pub max_age_seconds: u32,
+}
+
+/// Why there is nothing at a path: a 404 in both cases, but not cached equally long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Absent {
+    /// It may come to be: beyond the live edge, a gap, or nothing is published.
+    #[error("not there yet")]
+    NotYet,
+    /// No such path, a stale hash, or it has left the window.
+    #[error("not there")]
+    Never,
+}
+
+/// Content-Type of HLS playlists (RFC 8216 §10).
+const CONTENT_TYPE_M3U8: &str = "application/vnd.apple.mpegurl";
+/// Content-Type of MPDs (ISO/IEC 23009-1 annex C).
+const CONTENT_TYPE_MPD: &str = "application/dash+xml";
+/// Seconds for which an immutable URL may be cached: fourteen days.
+pub const IMMUTABLE_MAX_AGE_SECONDS: u32 = 1_209_600;
+
+/// Writes a manifest.
+///
+/// # Errors
+///
+/// [`Absent`] where the endpoint has no such manifest, or nothing to list in it yet.
+pub fn render(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    manifest: &ManifestId,
+) -> Result<Rendered, Absent> {
+    let view = View::new(endpoint, presentation)?;
+    let (body, content_type) = match (*manifest, &endpoint.package) {
+        (ManifestId::Mpd, Package::Dash(package)) => {
+            (dash::render(&view, package)?, CONTENT_TYPE_MPD)
+        }
+        (ManifestId::Mpd, _) => return Err(Absent::Never),
+        (ManifestId::Multivariant { list }, _) => {
+            let list = hls_list(endpoint, list).ok_or(Absent::Never)?;
+            (hls_multivariant::render(&view, &list)?, CONTENT_TYPE_M3U8)
+        }
+        (ManifestId::Media { list, track }, _) => {
+            let list = hls_list(endpoint, list).ok_or(Absent::Never)?;
+            (hls_media::render(&view, &list, track)?, CONTENT_TYPE_M3U8)
+        }
+    };
+    let half = endpoint.segment_duration_seconds() / 2;
+    Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+}
+
+/// The strong entity tag (RFC 9110 §8.8.3) of a manifest's bytes, quotes included.
+#[must_use]
+pub fn etag(body: &[u8]) -> String {
+    format!("\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(body))
+}
+
+/// What an HLS list of either packager is made from.
+struct HlsList<'a> {
+    /// Base name of its playlists.
+    name: &'a str,
+    window_seconds: u32,
+    program_date_time_interval_seconds: u32,
+}
+
+/// The list with this index; HLS endpoints have one, DASH endpoints none.
+fn hls_list(endpoint: &Endpoint, list: usize) -> Option<HlsList<'_>> {
+    match &endpoint.package {
+        Package::Hls(package) if list == 0 => Some(HlsList {
+            name: &endpoint.manifest_name,
+            window_seconds: package.playlist_window_seconds,
+            program_date_time_interval_seconds: package.program_date_time_interval_seconds,
+        }),
+        Package::Cmaf(package) => package.hls_manifests.get(list).map(|manifest| HlsList {
+            name: &manifest.manifest_name,
+            window_seconds: manifest.playlist_window_seconds,
+            program_date_time_interval_seconds: manifest.program_date_time_interval_seconds,
+        }),
+        Package::Hls(_) | Package::Dash(_) => None,
+    }
+}

@@ -1,0 +1,168 @@
+//! Segment plans: which ring records, in which order, make an output segment, and what its
+//! response says.
+
+use super::ladder::is_selected;
+use super::view::View;
+use super::{Absent, IMMUTABLE_MAX_AGE_SECONDS, SegmentId};
+use crate::engine::codec::TrackKind;
+use crate::engine::endpoint::{Endpoint, Package};
+use crate::engine::presentation::{Init, Joined, MediaRef, Presentation, Track, TrackInfo};
+use crate::units::MediaTime;
+use std::ops::Range;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// What a segment is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// A CMAF segment: one track, payloads straight from the ring.
+    Fmp4,
+    /// A transport stream: one track, or video and the audio muxed with it.
+    Ts,
+    /// One WebVTT body of all parts' cues.
+    WebVtt,
+}
+
+/// All that is needed to write an output segment and its response's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentPlan {
+    /// How it is written.
+    pub container: Container,
+    /// One track, or the video track and then the audio track of a transport stream. A track
+    /// whose media is missing for the whole segment is left out; there is one at least.
+    pub tracks: Vec<PlannedTrack>,
+    /// Earliest presentation time.
+    pub start: MediaTime,
+    /// Presentation end.
+    pub end: MediaTime,
+    /// For `mfhd` (ISO/IEC 14496-12 §8.8.5): the number's low 32 bits.
+    pub sequence_number: u32,
+    /// Value of Content-Type.
+    pub content_type: &'static str,
+    /// Seconds for `Cache-Control: max-age`.
+    pub max_age_seconds: u32,
+    /// Strong entity tag, quotes included: a hash of the parts' content hashes and of the URL.
+    pub etag: String,
+}
+
+/// One track's part in a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedTrack {
+    /// The track.
+    pub info: Arc<TrackInfo>,
+    /// The configuration that holds for all parts.
+    pub init: Arc<Init>,
+    /// Records in order, never empty; holes between them stay holes.
+    pub parts: Vec<PlannedPart>,
+}
+
+/// One ring record of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedPart {
+    /// Earliest presentation time.
+    pub start: MediaTime,
+    /// Presentation end.
+    pub end: MediaTime,
+    /// The record.
+    pub media: MediaRef,
+}
+
+/// Plans the output segment `segment` of `endpoint`.
+///
+/// # Errors
+///
+/// [`Absent`] where it cannot be fetched: beyond the live edge, a gap, outside the window, or a
+/// track that the endpoint does not offer.
+pub fn plan_segment(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    segment: &SegmentId,
+) -> Result<SegmentPlan, Absent> {
+    let view = View::new(endpoint, presentation)?;
+    let track = presentation.tracks.iter().find(|track| track.info.id == segment.track);
+    let track = track.filter(|track| is_offered(endpoint, &track.info)).ok_or(Absent::Never)?;
+    let joined = view.fetchable(track, segment.number)?;
+    let mut tracks = Vec::with_capacity(2);
+    let positions = joined.position..joined.position + joined.count;
+    tracks.extend(planned(presentation, track, positions));
+    if let Some(audio) = view.muxed_audio(track) {
+        let positions = View::muxed_range(audio, track, &joined);
+        tracks.extend(planned(presentation, audio, positions));
+    }
+    if tracks.is_empty() {
+        return Err(Absent::Never);
+    }
+    let container = container(endpoint, track.info.kind);
+    let url_hash = view.hashes(track).of(&joined).ok_or(Absent::Never)?;
+    Ok(SegmentPlan {
+        container,
+        etag: etag(&joined, url_hash, &tracks),
+        tracks,
+        start: joined.start,
+        end: joined.end,
+        sequence_number: low_32_bits(joined.number),
+        content_type: content_type(container, track.info.kind),
+        max_age_seconds: IMMUTABLE_MAX_AGE_SECONDS,
+    })
+}
+
+/// True where the endpoint has URLs for the track at all.
+pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
+    let dash_text = matches!(endpoint.package, Package::Dash(_)) && track.kind == TrackKind::Text;
+    is_selected(endpoint, track) && !dash_text
+}
+
+/// What segments of `kind` are written as.
+pub(super) fn container(endpoint: &Endpoint, kind: TrackKind) -> Container {
+    match (kind, &endpoint.package) {
+        (TrackKind::Text, _) => Container::WebVtt,
+        (_, Package::Hls(_)) => Container::Ts,
+        (_, Package::Cmaf(_) | Package::Dash(_)) => Container::Fmp4,
+    }
+}
+
+fn content_type(container: Container, kind: TrackKind) -> &'static str {
+    match (container, kind) {
+        (Container::WebVtt, _) => "text/vtt",
+        (Container::Ts, _) => "video/mp2t",
+        (Container::Fmp4, TrackKind::Audio) => "audio/mp4",
+        (Container::Fmp4, _) => "video/mp4",
+    }
+}
+
+fn planned(
+    presentation: &Presentation,
+    track: &Track,
+    positions: Range<usize>,
+) -> Option<PlannedTrack> {
+    let parts: Vec<PlannedPart> = track
+        .segments
+        .iter_from(positions.start)
+        .take(positions.len())
+        .filter_map(|part| {
+            let media = part.media.clone()?;
+            Some(PlannedPart { start: part.start, end: part.end, media })
+        })
+        .collect();
+    let init = presentation.inits.get(&parts.first()?.media.init)?;
+    Some(PlannedTrack { info: Arc::clone(&track.info), init: Arc::clone(init), parts })
+}
+
+fn etag(joined: &Joined, url_hash: u32, tracks: &[PlannedTrack]) -> String {
+    let mut hasher = Xxh3::new();
+    hasher.update(&url_hash.to_le_bytes());
+    hasher.update(&joined.number.to_le_bytes());
+    for track in tracks {
+        hasher.update(track.info.name.as_bytes());
+        for part in &track.parts {
+            hasher.update(&part.media.decode_start.ticks().to_le_bytes());
+            hasher.update(&part.media.hash.to_le_bytes());
+        }
+    }
+    format!("\"{:032x}\"", hasher.digest128())
+}
+
+fn low_32_bits(number: u64) -> u32 {
+    let [a, b, c, d, ..] = number.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}

@@ -1,0 +1,212 @@
+//! What an endpoint offers of a presentation: the one place that decides which output segments are
+//! listed, which can be fetched, and which audio is muxed with a video track.
+
+use super::Absent;
+use super::url_hash::{self, Shape};
+use crate::engine::codec::CodecConfig;
+use crate::engine::codec::TrackKind;
+use crate::engine::endpoint::{Endpoint, Package};
+use crate::engine::presentation::{Grid, Joined, Presentation, Track};
+use crate::units::MediaTime;
+use std::ops::Range;
+
+/// An endpoint looking at a presentation.
+pub(super) struct View<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) presentation: &'a Presentation,
+    /// Wanted duration of an output segment.
+    pub(super) seconds: u32,
+    /// Nothing that ends later is offered: the live edge less the endpoint's delay.
+    until: MediaTime,
+}
+
+/// `seconds` in 90 kHz ticks.
+pub(super) fn ticks(seconds: u32) -> MediaTime {
+    MediaTime(i64::from(seconds) * 90_000)
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        endpoint: &'a Endpoint,
+        presentation: &'a Presentation,
+    ) -> Result<Self, Absent> {
+        let edge = presentation.edge().ok_or(Absent::NotYet)?;
+        let until = edge - ticks(endpoint.time_delay_seconds);
+        let seconds = endpoint.segment_duration_seconds();
+        Ok(Self { endpoint, presentation, seconds, until })
+    }
+
+    /// The wall-clock reading of `time` in 90 kHz ticks since 1970.
+    pub(super) fn wall(&self, time: MediaTime) -> MediaTime {
+        time + self.presentation.clock_offset
+    }
+
+    /// The newest output segment of `track` that is offered.
+    pub(super) fn last(&self, track: &Track) -> Option<Joined> {
+        let mut position = track.segments.partition_point(|listed| listed.end <= self.until);
+        loop {
+            position = position.checked_sub(1)?;
+            let joined = self.presentation.joined_at(track, self.seconds, position);
+            if let Some(joined) = joined.filter(|joined| self.is_closed(track, joined)) {
+                return Some(joined);
+            }
+        }
+    }
+
+    /// The output segments of `track` that a manifest of `window_seconds` lists, oldest first: as
+    /// many as have more than half of themselves in the window, and one at least.
+    pub(super) fn window(
+        &self,
+        track: &'a Track,
+        window_seconds: u32,
+    ) -> Option<impl Iterator<Item = Joined> + use<'a>> {
+        let last = self.last(track)?;
+        let (number, from) = (last.number, last.end - ticks(window_seconds));
+        let joined = self.presentation.joined(track, self.seconds, from);
+        let outside = move |joined: &Joined| joined.number < number && joined.middle() <= from;
+        Some(joined.skip_while(outside).take_while(move |joined| joined.number <= number))
+    }
+
+    /// The output segment `number` of `track`, if it can be fetched: for one window and two
+    /// targets after it left the manifest, or for the startover window where that is longer.
+    pub(super) fn fetchable(&self, track: &Track, number: u64) -> Result<Joined, Absent> {
+        let last = self.last(track).ok_or(Absent::NotYet)?;
+        if number > last.number {
+            return Err(Absent::NotYet);
+        }
+        let joined = self.presentation.joined_number(track, self.seconds, number);
+        let joined = joined.ok_or(Absent::Never)?;
+        let target = self.target(track);
+        let kept = ticks(self.endpoint.window_seconds_max()).ticks() * 2 + target.ticks() * 2;
+        let kept = kept.max(ticks(self.endpoint.startover_window_seconds).ticks());
+        if joined.middle() <= last.end - MediaTime(kept) {
+            return Err(Absent::Never);
+        }
+        // Media that comes late may still take a gap's place.
+        if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
+    }
+
+    /// Duration of `track`'s whole output segments, by its newest grid.
+    pub(super) fn target(&self, track: &Track) -> MediaTime {
+        let grid = track.segments.last().and_then(|last| self.presentation.grid(last.grid));
+        grid.map_or(ticks(self.seconds), |grid| grid.joined_ticks(self.seconds))
+    }
+
+    /// The audio track that goes into `track`'s transport stream: the first of its group.
+    pub(super) fn muxed_audio(&self, track: &Track) -> Option<&'a Track> {
+        let muxes = matches!(self.endpoint.package, Package::Hls(_));
+        if !muxes || track.info.kind != TrackKind::Video {
+            return None;
+        }
+        self.audio_of(track).next()
+    }
+
+    /// The audio tracks that belong to a video track: those of its group, or all where the source
+    /// has no group for it.
+    pub(super) fn audio_of(&self, video: &Track) -> impl Iterator<Item = &'a Track> + use<'a> {
+        let all = || {
+            let tracks = self.presentation.tracks.iter();
+            tracks.filter(|track| track.info.kind == TrackKind::Audio && !track.segments.is_empty())
+        };
+        let group = video.info.audio_group.clone();
+        let grouped = group.is_some() && all().any(|track| track.info.audio_group == group);
+        all().filter(move |track| !grouped || track.info.audio_group == group)
+    }
+
+    /// Positions of the base segments of `audio` that are muxed with `joined` of a video track:
+    /// those of the same numbers on the same grid, else those that lie in it by time.
+    pub(super) fn muxed_range(audio: &Track, video: &Track, joined: &Joined) -> Range<usize> {
+        let first = video.segments.get(joined.position).map_or(0, |listed| listed.number);
+        let front = audio.segments.first().map_or(0, |listed| listed.number);
+        let position = first.checked_sub(front).and_then(|at| usize::try_from(at).ok());
+        let same_grid =
+            |&at: &usize| audio.segments.get(at).is_some_and(|listed| listed.grid == joined.grid);
+        if let Some(at) = position.filter(same_grid) {
+            return at..(at + joined.count).min(audio.segments.len());
+        }
+        let before = |time: MediaTime| {
+            audio.segments.partition_point(|listed| {
+                i64::midpoint(listed.start.ticks(), listed.end.ticks()) < time.ticks()
+            })
+        };
+        before(joined.start)..before(joined.end)
+    }
+
+    /// The hashes in the URLs of `track`'s segments.
+    pub(super) fn hashes<'v>(&'v self, track: &'v Track) -> Hashes<'v> {
+        Hashes { view: self, track, audio: self.muxed_audio(track), init: None, known: None }
+    }
+
+    /// True where nothing that belongs to `joined` can still come.
+    fn is_closed(&self, track: &Track, joined: &Joined) -> bool {
+        if joined.end > self.until {
+            return false;
+        }
+        let Some(grid) = self.presentation.grid(joined.grid) else { return false };
+        let Some(wanted) = grid.base_numbers(joined.number, self.seconds) else { return false };
+        if self.presentation.ended {
+            return true;
+        }
+        let set_edge = |kind: TrackKind| self.presentation.set_edges.get(&kind).copied();
+        if matches!(self.endpoint.package, Package::Dash(_)) {
+            return set_edge(track.info.kind).is_none_or(|edge| wanted.end <= edge);
+        }
+        self.muxed_audio(track).is_none_or(|audio| {
+            set_edge(TrackKind::Audio).is_some_and(|edge| wanted.end <= edge)
+                || reaches(audio, joined.end, grid)
+        })
+    }
+}
+
+/// URL hashes of one track's segments, made anew only where something they cover changes.
+pub(super) struct Hashes<'v> {
+    view: &'v View<'v>,
+    track: &'v Track,
+    audio: Option<&'v Track>,
+    /// Configuration of the newest media seen, which a gap is named by.
+    init: Option<u32>,
+    /// The newest hash, and the grid and configurations it holds for.
+    known: Option<(HashKey, u32)>,
+}
+
+/// Grid, configuration, and configuration of muxed audio.
+type HashKey = (u32, Option<u32>, Option<u32>);
+
+impl Hashes<'_> {
+    /// The hash for `joined`; `None` where its grid is not known.
+    pub(super) fn of(&mut self, joined: &Joined) -> Option<u32> {
+        self.init = joined.init.or(self.init);
+        let audio_init = self.audio.and_then(|audio| {
+            let positions = View::muxed_range(audio, self.track, joined);
+            let mut parts = audio.segments.iter_from(positions.start).take(positions.len());
+            parts.find_map(|part| part.media.as_ref()).map(|media| media.init)
+        });
+        let key = (joined.grid, self.init, audio_init);
+        if let Some((known, hash)) = self.known
+            && known == key
+        {
+            return Some(hash);
+        }
+        let shape = Shape {
+            package: &self.view.endpoint.package,
+            seconds: self.view.seconds,
+            grid: self.view.presentation.grid(joined.grid)?,
+            track: &self.track.info,
+            config: self.config(self.init).unwrap_or(&self.track.info.config),
+            audio: self.audio.and_then(|audio| Some((&*audio.info, self.config(audio_init)?))),
+        };
+        let hash = url_hash::segment(&shape);
+        self.known = Some((key, hash));
+        Some(hash)
+    }
+
+    fn config(&self, init: Option<u32>) -> Option<&CodecConfig> {
+        self.view.presentation.inits.get(&init?).map(|init| &init.config)
+    }
+}
+
+/// True where `track`'s base segments reach `end`, up to what tracks of a grid may differ by.
+fn reaches(track: &Track, end: MediaTime, grid: &Grid) -> bool {
+    let tolerance = MediaTime(grid.period_ticks().ticks() / 4);
+    track.segments.last().is_some_and(|last| last.end + tolerance >= end)
+}

@@ -1,0 +1,279 @@
+//! A connection's life in HTTP/1.1 (RFC 9112): requests one after another, each answered by the
+//! shard's service, or handed over with its connection to the shard that owns what it addresses.
+//!
+//! A request is parsed when the one before it has been answered; what a client pipelines waits in
+//! the input buffer, and beyond that in the kernel's.
+
+use super::access::{AccessLog, AccessRecord};
+use super::incoming::{Body, Input, linger};
+use super::listener::{Accepted, ConnectionTicket};
+use super::outgoing::{FileSource, SendCounters, send};
+use super::rt::{self, Socket};
+use super::turns::Turns;
+use crate::http::plan::Plan;
+use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
+use crate::http::response::{Persistence, ResponseHead};
+use crate::limits::INPUT_BUFFER_IDLE_SIZE;
+use crate::units::Monotonic;
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, SystemTime};
+
+/// How long a head may take from its first byte.
+const HEAD_SPAN_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request.
+const IDLE_SPAN_MAX: Duration = Duration::from_secs(30);
+/// The same after an upload: encoders send every few seconds, and keep their connection.
+const IDLE_AFTER_UPLOAD_SPAN_MAX: Duration = Duration::from_mins(2);
+/// How long a hand-over to a shard whose mailbox is full is tried again.
+const HAND_OVER_SPAN_MAX: Duration = Duration::from_secs(1);
+const HAND_OVER_PAUSE_SPAN: Duration = Duration::from_millis(5);
+
+/// What answers a shard's requests.
+pub trait Service: 'static {
+    /// The files that plans hold.
+    type File: FileSource;
+    /// What is known of a connection between its requests; moves with it.
+    type Session: Default + Send;
+
+    /// Where a connection with this request belongs: `None` for this shard, else the index of the
+    /// shard to hand it to.
+    fn owner(&self, head: &RequestHead) -> Option<usize>;
+
+    /// Gives a connection to shard `owner`, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The connection back, where that shard's mailbox is full.
+    fn hand_over(
+        &self,
+        owner: usize,
+        moving: MovingConnection<Self::Session>,
+    ) -> Result<(), MovingConnection<Self::Session>>;
+
+    /// Answers a request. A body that is not read to its end is thrown away, and the connection
+    /// closed where that is much.
+    fn answer(
+        &self,
+        session: &mut Self::Session,
+        peer: SocketAddr,
+        head: &RequestHead,
+        body: &mut Body<'_>,
+    ) -> impl Future<Output = Plan<Self::File>>;
+}
+
+/// A connection between two shards: at a request boundary, no operation in flight.
+#[derive(Debug)]
+pub struct MovingConnection<S> {
+    fd: OwnedFd,
+    peer: SocketAddr,
+    ticket: ConnectionTicket,
+    unread: Vec<u8>,
+    session: S,
+}
+
+/// What the connections of one shard share.
+pub struct Serving {
+    /// The turns of its bulk senders.
+    pub turns: Turns,
+    /// Bytes sent.
+    pub counters: SendCounters,
+    /// Where requests are recorded.
+    pub access: AccessLog,
+    date: RefCell<(u64, String)>,
+}
+
+impl Serving {
+    /// What the connections of this thread's shard share.
+    ///
+    /// # Errors
+    ///
+    /// Where the process is out of descriptors.
+    pub fn new(access: AccessLog) -> io::Result<Self> {
+        let turns = Turns::new()?;
+        Ok(Self { turns, counters: SendCounters::default(), access, date: RefCell::default() })
+    }
+
+    /// Appends a head to `out`, with the date (RFC 9110 §5.6.7) made once per second.
+    fn write_head(&self, head: &ResponseHead, persistence: Persistence, out: &mut Vec<u8>) {
+        let mut date = self.date.borrow_mut();
+        let second = u64::try_from(rt::wall().0 / 1_000_000).unwrap_or(0);
+        if date.0 != second || date.1.is_empty() {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            *date = (second, httpdate::fmt_http_date(at));
+        }
+        head.write(&date.1, persistence, out);
+    }
+}
+
+/// A connection on this shard.
+pub struct Connection<S> {
+    socket: Socket,
+    peer: SocketAddr,
+    ticket: ConnectionTicket,
+    input: Input,
+    session: S,
+    idle_span_max: Duration,
+}
+
+/// What became of a wait for a request.
+enum Awaited {
+    Request(Box<RequestHead>, usize),
+    Refused(HeadError),
+    TimedOut,
+    Ended,
+}
+
+impl<S: Default> Connection<S> {
+    /// A connection just accepted.
+    #[must_use]
+    pub fn new(accepted: Accepted) -> Self {
+        let Accepted { socket, peer, ticket } = accepted;
+        let (input, session) = (Input::default(), S::default());
+        Self { socket, peer, ticket, input, session, idle_span_max: HEAD_SPAN_MAX }
+    }
+}
+
+impl<S> Connection<S> {
+    /// A connection that another shard has handed over.
+    ///
+    /// # Errors
+    ///
+    /// Where the socket cannot be registered with this shard's driver.
+    pub fn take_over(moving: MovingConnection<S>) -> io::Result<Self> {
+        let MovingConnection { fd, peer, ticket, unread, session } = moving;
+        let (socket, input) = (Socket::from_fd(fd)?, Input::new(unread));
+        Ok(Self { socket, peer, ticket, input, session, idle_span_max: HEAD_SPAN_MAX })
+    }
+
+    fn detach(self) -> MovingConnection<S> {
+        let Self { socket, peer, ticket, input, session, .. } = self;
+        let unread = input.into_unread();
+        MovingConnection { fd: socket.into_fd(), peer, ticket, unread, session }
+    }
+
+    /// Waits for a whole head. The second value is the head's size; it is not consumed.
+    async fn request(&mut self) -> Awaited {
+        if self.input.unread().is_empty() {
+            self.input.shrink();
+        }
+        let mut deadline = rt::now() + self.idle_span_max;
+        loop {
+            let began = !self.input.unread().is_empty();
+            match parse_head(self.input.unread()) {
+                Ok(Some((head, size))) => return Awaited::Request(Box::new(head), size),
+                Ok(None) => {}
+                Err(error) => return Awaited::Refused(error),
+            }
+            let filled = self.input.fill(&mut self.socket, INPUT_BUFFER_IDLE_SIZE, deadline).await;
+            match filled {
+                Ok(size) if size > 0 => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut && began => {
+                    return Awaited::TimedOut;
+                }
+                _ => return Awaited::Ended,
+            }
+            if !began {
+                deadline = rt::now() + HEAD_SPAN_MAX;
+            }
+        }
+    }
+}
+
+/// Serves a connection to its end, or until it belongs to another shard.
+pub async fn serve<V: Service>(
+    mut connection: Connection<V::Session>,
+    service: &V,
+    serving: &Serving,
+) {
+    loop {
+        let (head, head_size) = match connection.request().await {
+            Awaited::Request(head, size) => (head, size),
+            Awaited::Refused(error) => {
+                return refuse::<V>(&mut connection, serving, error.status()).await;
+            }
+            Awaited::TimedOut => return refuse::<V>(&mut connection, serving, 408).await,
+            Awaited::Ended => return,
+        };
+        if let Some(owner) = service.owner(&head) {
+            return hand_over(connection, owner, service, serving).await;
+        }
+        connection.input.consume(head_size);
+        if !answer(&mut connection, &head, service, serving).await {
+            return linger(&mut connection.socket).await;
+        }
+        connection.idle_span_max = match head.framing {
+            Framing::None => IDLE_SPAN_MAX,
+            Framing::Length(_) | Framing::Chunked => IDLE_AFTER_UPLOAD_SPAN_MAX,
+        };
+    }
+}
+
+/// Answers one request. Returns whether the connection goes on.
+async fn answer<V: Service>(
+    connection: &mut Connection<V::Session>,
+    head: &RequestHead,
+    service: &V,
+    serving: &Serving,
+) -> bool {
+    let (at, began) = (rt::wall(), rt::now());
+    let Connection { socket, peer, input, session, .. } = connection;
+    let mut body = Body::new(head, socket, input);
+    let plan = service.answer(session, *peer, head, &mut body).await;
+    let plan = plan.without_content_for(head.method);
+    let goes_on = head.keep_alive && body.can_be_skipped();
+    let mut out = Vec::with_capacity(512);
+    serving.write_head(&plan.head, Persistence::new(head.version_minor, goes_on), &mut out);
+    let sent = send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    serving.access.push(AccessRecord {
+        at,
+        lasted: rt::now().0.saturating_sub(began.0),
+        peer: *peer,
+        method: head.method,
+        target: head.target.clone(),
+        user_agent: head.user_agent.clone(),
+        status: plan.head.status,
+        received: body.received(),
+        sent: plan.head.content_length.unwrap_or(0) + out.len() as u64,
+        cut: sent.as_ref().err().map(ToString::to_string),
+    });
+    sent.is_ok() && goes_on && body.skip().await
+}
+
+/// Sends a refusal and closes.
+async fn refuse<V: Service>(
+    connection: &mut Connection<V::Session>,
+    serving: &Serving,
+    status: u16,
+) {
+    let plan = Plan::<V::File>::status(ResponseHead::new(status));
+    let mut out = Vec::new();
+    serving.write_head(&plan.head, Persistence::Close, &mut out);
+    let Connection { socket, .. } = connection;
+    if send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await.is_ok() {
+        linger(socket).await;
+    }
+}
+
+/// Moves a connection to `owner`; where its mailbox stays full, answers 503.
+async fn hand_over<V: Service>(
+    connection: Connection<V::Session>,
+    owner: usize,
+    service: &V,
+    serving: &Serving,
+) {
+    let deadline: Monotonic = rt::now() + HAND_OVER_SPAN_MAX;
+    let mut moving = connection.detach();
+    while let Err(back) = service.hand_over(owner, moving) {
+        moving = back;
+        if rt::now() > deadline {
+            if let Ok(mut connection) = Connection::take_over(moving) {
+                refuse::<V>(&mut connection, serving, 503).await;
+            }
+            return;
+        }
+        rt::sleep_until(rt::now() + HAND_OVER_PAUSE_SPAN).await;
+    }
+}

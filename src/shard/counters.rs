@@ -1,0 +1,296 @@
+//! What is counted on the data plane: plain relaxed atomics in blocks of their own cache lines.
+//!
+//! Each block has one writing shard at a time, so that counting costs an uncontended add; readers
+//! add the blocks up. Names, units and help texts belong to whoever shows them. Blocks are found
+//! by configured ids only, so that no client can make one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A number that grows, or a gauge that is set.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `amount` more.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Takes `amount` away from a gauge that had it added.
+    pub fn sub(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Counts a time span, in whole microseconds.
+    pub fn add_span(&self, span: Duration) {
+        self.add(micros(span));
+    }
+
+    /// Sets a gauge to a time span, in whole microseconds.
+    pub fn set_span(&self, span: Duration) {
+        self.set(micros(span));
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Buckets of a [`Histogram`] with an upper bound; one more takes the rest.
+pub const BUCKET_COUNT: usize = 21;
+
+/// Time spans in buckets whose bounds double from 64 µs to 67 s.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKET_COUNT + 1],
+    sum_us: Counter,
+}
+
+impl Histogram {
+    /// Upper bound of bucket `index`, inclusive, in microseconds.
+    #[must_use]
+    pub const fn bound_us(index: usize) -> u64 {
+        64 << index
+    }
+
+    /// Counts one span.
+    pub fn observe(&self, span: Duration) {
+        let span = micros(span);
+        let bounds = (0..BUCKET_COUNT).map(Self::bound_us);
+        let index = bounds.take_while(|bound| *bound < span).count();
+        self.buckets[index].add(1);
+        self.sum_us.add(span);
+    }
+
+    /// Spans per bucket, not cumulated, and the sum of all spans in microseconds.
+    #[must_use]
+    pub fn values(&self) -> ([u64; BUCKET_COUNT + 1], u64) {
+        (std::array::from_fn(|index| self.buckets[index].value()), self.sum_us.value())
+    }
+}
+
+/// Responses by the first digit of their status.
+#[derive(Debug, Default)]
+pub struct StatusClasses([Counter; 4]);
+
+impl StatusClasses {
+    /// Labels of the classes, in order.
+    pub const NAMES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
+    /// Counts a response of `status`; below 200 is no response yet.
+    pub fn count(&self, status: u16) {
+        let class = usize::from(status / 100).checked_sub(2);
+        if let Some(counter) = class.and_then(|class| self.0.get(class)) {
+            counter.add(1);
+        }
+    }
+
+    /// Responses of each class.
+    #[must_use]
+    pub fn values(&self) -> [u64; 4] {
+        std::array::from_fn(|class| self.0[class].value())
+    }
+}
+
+macro_rules! limits {
+    ($($variant:ident $name:literal $what:literal,)*) => {
+        /// A bound of [`crate::limits`] that traffic can hit.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $(#[doc = $what] $variant,)*
+        }
+
+        impl Limit {
+            /// All of them, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The constant's name in lower case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+
+        const LIMIT_COUNT: usize = Limit::ALL.len();
+    };
+}
+
+limits! {
+    RequestLineSize "request_line_size" "A request line was too long.",
+    HeaderFieldSize "header_field_size" "A header field was too long.",
+    RequestHeadSize "request_head_size" "A request head was too long.",
+    HeaderCount "header_count" "A request had too many header fields.",
+    QuerySize "query_size" "A query was too long.",
+    RangeCount "range_count" "A request asked for too many ranges.",
+    RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
+    SegmentSize "segment_size" "A pushed segment was too big.",
+    PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    PlaylistLine "playlist_line" "A pushed playlist had too many lines, or one too long.",
+    MediaStructure "media_structure" "A segment had too many streams, samples or sets.",
+    IngestMemory "ingest_memory" "No memory was left for a pushed body.",
+    Connections "connections" "A connection was turned away.",
+    QueuedBytes "queued_bytes" "Too many bytes waited in sockets.",
+    StorageQueue "storage_queue" "A storage queue was full.",
+    ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
+    RingSpares "ring_spares" "No spare ring file was left.",
+}
+
+/// Counters of one shard.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Gauge: open connections.
+    pub connections: Counter,
+    /// Connections handed over to another shard.
+    pub handed_over: Counter,
+    /// Microseconds spent awake.
+    pub busy_us: Counter,
+    /// Requests that named nothing configured, or were no HTTP.
+    pub stray_requests: Counter,
+    /// Bytes that left by `sendfile`.
+    pub spliced_bytes: Counter,
+    /// Gauge: requests waiting for a storage thread.
+    pub storage_queue: Counter,
+    limits: [Counter; LIMIT_COUNT],
+}
+
+impl ShardCounters {
+    /// Counts one hit of `limit`.
+    pub fn hit(&self, limit: Limit) {
+        self.limits[limit as usize].add(1);
+    }
+
+    /// Hits of `limit`.
+    #[must_use]
+    pub fn hits(&self, limit: Limit) -> u64 {
+        self.limits[limit as usize].value()
+    }
+}
+
+/// Counters of one channel; its owner writes them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ChannelCounters {
+    /// Its inputs, 1 and 2.
+    pub inputs: [InputCounters; 2],
+    /// Gauge: the input in use, 1 or 2; 0 for none.
+    pub active_input: Counter,
+    /// Times the input in use changed.
+    pub input_switches: Counter,
+    /// Gauge: bytes of the ring that hold records.
+    pub ring_used_bytes: Counter,
+    /// Gauge: bytes of the ring.
+    pub ring_bytes: Counter,
+    /// Gauge: microseconds of media that can be played.
+    pub window_us: Counter,
+    /// Segments published.
+    pub published_segments: Counter,
+    /// Segments published without media.
+    pub gaps: Counter,
+    /// Discontinuities published.
+    pub discontinuities: Counter,
+    /// Restarts after a panic in its media state.
+    pub restarts: Counter,
+}
+
+/// Counters of one input of a channel.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct InputCounters {
+    /// Bytes of bodies received.
+    pub received_bytes: Counter,
+    /// Requests answered.
+    pub responses: StatusClasses,
+    /// Requests refused for missing or wrong credentials.
+    pub unauthorized: Counter,
+    /// Segments committed.
+    pub segments: Counter,
+    /// Segments that were there already, with the same bytes.
+    pub duplicates: Counter,
+    /// Segments that were there already, with other bytes.
+    pub divergent: Counter,
+    /// Segments refused as damaged.
+    pub damaged: Counter,
+    /// How long after its due time a segment came.
+    pub lateness: Histogram,
+}
+
+/// Counters of one endpoint on one shard.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct EndpointCounters {
+    /// Requests answered.
+    pub responses: StatusClasses,
+    /// Bytes of bodies sent.
+    pub sent_bytes: Counter,
+    /// From a request's last byte to its response's first, per status class.
+    pub latency: [Histogram; 4],
+}
+
+impl EndpointCounters {
+    /// Counts one response.
+    pub fn count(&self, status: u16, sent_bytes: u64, latency: Duration) {
+        self.responses.count(status);
+        self.sent_bytes.add(sent_bytes);
+        let class = usize::from(status / 100).checked_sub(2);
+        if let Some(histogram) = class.and_then(|class| self.latency.get(class)) {
+            histogram.observe(latency);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_fall_into_buckets() {
+        let cases = [(0, 0), (64, 0), (65, 1), (128, 1), (129, 2), (67_108_864, 20)];
+        for (us, bucket) in cases {
+            let histogram = Histogram::default();
+            histogram.observe(Duration::from_micros(us));
+            let (buckets, sum) = histogram.values();
+            assert_eq!(buckets.iter().position(|count| *count == 1), Some(bucket), "{us}");
+            assert_eq!(sum, us);
+        }
+        let histogram = Histogram::default();
+        histogram.observe(Duration::MAX);
+        assert_eq!(histogram.values().0[BUCKET_COUNT], 1);
+    }
+
+    #[test]
+    fn statuses_fall_into_classes() {
+        let classes = StatusClasses::default();
+        for status in [0, 100, 200, 206, 304, 404, 416, 499, 503, 600, u16::MAX] {
+            classes.count(status);
+        }
+        assert_eq!(classes.values(), [2, 1, 3, 1]);
+    }
+
+    #[test]
+    fn every_limit_has_a_counter_of_its_own() {
+        let shard = ShardCounters::default();
+        for limit in Limit::ALL {
+            shard.hit(*limit);
+        }
+        for limit in Limit::ALL {
+            assert_eq!(shard.hits(*limit), 1, "{}", limit.name());
+        }
+    }
+}
