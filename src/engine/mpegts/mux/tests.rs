@@ -56,6 +56,6 @@ fn text_is_left_out_and_no_media_is_no_packet() {
     let text = MuxTrack { config: &CodecConfig::WebVtt, language: None, parts: vec![part] };
     let config = aac();
     let audio = MuxTrack { config: &config, language: None, parts: vec![part] };
-    assert_eq!(mux_segment(&[text.clone()]), b"");
+    assert_eq!(mux_segment(std::slice::from_ref(&text)), b"");
     assert_eq!(mux_segment(&[text, audio.clone()]), mux_segment(&[audio]));
 }
