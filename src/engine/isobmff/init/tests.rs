@@ -46,7 +46,7 @@ fn tree(bytes: &[u8], path: &str, out: &mut Vec<String>) {
 }
 
 /// The content of the first box of this kind, at any depth.
-fn content<'a>(bytes: &'a [u8], kind: [u8; 4]) -> &'a [u8] {
+fn content(bytes: &[u8], kind: [u8; 4]) -> &[u8] {
     let at = bytes.windows(4).position(|window| *window == kind).expect("the box is there");
     let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap());
     &bytes[at + 4..at - 4 + usize::try_from(size).unwrap()]
