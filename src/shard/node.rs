@@ -18,10 +18,9 @@ use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Push};
 use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
-use crate::shard::made::Made;
 use crate::shard::mailbox;
 use crate::shard::owner::{Owner, Reopened, TICK_SPAN};
-use crate::shard::playback::{Playback, SharedFile};
+use crate::shard::playback::{MadeShelves, Playback, SharedFile};
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
 use crate::shard::site::{ChannelSite, Site};
 use crate::units::Monotonic;
@@ -62,7 +61,7 @@ pub struct Shared {
     /// The storage threads.
     pub storage: Arc<Storage>,
     /// Bytes that are not a view of a ring.
-    pub made: Arc<Made>,
+    pub made: MadeShelves,
     /// Bounds on connections.
     pub connections: Arc<ConnectionLimits>,
     /// Counters by shard.
@@ -100,7 +99,7 @@ impl Shared {
         shards: usize,
         authenticator: Authenticator,
         storage: Arc<Storage>,
-        cache_size: u64,
+        made: MadeShelves,
         sync_interval: Duration,
     ) -> (Arc<Self>, Vec<mailbox::Receiver<Move>>) {
         let (senders, receivers) =
@@ -108,7 +107,7 @@ impl Shared {
         let shared = Self {
             site: ArcSwap::default(),
             authenticator,
-            made: Arc::new(Made::new(Arc::clone(&storage), cache_size)),
+            made,
             storage,
             connections: ConnectionLimits::new(
                 CONNECTION_COUNT_MAX,
@@ -161,7 +160,7 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         shard,
         site: RefCell::new(shared.site.load_full()),
         owners: RefCell::default(),
-        playback: Playback::new(Arc::clone(&shared.storage), Arc::clone(&shared.made)),
+        playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         shared,
     });

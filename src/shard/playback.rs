@@ -8,7 +8,7 @@ use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
 use crate::limits::RESPONSE_CACHE_COUNT_MAX;
 use crate::ring::{RingFile, Storage};
-use crate::shard::made::{Made, MakeError};
+use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rt::oneshot;
 use crate::shard::site::{EndpointSite, Published};
@@ -95,14 +95,23 @@ impl ResponseCache {
 /// What answers the delivery requests of one shard.
 pub struct Playback {
     storage: Arc<Storage>,
-    made: Arc<Made>,
+    made: MadeShelves,
     cache: ResponseCache,
+}
+
+/// Made bytes of the live window, and of what lies behind it: catching up never pushes out live.
+#[derive(Clone)]
+pub struct MadeShelves {
+    /// Segments that manifests list.
+    pub live: Arc<Made>,
+    /// Older ones.
+    pub catch_up: Arc<Made>,
 }
 
 impl Playback {
     /// With the storage threads and the shelf that all shards share.
     #[must_use]
-    pub fn new(storage: Arc<Storage>, made: Arc<Made>) -> Self {
+    pub fn new(storage: Arc<Storage>, made: MadeShelves) -> Self {
         Self { storage, made, cache: ResponseCache::default() }
     }
 
@@ -224,10 +233,19 @@ impl Playback {
         plan: &SegmentPlan,
     ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
         let key = format!("{}/{path}#{}", endpoint.id, plan.etag);
+        let window = i64::from(endpoint.endpoint.window_seconds_max()) * 90_000;
+        let edge = published.presentation.edge().unwrap_or_default();
+        let is_live = plan.end.ticks() + window >= edge.ticks();
+        let shelf = if is_live { &self.made.live } else { &self.made.catch_up };
         let (published, plan) = (Arc::clone(published), plan.clone());
-        let bytes = self.made.value(&key, move || make_from(&published, &plan)).await;
-        match bytes {
-            Ok(bytes) => Ok(vec![Piece::Bytes(bytes)]),
+        let value = shelf.value(&key, move || make_from(&published, &plan)).await;
+        match value {
+            Ok(Value::Memory(bytes)) => Ok(vec![Piece::Bytes(bytes)]),
+            Ok(Value::Kept(file, at)) => {
+                let storage = Arc::clone(&self.storage);
+                let file = SharedFile { file, storage, is_live };
+                Ok(vec![Piece::File { file, offset: at.offset, size: u64::from(at.size) }])
+            }
             Err(MakeError::Busy) => Err(Refusal::Busy),
             Err(MakeError::Failed(error)) => {
                 tracing::error!(error, path, "a listed segment cannot be made");
