@@ -73,6 +73,9 @@ pub const PLAYLIST_NAME_COUNT_MAX: usize = 256;
 pub const CANDIDATE_COUNT_MAX: usize = 1_024;
 /// Gaps listed for one hole; a longer hole begins a new session instead.
 pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
+/// Ticks of 90 kHz that one segment's presentation may span: ten times the longest segment that
+/// encoders make, so that a broken timestamp cannot carry the timeline away.
+pub const SEGMENT_TICKS_MAX: i64 = 120 * 90_000;
 /// Output tracks of a channel.
 pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
