@@ -4,7 +4,7 @@
 //! 87 of them. Twelve encoded seconds are repeated with new timestamps, which pass 2^33 half-way.
 
 use crate::client::Encoder;
-use crate::origin::{Origin, channel, demo, endpoints};
+use crate::origin::{Origin, channel_with, demo, endpoints};
 use crate::playback::{CMAF, DASH, HLS, Rendition, listed, listed_with};
 use crate::source::Source;
 use headwater::engine::body::SegmentParser;
@@ -170,7 +170,7 @@ fn check_times(first: &[Look], now: &[Look], first_segment: i64, segment: i64) {
 
 #[test]
 fn an_hour_stays_on_the_grid_in_sync_and_in_memory() {
-    let small = channel("demo").replace("32MiB", "16MiB").replace("1MiB", "256KiB");
+    let small = channel_with("demo", "16MiB", "256KiB");
     let origin = Origin::start(&(small + &endpoints("demo", 2)));
     let material = Material::encoded();
     let mut encoder = Encoder::new(&origin, "demo", 1);
@@ -233,12 +233,11 @@ fn holds(origin: &Origin, track: &Rendition, number: i64) -> bool {
 #[test]
 fn idle_memory() {
     const CHANNEL_COUNT: u32 = 40;
-    let small = |id: &str| channel(id).replace("32MiB", "4MiB").replace("1MiB", "128KiB");
     let alone = Origin::start(&demo()).anonymous_memory();
     assert!(alone < 40 << 20, "{alone} bytes with one idle channel");
     let tables = (0..CHANNEL_COUNT).map(|number| {
         let id = format!("idle{number}");
-        small(&id) + &endpoints(&id, 2)
+        channel_with(&id, "8MiB", "128KiB") + &endpoints(&id, 2)
     });
     let many = Origin::start(&tables.collect::<String>()).anonymous_memory();
     let each = many.saturating_sub(alone) / u64::from(CHANNEL_COUNT - 1);

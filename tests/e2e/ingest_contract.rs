@@ -51,7 +51,7 @@ fn who_has_no_credentials_is_asked_for_them() {
 
 #[test]
 fn whose_path_it_is() {
-    let guest = "[[channel]]\nid = \"other\"\nring = \"32MiB\"\nsegment_size_max = \"1MiB\"\n\
+    let guest = "[[channel]]\nid = \"other\"\nring = \"40MiB\"\nsegment_size_max = \"1MiB\"\n\
                  [[channel.input]]\nusername = \"guest\"\npassword = \"guest secret\"\n";
     let origin = Origin::start(&(demo() + guest));
     for (channel, input, user, password, status) in [

@@ -35,8 +35,14 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 
 /// A channel with a small ring.
 pub fn channel(id: &str) -> String {
-    let mut text =
-        format!("[[channel]]\nid = \"{id}\"\nring = \"32MiB\"\nsegment_size_max = \"1MiB\"\n");
+    channel_with(id, "40MiB", "1MiB")
+}
+
+/// A channel with this `ring` and `segment_size_max`.
+pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
+    let mut text = format!(
+        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n"
+    );
     for (username, password) in USERS {
         write!(text, "[[channel.input]]\nusername = \"{username}\"\npassword = \"{password}\"\n")
             .unwrap();
