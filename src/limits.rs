@@ -160,6 +160,15 @@ pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
 /// Bytes of one WebVTT segment (10 s of captions are a few hundred).
 pub const TEXT_SIZE_MAX: usize = 4 << 20;
 
+// Inspection.
+/// Bytes that `headwater inspect` reads: four of the largest segments.
+pub const INSPECTED_SIZE_MAX: u64 = 4 * SEGMENT_SIZE_MAX;
+/// Boxes within boxes that `headwater inspect` prints; a sample table is at depth 5.
+pub const BOX_DEPTH_MAX: usize = 8;
+/// Reads and seeks that `headwater inspect` grants the reader of movie headers: a header takes a
+/// few hundred, a sample of a fragment four.
+pub const READ_COUNT_MAX: u32 = 1_000_000;
+
 // Control: configuration, logs.
 /// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
 pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
