@@ -37,7 +37,7 @@ impl Material {
         let source = Source::encoded(
             "-f lavfi -i testsrc2=size=160x90:rate=30000/1001 \
              -f lavfi -i sine=frequency=440:sample_rate=44100 -map 0:v -map 1:a \
-             -c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 2 -b_strategy 0 -g 60 \
+             -c:v libx264 -preset ultrafast -pix_fmt yuv420p -qp 16 -bf 2 -b_strategy 0 -g 60 \
              -keyint_min 60 -sc_threshold 0 -c:a aac -b:a 48k",
             "v:0,a:0",
         );
@@ -170,7 +170,7 @@ fn check_times(first: &[Look], now: &[Look], first_segment: i64, segment: i64) {
 
 #[test]
 fn an_hour_stays_on_the_grid_in_sync_and_in_memory() {
-    let small = channel_with("demo", "16MiB", "256KiB");
+    let small = channel_with("demo", "27MiB", "256KiB");
     let origin = Origin::start(&(small + &endpoints("demo", 2)));
     let material = Material::encoded();
     let mut encoder = Encoder::new(&origin, "demo", 1);
@@ -232,12 +232,12 @@ fn holds(origin: &Origin, track: &Rendition, number: i64) -> bool {
 
 #[test]
 fn idle_memory() {
-    const CHANNEL_COUNT: u32 = 40;
+    const CHANNEL_COUNT: u32 = 20;
     let alone = Origin::start(&demo()).anonymous_memory();
     assert!(alone < 40 << 20, "{alone} bytes with one idle channel");
     let tables = (0..CHANNEL_COUNT).map(|number| {
         let id = format!("idle{number}");
-        channel_with(&id, "8MiB", "128KiB") + &endpoints(&id, 2)
+        channel_with(&id, "26MiB", "128KiB") + &endpoints(&id, 2)
     });
     let many = Origin::start(&tables.collect::<String>()).anonymous_memory();
     let each = many.saturating_sub(alone) / u64::from(CHANNEL_COUNT - 1);

@@ -117,7 +117,7 @@ fn unusable_bodies_leave_nothing_and_can_be_sent_again() {
     ] {
         let response = encoder.put(SEGMENT, body);
         assert_eq!(response.status, 400, "{what}: {response:?}");
-        assert!(response.text().trim().len() > 10, "{what}: a reason, got {}", response.text());
+        assert!(response.text().trim().len() >= 10, "{what}: a reason, got {}", response.text());
         for path in [HLS, CMAF, DASH] {
             assert!(listed(&origin, path).is_empty(), "{what}: {path} lists it");
         }
@@ -400,10 +400,13 @@ fn malformed_requests_end_the_connection() {
         assert!(status.contains(&response.status), "{what}: {response:?}");
     }
     let mut encoder = Encoder::new(&origin, "demo", 1);
-    for method in ["MKCOL", "PROPFIND", "GET"] {
+    for method in ["GET", "HEAD", "PATCH"] {
         let response = encoder.request(method, SEGMENT, b"");
         assert_eq!(response.status, 405, "{method}: {response:?}");
         assert!(response.field("allow").is_some_and(|allow| allow.contains("PUT")), "{method}");
+    }
+    for method in ["MKCOL", "PROPFIND", "MOVE"] {
+        assert_eq!(encoder.request(method, SEGMENT, b"").status, 501, "{method}");
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Packet {
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub codec: String,
+    /// Whether it comes from a file with an init segment, not from a transport stream.
+    pub is_fragmented: bool,
     /// Ticks per second of its packets' times.
     pub timescale: i64,
     /// ffprobe's description.
@@ -32,14 +34,9 @@ impl Stream {
         self.about["codec_type"] == "video"
     }
 
-    /// Whether it comes from a file with an init segment, not from a transport stream.
-    pub fn is_fragmented(&self) -> bool {
-        self.about["codec_tag_string"].as_str().is_some_and(|tag| !tag.starts_with('['))
-    }
-
     /// What its init segment brings for the decoder.
     pub fn extradata(&self) -> Option<Vec<u8>> {
-        let dump = self.is_fragmented().then(|| self.about["extradata"].as_str())?;
+        let dump = self.is_fragmented.then(|| self.about["extradata"].as_str())?;
         dump.map(undump)
     }
 }
@@ -56,7 +53,8 @@ pub fn probe(name: &str, bytes: &[u8]) -> Vec<Stream> {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && complaints.is_empty(), "{name}: {complaints}");
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut streams: Vec<Stream> = told["streams"].as_array().unwrap().iter().map(stream).collect();
+    let streams = told["streams"].as_array().unwrap().iter();
+    let mut streams: Vec<Stream> = streams.map(|about| stream(name, about)).collect();
     for packet in told["packets"].as_array().unwrap() {
         let index = usize::try_from(packet["stream_index"].as_u64().unwrap()).unwrap();
         streams[index].packets.push(Packet {
@@ -69,10 +67,11 @@ pub fn probe(name: &str, bytes: &[u8]) -> Vec<Stream> {
     streams
 }
 
-fn stream(about: &Value) -> Stream {
+fn stream(name: &str, about: &Value) -> Stream {
     let time_base = about["time_base"].as_str().unwrap();
     Stream {
         codec: about["codec_name"].as_str().unwrap().to_owned(),
+        is_fragmented: name.ends_with(".mp4"),
         timescale: time_base.strip_prefix("1/").unwrap().parse().unwrap(),
         about: about.clone(),
         packets: Vec::new(),

@@ -19,7 +19,8 @@ fn curl(origin: &Origin, dir: &TempDir, name: &str, body: &[u8]) -> String {
     let file = dir.path().join(name);
     fs::write(&file, body).unwrap();
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--digest", "--write-out", "%{http_code}", "-T"])
+        .args(["--silent", "--show-error", "--digest", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code}", "-T"])
         .arg(file)
         .arg(url(origin, name))
         .output()
