@@ -4,7 +4,7 @@
 //! 87 of them. Twelve encoded seconds are repeated with new timestamps, which pass 2^33 half-way.
 
 use crate::client::Encoder;
-use crate::origin::{Origin, channel_with, demo, endpoints};
+use crate::origin::{Origin, channel_with, demo, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, Rendition, listed, listed_with};
 use crate::source::Source;
 use headwater::engine::body::SegmentParser;
@@ -13,6 +13,7 @@ use headwater::engine::segment::{Sample, TrackSegment};
 use headwater::units::{MediaTime, Timescale};
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 const SEGMENT_TICKS: i64 = 180_180;
 const HOUR_SEGMENT_COUNT: i64 = 3600 * 90_000 / SEGMENT_TICKS;
@@ -31,6 +32,8 @@ struct Material {
     /// Audio frames with their bytes.
     frames: Vec<(Sample, Vec<u8>)>,
 }
+
+static MATERIAL: LazyLock<Material> = LazyLock::new(Material::encoded);
 
 impl Material {
     fn encoded() -> Self {
@@ -122,6 +125,20 @@ fn playlist(newest: i64) -> String {
     text
 }
 
+/// Pushes segment `number` and its playlist. Storage may ask for patience: this is many times
+/// faster than real time.
+fn push(encoder: &mut Encoder, number: i64) {
+    let name = format!("channel_0_{number}.ts");
+    let (segment, playlist) = (MATERIAL.segment(number), playlist(number));
+    for (name, body) in [(name.as_str(), &segment[..]), ("channel_0.m3u8", playlist.as_bytes())] {
+        eventually("storage keeps up", || match encoder.put(name, body).status {
+            201 | 204 => Some(()),
+            503 => None,
+            status => panic!("{status} for {name}"),
+        });
+    }
+}
+
 /// `tfdt` of a fragment (ISO/IEC 14496-12 §8.8.12).
 fn decode_time(fragment: &[u8]) -> i64 {
     let at = fragment.windows(4).position(|window| window == b"tfdt").unwrap();
@@ -172,20 +189,16 @@ fn check_times(first: &[Look], now: &[Look], first_segment: i64, segment: i64) {
 fn an_hour_stays_on_the_grid_in_sync_and_in_memory() {
     let small = channel_with("demo", "27MiB", "256KiB");
     let origin = Origin::start(&(small + &endpoints("demo", 2)));
-    let material = Material::encoded();
     let mut encoder = Encoder::new(&origin, "demo", 1);
-    let (mut first, mut memory) = (None, Vec::new());
+    let (mut first, mut memory, mut gone) = (None, Vec::new(), Vec::new());
     for number in 0..HOUR_SEGMENT_COUNT {
-        let name = format!("channel_0_{number}.ts");
-        let stored = encoder.put(&name, &material.segment(number));
-        assert_eq!(stored.status, 201, "{name}: {stored:?}");
-        let stored = encoder.put("channel_0.m3u8", playlist(number).as_bytes());
-        assert!(matches!(stored.status, 201 | 204), "{stored:?}");
+        push(&mut encoder, number);
         if number % LOOK_INTERVAL != LOOK_INTERVAL - 1 {
             continue;
         }
         let tracks = newest_listed(&origin, number);
         let now = look(&origin, &tracks);
+        gone.extend(tracks.iter().map(|track| track.segments[0].clone()));
         let (first_segment, first) = first.get_or_insert((number, look(&origin, &tracks)));
         check_times(first, &now, *first_segment, number);
         for path in [HLS, DASH] {
@@ -194,6 +207,9 @@ fn an_hour_stays_on_the_grid_in_sync_and_in_memory() {
         memory.push(origin.anonymous_memory());
     }
     assert_eq!(origin.get(DASH).text().matches("<Period").count(), 1);
+    for path in &gone[..gone.len() / 2] {
+        assert_eq!(origin.get(path).status, 404, "{path} has left the window");
+    }
     for (name, wanted) in [
         ("headwater_discontinuities_total", 0.0),
         ("headwater_gaps_total", 0.0),
@@ -207,17 +223,15 @@ fn an_hour_stays_on_the_grid_in_sync_and_in_memory() {
     assert!(*late <= early + (4 << 20), "{memory:?}");
 }
 
-/// The tracks of the CMAF endpoint, once both list segment `number`.
+/// Pictures and sound of the CMAF endpoint, once both list segment `number`.
 fn newest_listed(origin: &Origin, number: i64) -> Vec<Rendition> {
-    // Two seconds of delay are more than any track lags behind.
-    let published = || listed_with(origin, CMAF, 1);
-    crate::origin::eventually("the newest segment is listed", || {
-        let tracks = published();
-        let newest = |track: &Rendition| track.segments.last().map(|path| number_of(path));
-        let base = newest(&tracks[0])?;
-        let both = tracks.len() == 2 && newest(&tracks[1]) == Some(base);
-        let start = tracks[0].segments.len();
-        (both && start >= 20 && holds(origin, &tracks[0], number)).then_some(tracks)
+    eventually("the newest segment is listed", || {
+        let mut tracks = listed_with(origin, CMAF, 20);
+        assert_eq!(tracks.len(), 2);
+        // `v1` before `a1`.
+        tracks.sort_by(|a, b| b.name.cmp(&a.name));
+        let newest = [0, 1].map(|track| number_of(tracks[track].segments.last().unwrap()));
+        (newest[0] == newest[1] && holds(origin, &tracks[0], number)).then_some(tracks)
     })
 }
 
@@ -228,6 +242,35 @@ fn holds(origin: &Origin, track: &Rendition, number: i64) -> bool {
     let expected = FIRST_TIME + number * SEGMENT_TICKS;
     // Decoding is at most a few pictures ahead of presentation.
     (expected - time).rem_euclid(1 << 33) < SEGMENT_TICKS / 2
+}
+
+#[test]
+fn a_ring_turns_over_behind_players_that_left() {
+    let small = channel_with("demo", "27MiB", "256KiB");
+    let origin = Origin::start(&(small + &endpoints("demo", 2)));
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let ring_size = origin.metric("headwater_ring_bytes", "channel=\"demo\"");
+    let pushed = || origin.metric("headwater_ingest_bytes_total", "input=\"1\"");
+    let mut number = 0;
+    // Each packager is watched for a while, in another part of the ring.
+    for path in [CMAF, DASH, CMAF] {
+        let begun = pushed();
+        while pushed() - begun < ring_size / 6.0 {
+            push(&mut encoder, number);
+            number += 1;
+        }
+        for rendition in listed_with(&origin, path, 20) {
+            for segment in &rendition.segments {
+                assert_eq!(origin.get(segment).status, 200, "{segment}");
+            }
+        }
+    }
+    let begun = pushed();
+    while pushed() - begun < 1.5 * ring_size {
+        push(&mut encoder, number);
+        number += 1;
+    }
+    listed_with(&origin, CMAF, 20);
 }
 
 #[test]
