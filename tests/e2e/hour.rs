@@ -5,7 +5,7 @@
 
 use crate::client::Encoder;
 use crate::origin::{Origin, channel_with, demo, endpoints, eventually};
-use crate::playback::{CMAF, DASH, HLS, Rendition, listed, listed_with};
+use crate::playback::{CMAF, DASH, HLS, Rendition, listed, listed_with, served};
 use crate::source::Source;
 use headwater::engine::body::SegmentParser;
 use headwater::engine::mpegts::mux::{MuxPart, MuxTrack, mux_segment};
@@ -247,7 +247,7 @@ fn holds(origin: &Origin, track: &Rendition, number: i64) -> bool {
 #[test]
 fn a_ring_turns_over_behind_players_that_left() {
     let small = channel_with("demo", "27MiB", "256KiB");
-    let origin = Origin::start(&(small + &endpoints("demo", 2)));
+    let mut origin = Origin::start(&(small + &endpoints("demo", 2)));
     let mut encoder = Encoder::new(&origin, "demo", 1);
     let ring_size = origin.metric("headwater_ring_bytes", "channel=\"demo\"");
     let pushed = || origin.metric("headwater_ingest_bytes_total", "input=\"1\"");
@@ -270,7 +270,10 @@ fn a_ring_turns_over_behind_players_that_left() {
         push(&mut encoder, number);
         number += 1;
     }
-    listed_with(&origin, CMAF, 20);
+    let before = served(&origin, 20);
+    origin.kill();
+    origin.restart();
+    assert!(served(&origin, 20) == before, "a ring that has turned over is read back");
 }
 
 #[test]

@@ -411,6 +411,35 @@ fn malformed_requests_end_the_connection() {
 }
 
 #[test]
+fn the_other_input_takes_over() {
+    let origin = Origin::start(&demo());
+    let [mut first, mut second] = [1, 2].map(|input| Encoder::new(&origin, "demo", input));
+    for at in 0..3 {
+        for encoder in [&mut first, &mut second] {
+            let segment = &MUXED.variants[0].segments[at];
+            let stored = encoder.put(&segment.name, &segment.body);
+            assert!(matches!(stored.status, 201 | 204), "{stored:?}");
+            push_playlists(encoder, at + 1);
+        }
+    }
+    let before = listed_with(&origin, CMAF, 3);
+    let active =
+        |input: usize| origin.metric("headwater_active_input", &format!("input=\"{input}\"")) > 0.5;
+    assert!(active(1) && !active(2), "the first that came");
+    // The first encoder is gone; the second goes on with the same timestamps.
+    for at in 3..SEGMENT_COUNT {
+        let segment = &MUXED.variants[0].segments[at];
+        assert_eq!(second.put(&segment.name, &segment.body).status, 201);
+        push_playlists(&mut second, at + 1);
+    }
+    let after = listed_with(&origin, CMAF, SEGMENT_COUNT);
+    for (old, new) in before.iter().zip(&after) {
+        assert_eq!(new.segments[..3], old.segments, "{}", new.name);
+        assert!(!new.playlist.contains("#EXT-X-DISCONTINUITY"), "{}", new.playlist);
+    }
+}
+
+#[test]
 fn channels_do_not_meet() {
     let tables = ["demo", "other"].map(|id| channel(id) + &endpoints(id, 2)).concat();
     let origin = Origin::start(&tables);

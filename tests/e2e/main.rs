@@ -17,3 +17,4 @@ mod probe;
 mod real_encoders;
 mod restart;
 mod source;
+mod timeline;

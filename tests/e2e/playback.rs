@@ -2,6 +2,7 @@
 
 use crate::origin::{Origin, eventually};
 use roxmltree::{Document, Node};
+use std::collections::BTreeMap;
 
 /// The manifests of channel `demo`, by endpoint.
 pub const HLS: &str = "/out/v1/demo-hls/index.m3u8";
@@ -160,4 +161,23 @@ pub fn listed_with(origin: &Origin, path: &str, count: usize) -> Vec<Rendition> 
         let done = !last.is_empty() && last.iter().all(|one| one.segments.len() >= count);
         done.then(|| std::mem::take(&mut last))
     })
+}
+
+/// What every endpoint lists, and the bytes of everything that it names.
+pub fn served(origin: &Origin, count: usize) -> (Vec<Rendition>, BTreeMap<String, Vec<u8>>) {
+    let paths = [HLS, CMAF, DASH];
+    let renditions: Vec<_> =
+        paths.iter().flat_map(|path| listed_with(origin, path, count)).collect();
+    let mut bytes = BTreeMap::new();
+    for rendition in &renditions {
+        for path in rendition.inits.iter().chain(&rendition.segments) {
+            let response = origin.get(path);
+            assert_eq!(response.status, 200, "{path}");
+            bytes.insert(path.clone(), response.body);
+        }
+    }
+    for path in paths {
+        bytes.insert(path.to_owned(), origin.get(path).body);
+    }
+    (renditions, bytes)
 }

@@ -2,28 +2,8 @@
 
 use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, channel, demo, endpoints, eventually};
-use crate::playback::{CMAF, DASH, HLS, Rendition, listed, listed_with};
+use crate::playback::{DASH, HLS, listed, listed_with, served};
 use crate::source::{MUXED, SEGMENT_COUNT};
-use std::collections::BTreeMap;
-
-/// What every endpoint lists, and the bytes of everything that it names.
-fn served(origin: &Origin, count: usize) -> (Vec<Rendition>, BTreeMap<String, Vec<u8>>) {
-    let paths = [HLS, CMAF, DASH];
-    let renditions: Vec<_> =
-        paths.iter().flat_map(|path| listed_with(origin, path, count)).collect();
-    let mut bytes = BTreeMap::new();
-    for rendition in &renditions {
-        for path in rendition.inits.iter().chain(&rendition.segments) {
-            let response = origin.get(path);
-            assert_eq!(response.status, 200, "{path}");
-            bytes.insert(path.clone(), response.body);
-        }
-    }
-    for path in paths {
-        bytes.insert(path.to_owned(), origin.get(path).body);
-    }
-    (renditions, bytes)
-}
 
 #[test]
 fn a_killed_process_comes_back_with_the_same_urls_and_bytes() {
