@@ -135,7 +135,9 @@ impl Push<'_> {
         authenticator: &Authenticator,
         session: &mut EncoderSession,
     ) -> Option<Plan<SharedFile>> {
-        let user = self.channel.users[self.input.index()].as_ref()?;
+        let Some(user) = &self.channel.users[self.input.index()] else {
+            return Some(Plan::status(ResponseHead::new(404)));
+        };
         let request = SignedRequest {
             method: self.head.method.as_str(),
             target: &self.head.target,

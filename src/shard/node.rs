@@ -254,6 +254,7 @@ impl Node {
             self.adopt();
             let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
             owners.iter().for_each(Owner::on_tick);
+            self.playback.on_tick(&self.site.borrow());
             if now >= sync_due {
                 owners.iter().for_each(|owner| owner.sync());
                 sync_due = now + self.shared.sync_interval;

@@ -11,7 +11,7 @@ use crate::ring::{RingFile, Storage};
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rt::oneshot;
-use crate::shard::site::{EndpointSite, Published};
+use crate::shard::site::{EndpointSite, Published, Site};
 use crate::units::Extent;
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
@@ -86,6 +86,16 @@ impl ResponseCache {
         }
     }
 
+    /// Forgets what earlier publications gave. Responses hold on to their ring files, and a file
+    /// that is held after it left the ring is missing among the spares.
+    fn drop_outdated(&self, site: &Site) {
+        self.endpoints.borrow_mut().retain(|id, cache| {
+            site.endpoints.get(&**id).is_some_and(|endpoint| {
+                endpoint.channel.live.published.load().presentation.version == cache.version
+            })
+        });
+    }
+
     /// Forgets everything: endpoints were configured anew.
     pub fn clear(&self) {
         self.endpoints.borrow_mut().clear();
@@ -118,6 +128,11 @@ impl Playback {
     /// Forgets what was answered before a reload.
     pub fn on_reload(&self) {
         self.cache.clear();
+    }
+
+    /// Lets go of ring files that only outdated responses hold.
+    pub fn on_tick(&self, site: &Site) {
+        self.cache.drop_outdated(site);
     }
 
     /// Answers a request for `path` below the endpoint.
