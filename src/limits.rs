@@ -193,3 +193,18 @@ pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Storage threads of each kind: one device, and its queue is deep enough for one writer.
 pub const STORAGE_THREAD_COUNT: usize = 1;
+
+// Channels on their shards.
+/// Changes of one record: a listed segment takes about 100 bytes, and a source's top at most
+/// [`MULTIVARIANT_SIZE_MAX`], so that a record stays under [`RING_HEADER_SIZE_MAX`].
+pub const CHANGE_BATCH_COUNT_MAX: usize = 1_024;
+/// Changes that wait for a ring before it refuses bodies: an hour's hole in twenty tracks.
+pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
+/// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
+pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
+/// How far before the newest record one may have arrived to be judged again after a restart:
+/// three targets of 20 s.
+pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+/// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
+/// hundred endpoints have a handful each.
+pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;

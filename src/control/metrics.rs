@@ -139,7 +139,14 @@ static METRICS: &[Metric] = &[
         COUNTER,
         Plain,
         Input(|i| &i.damaged),
-        "Segments refused as damaged.",
+        "Segments that came damaged, refused or not.",
+    ),
+    metric(
+        "headwater_ingest_standby_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.standby),
+        "Segments of the input not in use that did not fit the one in use.",
     ),
     metric(
         "headwater_ingest_lateness_seconds",

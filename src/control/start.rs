@@ -16,7 +16,8 @@ use crate::limits::STORAGE_THREAD_COUNT;
 use crate::ring::{Ring, RingConfig, Storage};
 use crate::shard::listener::listen;
 use crate::shard::node::{self, Role, Shared, Start};
-use crate::shard::owner::{ReopenError, Reopened};
+use crate::shard::owner;
+use crate::shard::reopen::{ReopenError, Reopened};
 use crate::shard::rt::{self, DriverChoice, run_shard};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -266,7 +267,7 @@ fn reopen(channel: &ChannelSite, shared: &Shared) -> Result<Reopened, ReopenErro
     if records > 0 {
         tracing::info!(channel = %channel.id, records, damage = ?recovered.damage, "ring read back");
     }
-    Reopened::new(channel, ring, recovered)
+    Reopened::new(channel, ring, &recovered, owner::now())
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {

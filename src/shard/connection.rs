@@ -9,7 +9,7 @@ use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
-use crate::http::plan::{Plan, total_size};
+use crate::http::plan::Plan;
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
@@ -81,7 +81,7 @@ pub struct Finished<'a> {
     pub status: u16,
     /// Bytes of the request's body that were read, as decoded.
     pub received: u64,
-    /// Bytes of the response's body; those promised where it was cut.
+    /// Bytes of the response's body that the socket took.
     pub sent: u64,
 }
 
@@ -266,13 +266,18 @@ async fn answer<V: Service>(
     let (at, began, peer) = (rt::wall(), rt::now(), connection.peer);
     let Connection { socket, input, session, .. } = connection;
     let mut body = Body::new(head, socket, input);
-    let plan = service.answer(session, peer, head, &mut body).await;
+    let answered = rt::guarded(service.answer(session, peer, head, &mut body)).await;
+    let is_sound = answered.is_some();
+    // What a panic was about stays in the log; the client is told that it was not its fault.
+    let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
     let plan = plan.without_content_for(head.method);
-    let goes_on = head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
+    let goes_on =
+        is_sound && head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
     let first_byte_span = rt::now().0.saturating_sub(began.0);
     let mut out = Vec::with_capacity(512);
     serving.write_head(&plan.head, Persistence::new(head.version_minor, goes_on), &mut out);
-    let sent = send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    let (sent, ended) =
+        send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
     service.on_finished(&Finished {
         at,
         first_byte_span,
@@ -280,12 +285,12 @@ async fn answer<V: Service>(
         head,
         status: plan.head.status,
         received: body.received(),
-        sent: total_size(&plan.pieces),
+        sent: sent.saturating_sub(out.len() as u64),
     });
-    if let Err(error) = &sent {
+    if let Err(error) = &ended {
         tracing::debug!(%peer, path = head.path, %error, "response cut");
     }
-    sent.is_ok() && goes_on && body.skip().await
+    ended.is_ok() && goes_on && body.skip().await
 }
 
 /// Sends a refusal and closes.
@@ -298,7 +303,8 @@ async fn refuse<V: Service>(
     let mut out = Vec::new();
     serving.write_head(&plan.head, Persistence::Close, &mut out);
     let Connection { socket, .. } = connection;
-    if send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await.is_ok() {
+    let (_, ended) = send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    if ended.is_ok() {
         linger(socket).await;
     }
 }

@@ -225,7 +225,11 @@ pub struct InputCounters {
     pub duplicates: Counter,
     /// Segments that were there already, with other bytes.
     pub divergent: Counter,
-    /// Segments refused as damaged.
+    /// Segments of the input that is not in use, unlike those of the one that is.
+    pub standby: Counter,
+    /// Gauge: microseconds of Unix time when the newest segment was whole.
+    pub segment_at_us: Counter,
+    /// Segments that came damaged, refused or not.
     pub damaged: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,

@@ -3,7 +3,6 @@
 //! The body is understood as it arrives. A 2xx says that it is committed; anything else left
 //! nothing behind, and its text says why.
 
-use crate::engine::channel::DropReason;
 use crate::engine::intake::{Intake, IntakeError, IntakeParser};
 use crate::engine::segment::SegmentBody;
 use crate::http::digest::{Authenticator, Nonce, SignedRequest, Verdict};
@@ -48,8 +47,6 @@ enum Refusal {
     NoMemory,
     #[error("content codings are not accepted")]
     Coded,
-    #[error("too many segments wait to be listed")]
-    Crowded,
 }
 
 impl Refusal {
@@ -65,7 +62,7 @@ impl Refusal {
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
             ) => 507,
             Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
-            Self::Uncommitted(_) | Self::NoMemory | Self::Crowded => 503,
+            Self::Uncommitted(_) | Self::NoMemory => 503,
         }
     }
 }
@@ -210,7 +207,7 @@ impl Push<'_> {
         match parser.finish()? {
             Intake::Playlist(playlist) => {
                 debug_assert!(received <= PLAYLIST_SIZE_MAX);
-                owner.on_playlist(self.input, self.name, &playlist)?;
+                owner.on_playlist(self.input, self.name, &playlist).await?;
                 Ok(Accepted::New)
             }
             Intake::Segment(segment) => self.commit(owner, segment, received).await,
@@ -237,9 +234,13 @@ impl Push<'_> {
                 counters.segments.add(1);
                 Ok(Accepted::New)
             }
-            Committed::Dropped(DropReason::Crowded) => Err(Refusal::Crowded),
-            Committed::Dropped(DropReason::Duplicate | DropReason::Standby) => {
-                counters.duplicates.add(1);
+            known => {
+                let counter = match known {
+                    Committed::Divergent => &counters.divergent,
+                    Committed::Standby => &counters.standby,
+                    Committed::Stored | Committed::Duplicate => &counters.duplicates,
+                };
+                counter.add(1);
                 Ok(Accepted::Known)
             }
         }

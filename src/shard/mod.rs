@@ -15,6 +15,7 @@ pub mod node;
 pub mod outgoing;
 pub mod owner;
 pub mod playback;
+pub mod reopen;
 pub mod rt;
 pub mod site;
 pub mod turns;
