@@ -4,6 +4,7 @@
 //! that carries it ([`mailbox`]). This layer knows sockets, requests and plans; it knows no codec,
 //! container or playlist.
 
+pub mod backoff;
 pub mod connection;
 pub mod counters;
 pub mod incoming;

@@ -7,7 +7,7 @@ use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
 use crate::http::plan::{Piece, Plan};
-use crate::http::request::RequestHead;
+use crate::http::request::{HeadError, RequestHead};
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
 use std::fs::File;
@@ -91,7 +91,7 @@ impl Service for TestService {
     type File = TestFile;
     type Session = u32;
 
-    fn owner(&self, head: &RequestHead) -> Option<usize> {
+    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<usize> {
         (head.path == "/elsewhere" && self.shard == 0).then_some(1)
     }
 
@@ -143,6 +143,10 @@ impl Service for TestService {
             _ => text(format!("shard {} request {requests}", self.shard)),
         }
     }
+
+    fn on_refused(&self, _: &HeadError) {}
+
+    fn on_body_abandoned(&self) {}
 
     fn on_finished(&self, _: &Finished<'_>) {}
 }
