@@ -17,7 +17,7 @@ use std::hint::black_box;
 const PIECE_SIZE: usize = 64 << 10;
 
 fn parse(body: &[u8]) -> SegmentBody {
-    let mut parser = SegmentParser::new();
+    let mut parser = SegmentParser::with_expected_size(body.len());
     for piece in body.chunks(PIECE_SIZE) {
         parser.push(black_box(piece)).expect("valid");
     }
