@@ -258,7 +258,8 @@ impl Push<'_> {
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
         let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
         let mut reserved = expected;
-        let mut parser = IntakeParser::new();
+        let expected_size = usize::try_from(expected).unwrap_or(0);
+        let mut parser = IntakeParser::with_expected_size(expected_size);
         let mut received = 0;
         while let Some(bytes) = body.next().await? {
             received += bytes.len() as u64;

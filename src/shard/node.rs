@@ -462,7 +462,11 @@ impl Service for Door {
             }
             Addressed::Nothing => self.node.counters().stray_requests.add(1),
         }
-        self.node.shared.access[shard].push(AccessRecord {
+        let access = &self.node.shared.access[shard];
+        if !access.is_open() {
+            return;
+        }
+        access.push(AccessRecord {
             event_timestamp: finished.at,
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,
