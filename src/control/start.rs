@@ -89,8 +89,9 @@ struct Running {
 
 impl Running {
     fn wait(self) -> ExitCode {
-        let ended = self.shards.into_iter().map(|shard| shard.join().unwrap_or(false));
-        let well = ended.fold(true, |well, shard| well && shard);
+        let ended: Vec<bool> =
+            self.shards.into_iter().map(|shard| shard.join().unwrap_or(false)).collect();
+        let well = ended.iter().all(|&well| well);
         self.control.finish();
         tracing::info!("ended");
         if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -264,7 +265,8 @@ fn reopen(channel: &ChannelSite, shared: &Shared) -> Result<Reopened, ReopenErro
     let (ring, recovered) = Ring::open(&channel.ring, &shared.storage, 0)?;
     let records = recovered.records.len();
     if records > 0 {
-        tracing::info!(channel = %channel.id, records, damage = ?recovered.damage, "ring read back");
+        let damage = &recovered.damage;
+        tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
     }
     Reopened::new(channel, ring, recovered)
 }

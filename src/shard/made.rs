@@ -76,18 +76,17 @@ impl Made {
         key: &str,
         make: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
     ) -> Outcome {
-        let waiting = match self.join(key)? {
+        let outcome = match self.join(key)? {
             Joined::Ready(bytes) => return Ok(bytes),
-            Joined::Waiting(waiting) => waiting,
-            Joined::First(waiting) => {
-                let (made, key) = (Arc::clone(self), key.to_owned());
-                let job = Unfinished { made, key: Some(key) };
+            Joined::Waiting(outcome) => outcome,
+            Joined::First(outcome) => {
+                let job = Unfinished { made: Arc::clone(self), key: Some(key.to_owned()) };
                 // A refused job is dropped, which tells everyone who waits.
                 let _told = self.storage.read(Box::new(move || job.finish(make())));
-                waiting
+                outcome
             }
         };
-        waiting.await.unwrap_or(Err(MakeError::Busy))
+        outcome.await.unwrap_or(Err(MakeError::Busy))
     }
 
     fn join(&self, key: &str) -> Result<Joined, MakeError> {
@@ -120,7 +119,9 @@ impl Made {
             shelf.keep(key, bytes.clone());
         }
         drop(shelf);
-        waiters.into_iter().for_each(|waiter| waiter.complete(outcome.clone()));
+        for waiter in waiters {
+            waiter.complete(outcome.clone());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {

@@ -178,7 +178,9 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
     node.tick_until_draining().await;
-    stops.into_iter().for_each(|stop| stop.complete(()));
+    for stop in stops {
+        stop.complete(());
+    }
     node.drain().await;
     node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
@@ -256,7 +258,9 @@ impl Node {
             let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
             owners.iter().for_each(Owner::on_tick);
             if now >= sync_due {
-                owners.iter().for_each(|owner| owner.sync());
+                for owner in &owners {
+                    owner.sync();
+                }
                 sync_due = now + self.shared.sync_interval;
             }
             let counters = self.counters();

@@ -116,7 +116,9 @@ impl Reopened {
                     let changes: Vec<Change> =
                         postcard::from_bytes(&record.header).map_err(unreadable)?;
                     let recovery = recovery.get_or_insert_default();
-                    changes.iter().for_each(|change| recovery.on_change(change));
+                    for change in &changes {
+                        recovery.on_change(change);
+                    }
                 }
                 RecordKind::Media => {
                     let meta = postcard::from_bytes(&record.header).map_err(unreadable)?;
@@ -195,8 +197,8 @@ impl Owner {
         size: u64,
     ) -> Result<Committed, Uncommitted> {
         self.inner.borrow_mut().note_size(size);
-        let verdict = self.guarded(|inner| inner.channel.on_segment(now(), input, name, &body));
-        let metas = match verdict.ok_or(Uncommitted::Restarted)? {
+        let judged = self.guarded(|inner| inner.channel.on_segment(now(), input, name, &body));
+        let metas = match judged.ok_or(Uncommitted::Restarted)? {
             Verdict::Drop(reason) => return Ok(Committed::Dropped(reason)),
             Verdict::Store(metas) => metas,
         };
@@ -265,7 +267,9 @@ impl Owner {
         match stepped {
             Ok(value) => {
                 let events = inner.channel.take_events();
-                events.iter().for_each(|event| report(&site, event));
+                for event in &events {
+                    report(&site, event);
+                }
                 Some(value)
             }
             Err(_) => {
@@ -416,7 +420,7 @@ fn report(site: &ChannelSite, event: &Event) {
             tracing::warn!(channel, track = track.0, count, "segments are missing");
         }
         Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place")
+            tracing::info!(channel, track = track.0, "late segment in place");
         }
         Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
