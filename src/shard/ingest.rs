@@ -58,13 +58,13 @@ impl Refusal {
         match self {
             Self::Body(BodyError::Paused { .. }) => 408,
             Self::Body(_) | Self::Intake(_) => 400,
-            Self::TooLarge { .. } => 413,
+            Self::TooLarge { .. }
+            | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Coded => 415,
             Self::Uncommitted(
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
             ) => 507,
-            Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Uncommitted(_) | Self::NoMemory | Self::Crowded => 503,
         }
     }

@@ -76,17 +76,17 @@ impl Made {
         key: &str,
         make: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
     ) -> Outcome {
-        let outcome = match self.join(key)? {
+        let pending = match self.join(key)? {
             Joined::Ready(bytes) => return Ok(bytes),
-            Joined::Waiting(outcome) => outcome,
-            Joined::First(outcome) => {
+            Joined::Waiting(pending) => pending,
+            Joined::First(pending) => {
                 let job = Unfinished { made: Arc::clone(self), key: Some(key.to_owned()) };
                 // A refused job is dropped, which tells everyone who waits.
                 let _told = self.storage.read(Box::new(move || job.finish(make())));
-                outcome
+                pending
             }
         };
-        outcome.await.unwrap_or(Err(MakeError::Busy))
+        pending.await.unwrap_or(Err(MakeError::Busy))
     }
 
     fn join(&self, key: &str) -> Result<Joined, MakeError> {

@@ -287,26 +287,6 @@ impl Door {
     fn spawn(self, connection: Connection<EncoderSession>) {
         rt::spawn(async move { serve(connection, &self, &self.node.serving).await });
     }
-
-    /// What the request is for, as it is told in the access log.
-    fn target(&self, site: &Site, head: &RequestHead) -> AccessTarget {
-        if let Some((channel, input, _)) = site.input(&head.path) {
-            return AccessTarget::Ingest {
-                channel_id: Arc::clone(&channel.id),
-                input_index: input,
-            };
-        }
-        let Some((endpoint, path)) = site.endpoint(&head.path) else {
-            return AccessTarget::Unknown;
-        };
-        let manifest = crate::engine::manifest::kind_of(path);
-        AccessTarget::Egress {
-            channel_id: Arc::clone(&endpoint.channel.id),
-            endpoint_id: Arc::clone(&endpoint.id),
-            manifest_name: manifest.map(|_| path.into()),
-            manifest_type: manifest,
-        }
-    }
 }
 
 impl Service for Door {
@@ -383,7 +363,24 @@ impl Service for Door {
             user_agent: head.user_agent.as_deref().map(Into::into),
             domain_name: None,
             request_id: self.node.shared.request_serial.fetch_add(1, Ordering::Relaxed),
-            target: self.target(&site, head),
+            target: target(&site, head),
         });
+    }
+}
+
+/// What the request is for, as it is told in the access log.
+fn target(site: &Site, head: &RequestHead) -> AccessTarget {
+    if let Some((channel, input, _)) = site.input(&head.path) {
+        return AccessTarget::Ingest { channel_id: Arc::clone(&channel.id), input_index: input };
+    }
+    let Some((endpoint, path)) = site.endpoint(&head.path) else {
+        return AccessTarget::Unknown;
+    };
+    let manifest = crate::engine::manifest::kind_of(path);
+    AccessTarget::Egress {
+        channel_id: Arc::clone(&endpoint.channel.id),
+        endpoint_id: Arc::clone(&endpoint.id),
+        manifest_name: manifest.map(|_| path.into()),
+        manifest_type: manifest,
     }
 }

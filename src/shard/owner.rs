@@ -197,8 +197,8 @@ impl Owner {
         size: u64,
     ) -> Result<Committed, Uncommitted> {
         self.inner.borrow_mut().note_size(size);
-        let judged = self.guarded(|inner| inner.channel.on_segment(now(), input, name, &body));
-        let metas = match judged.ok_or(Uncommitted::Restarted)? {
+        let verdict = self.guarded(|inner| inner.channel.on_segment(now(), input, name, &body));
+        let metas = match verdict.ok_or(Uncommitted::Restarted)? {
             Verdict::Drop(reason) => return Ok(Committed::Dropped(reason)),
             Verdict::Store(metas) => metas,
         };
@@ -264,21 +264,17 @@ impl Owner {
         // The ring is not touched by a step, and the rest is replaced where it was left halfway.
         let stepped = catch_unwind(AssertUnwindSafe(|| step(&mut inner)));
         let site = self.site.borrow();
-        match stepped {
-            Ok(value) => {
-                let events = inner.channel.take_events();
-                for event in &events {
-                    report(&site, event);
-                }
-                Some(value)
-            }
-            Err(_) => {
-                tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
-                site.live.counters.restarts.add(1);
-                inner.restart(site.timeline.clone());
-                None
-            }
+        let Ok(value) = stepped else {
+            tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
+            site.live.counters.restarts.add(1);
+            inner.restart(site.timeline.clone());
+            return None;
+        };
+        let events = inner.channel.take_events();
+        for event in &events {
+            report(&site, event);
         }
+        Some(value)
     }
 
     /// Writes what changed to the ring, and shows it to viewers once it is there.
