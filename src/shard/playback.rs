@@ -194,6 +194,7 @@ impl Playback {
         for table in plan.tables() {
             tables.push(self.read(published, table).await?);
         }
+        let tables: Vec<&[u8]> = tables.iter().map(Vec::as_slice).collect();
         let heads = assemble::write_heads(plan, &tables).map_err(|error| {
             tracing::error!(%error, "a listed segment cannot be written");
             Refusal::Broken
@@ -272,19 +273,22 @@ impl From<Absent> for Refusal {
     }
 }
 
-/// Reads a segment's tables and payloads and writes it; blocks, so on a storage thread.
+/// Writes a segment from the mapped files; waits for the disk, so on a storage thread.
 fn make_from(published: &Published, plan: &SegmentPlan) -> Result<Vec<u8>, String> {
-    let read = |at: Extent| -> io::Result<Vec<u8>> {
+    let mapped = |at: Extent| -> io::Result<&[u8]> {
         let file = published.file(at.file).ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; usize::try_from(at.size).map_err(io::Error::other)?];
-        file.read_at(at.offset, &mut bytes)?;
-        Ok(bytes)
+        file.bytes(at.offset, usize::try_from(at.size).map_err(io::Error::other)?)
     };
-    let all = |extents: Vec<Extent>| -> Result<Vec<Vec<u8>>, String> {
-        extents.into_iter().map(|at| read(at).map_err(|error| error.to_string())).collect()
+    let all = |extents: &mut dyn Iterator<Item = Extent>| -> Result<Vec<&[u8]>, String> {
+        extents.map(|at| mapped(at).map_err(|error| error.to_string())).collect()
     };
-    let (tables, payloads) = (all(plan.tables().collect())?, all(plan.payloads().collect())?);
-    assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())
+    let (tables, payloads) = (all(&mut plan.tables())?, all(&mut plan.payloads())?);
+    let made = assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())?;
+    let mut files = plan.payloads().filter_map(|at| published.file(at.file));
+    match files.find(|file| file.is_lost()) {
+        Some(lost) => Err(format!("ring file {} is lost", lost.sequence())),
+        None => Ok(made),
+    }
 }
 
 fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
