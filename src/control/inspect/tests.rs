@@ -1,3 +1,5 @@
+//! Tests of `inspect`: what is printed of playlists, containers and damaged bytes.
+
 use super::*;
 use crate::engine::codec::AacConfig;
 use crate::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
