@@ -163,6 +163,15 @@ pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
 /// Bytes of one WebVTT segment (10 s of captions are a few hundred).
 pub const TEXT_SIZE_MAX: usize = 4 << 20;
 
+// Inspection.
+/// Bytes that `headwater inspect` reads: four of the largest segments.
+pub const INSPECTED_SIZE_MAX: u64 = 4 * SEGMENT_SIZE_MAX;
+/// Boxes within boxes that `headwater inspect` prints; a sample table is at depth 5.
+pub const BOX_DEPTH_MAX: usize = 8;
+/// Reads and seeks that `headwater inspect` grants the reader of movie headers: a header takes a
+/// few hundred, a sample of a fragment four.
+pub const READ_COUNT_MAX: u32 = 1_000_000;
+
 // Control: configuration, logs.
 /// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
 pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
@@ -180,3 +189,45 @@ pub const STARTOVER_WINDOW_SECONDS_MAX: u32 = 14 * 86_400;
 pub const MANIFEST_WINDOW_SECONDS_MAX: u32 = 86_400;
 /// Lines that wait for a blocked log: a few seconds of a noisy start.
 pub const LOG_QUEUE_LINE_COUNT_MAX: usize = 4_096;
+
+// Shared by shards.
+/// Bytes of bodies under way that one channel may hold: four of the largest segments.
+pub const CHANNEL_INGEST_MEMORY_MAX: u64 = 4 * SEGMENT_SIZE_MAX;
+/// Bytes of bodies under way that the process may hold.
+pub const INGEST_MEMORY_MAX: u64 = 2 << 30;
+/// Bytes reserved for a body of unknown size: a playlist, or a short segment.
+pub const BODY_RESERVATION_SIZE_MIN: u64 = 1 << 20;
+/// Responses that a shard keeps ready for one endpoint and publication.
+pub const RESPONSE_CACHE_COUNT_MAX: usize = 4_096;
+/// Requests that may wait for one value that is being made.
+pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
+/// How long requests under way may take to end once the process drains.
+pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// Storage threads of each kind: one device, and its queue is deep enough for one writer.
+pub const STORAGE_THREAD_COUNT: usize = 1;
+/// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
+pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
+
+// Channels on their shards.
+/// Changes of one record: a listed segment takes about 100 bytes, and a source's top at most
+/// [`MULTIVARIANT_SIZE_MAX`], so that a record stays under [`RING_HEADER_SIZE_MAX`].
+pub const CHANGE_BATCH_COUNT_MAX: usize = 1_024;
+/// Changes that wait for a ring before it refuses bodies: an hour's hole in twenty tracks.
+pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
+/// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
+pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
+/// How far before the newest record one may have arrived to be judged again after a restart:
+/// three targets of 20 s.
+pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+/// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
+/// hundred endpoints have a handful each.
+pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
+/// Slots for addresses and users that failed to log in lately: 320 KiB in all.
+pub const BACKOFF_SLOT_COUNT: usize = 4_096;
+/// Hand-overs of one connection without a request that is let in: an encoder needs one.
+pub const HAND_OVER_COUNT_MAX: u32 = 16;
+/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a 64 kbit/s
+/// audio rendition brings where an encoder sends it as it is made.
+pub const BODY_RATE_MIN: u64 = 4 << 10;
+/// Reloads that wait while one is carried out.
+pub const RELOAD_COUNT_MAX: usize = 4;

@@ -2,14 +2,16 @@
 
 use clap::Parser as _;
 use headwater::control::cli::{self, Action, Arguments};
+use headwater::control::start;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::Check { config } => cli::check(config.as_deref()),
-        Action::Serve { config } => match cli::load_config(config.as_deref()) {
-            Ok(_config) => ExitCode::FAILURE,
-            Err(errors) => cli::refuse(&errors),
-        },
+        Action::Inspect { target } => cli::inspect(&target),
+        Action::Serve { config } => start::serve(config),
     }
 }

@@ -74,7 +74,12 @@ impl Response {
             // SAFETY: both descriptors are open as long as `self` has them, and `offset` is ours
             // until the call returns.
             let sent = unsafe {
-                libc::sendfile(self.sender.as_raw_fd(), file.raw_fd(), &raw mut offset, left)
+                libc::sendfile(
+                    self.sender.as_raw_fd(),
+                    file.fd().as_raw_fd(),
+                    &raw mut offset,
+                    left,
+                )
             };
             let Ok(sent) = u64::try_from(sent) else {
                 assert_eq!(std::io::Error::last_os_error().kind(), ErrorKind::WouldBlock);

@@ -7,12 +7,12 @@ mod support;
 
 use headwater::engine::body::{BodyError, SegmentParser};
 use headwater::engine::codec::CodecConfig;
+use headwater::engine::elementary::audio::{AudioAssembler, AudioFraming};
 use headwater::engine::segment::{SegmentBody, TrackSegment};
 use headwater::units::MediaTime;
 use md5::{Digest, Md5};
-use proptest::prelude::*;
 use serde_json::Value;
-use support::{Fixture, number, text};
+use support::{Fixture, number, packed, text};
 
 fn parse(bytes: &[u8]) -> Result<SegmentBody, BodyError> {
     let mut parser = SegmentParser::new();
@@ -96,12 +96,22 @@ fn compare(fixture: &Fixture, index: usize, track: &TrackSegment) {
         let tolerance = i64::from(track.config.frame_samples().is_some());
         assert!((modulo(pts) - modulo(number(&packet["pts"]))).abs() <= tolerance, "{pts} {about}");
         assert!((modulo(dts) - modulo(number(&packet["dts"]))).abs() <= tolerance, "{dts} {about}");
-        assert_eq!(sample.random_access, text(&packet["flags"]).starts_with('K'), "{about}");
+        // ffprobe also flags recovery points of H.264, at which leading pictures do not decode.
+        let key = text(&packet["flags"]).starts_with('K');
+        assert!(key || !sample.random_access, "{about}");
+        let recovery_point = matches!(track.config, CodecConfig::Avc(_)) && !sample.random_access;
+        assert!(sample.random_access || !key || recovery_point, "{about}");
     }
-    for (sample, packet) in samples(track).into_iter().zip(fixture.packet_bytes(index)) {
+    let flags = track.samples.iter().map(|sample| sample.random_access);
+    for ((sample, random_access), packet) in
+        samples(track).into_iter().zip(flags).zip(fixture.packet_bytes(index))
+    {
         match track.config {
             CodecConfig::Avc(_) | CodecConfig::Hevc(_) => {
-                assert_eq!(split_sample(sample), wanted_units(&packet, hevc));
+                let units = split_sample(sample);
+                assert_eq!(units, wanted_units(&packet, hevc));
+                let idr = units.iter().any(|unit| unit[0] & 0x1f == 5);
+                assert!(hevc || idr == random_access);
             }
             CodecConfig::Aac(_) => {
                 let header = if packet[1] & 1 == 1 { 7 } else { 9 };
@@ -117,6 +127,17 @@ fn compare_config(stream: &Value, config: &CodecConfig) {
         CodecConfig::Avc(video) | CodecConfig::Hevc(video) => {
             assert_eq!(i64::from(video.width), number(&stream["width"]));
             assert_eq!(i64::from(video.height), number(&stream["height"]));
+            let level = match config {
+                CodecConfig::Avc(_) => i64::from_str_radix(&video.rfc6381[9..], 16).unwrap(),
+                _ => video.rfc6381.split('.').nth(3).unwrap()[1..].parse().unwrap(),
+            };
+            assert_eq!(level, number(&stream["level"]));
+            let profile = match &video.rfc6381[..7] {
+                "avc1.64" => "High",
+                "avc1.4d" | "hvc1.1." => "Main",
+                other => panic!("{other}"),
+            };
+            assert_eq!(profile, text(&stream["profile"]));
             let rate = format!("{}/{}", video.frame_rate.0, video.frame_rate.1);
             assert_eq!(rate, text(&stream["r_frame_rate"]));
             let aspect = text(&stream["sample_aspect_ratio"]);
@@ -190,6 +211,25 @@ fn dolby_and_several_languages() {
 }
 
 #[test]
+fn dolby_in_private_streams_with_dvb_descriptors() {
+    let body = check(&Fixture::ts(&format!(
+        "{SOUND} -map 0 -map 0 -c:a:0 ac3 -ac:a:0 2 -c:a:1 eac3 -ar:a:1 44100 -ac:a:1 1 \
+         -mpegts_flags system_b -pes_payload_size 1"
+    )));
+    let codecs: Vec<_> = body.tracks.iter().map(|track| track.config.rfc6381()).collect();
+    assert_eq!(codecs, ["ac-3", "ec-3"]);
+}
+
+#[test]
+fn h264_open_group_of_pictures_main_profile() {
+    let body = check(&Fixture::ts(
+        "-f lavfi -i testsrc2=size=320x180:rate=50:duration=2 -c:v libx264 -profile:v main \
+         -x264opts open-gop=1:keyint=25:bframes=2:slices=4 -output_ts_offset 3600",
+    ));
+    assert_eq!(body.tracks[0].damage.leading_units, 0);
+}
+
+#[test]
 fn timestamps_wrap_inside_a_segment() {
     let body = check(&Fixture::ts(&format!(
         "{VIDEO} {SOUND} -c:v libx264 -c:a aac -output_ts_offset 95441.5"
@@ -197,5 +237,49 @@ fn timestamps_wrap_inside_a_segment() {
     for track in &body.tracks {
         assert!(track.first_decode_time.ticks() < 1 << 33);
         assert!(track.presentation_end.ticks() > 1 << 33, "the fixture does wrap");
+    }
+}
+
+#[test]
+fn packed_audio_is_the_frames_behind_a_timestamp() {
+    for (name, codec, rfc6381) in
+        [("a.aac", "aac", "mp4a.40.2"), ("a.ac3", "ac3", "ac-3"), ("a.eac3", "eac3", "ec-3")]
+    {
+        let bare = Fixture::made(name, &format!("{SOUND} -c:a {codec}"));
+        let body = parse(&packed((1 << 33) - 1000, &bare.bytes)).unwrap();
+        let [track] = &body.tracks[..] else { panic!("one track") };
+        assert_eq!(track.config.rfc6381(), rfc6381);
+        assert_eq!(track.first_decode_time, MediaTime((1 << 33) - 1000));
+        assert!(track.damage.is_none());
+        let packets = bare.packet_bytes(0);
+        assert_eq!(track.samples.len(), packets.len());
+        for (sample, packet) in samples(track).into_iter().zip(packets) {
+            // ffprobe leaves the ADTS header in place.
+            assert!(packet.ends_with(sample) && packet.len() - sample.len() <= 7);
+        }
+        let whole = packed(0, &bare.bytes);
+        let cut = parse(&whole[..whole.len() - 3]);
+        assert!(matches!(cut, Err(BodyError::PackedAudio(_))), "{cut:?}");
+        assert!(parse(&bare.bytes).is_err(), "no timestamp");
+    }
+}
+
+#[test]
+fn several_audio_frames_cut_anywhere_into_packets() {
+    let bare = Fixture::made("a.aac", &format!("{SOUND} -c:a aac"));
+    let frames = bare.packet_bytes(0);
+    // Frame n begins at starts[n] and at n × 1920 ticks.
+    let starts: Vec<usize> =
+        frames.iter().scan(0, |at, frame| Some(std::mem::replace(at, *at + frame.len()))).collect();
+    let whole = parse(&packed(0, &bare.bytes)).unwrap();
+    for size in [100, 333, 1000, 2999] {
+        let mut track = AudioAssembler::new(AudioFraming::Adts);
+        for (index, piece) in bare.bytes.chunks(size).enumerate() {
+            let range = index * size..index * size + piece.len();
+            let first = starts.iter().position(|start| range.contains(start));
+            track.on_bytes(first.map(|first| first as u64 * 1920), piece).unwrap();
+        }
+        let track = track.finish(0, None).unwrap().unwrap();
+        assert_eq!(track, whole.tracks[0], "pieces of {size}");
     }
 }

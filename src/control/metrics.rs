@@ -139,7 +139,14 @@ static METRICS: &[Metric] = &[
         COUNTER,
         Plain,
         Input(|i| &i.damaged),
-        "Segments refused as damaged.",
+        "Segments that came damaged, refused or not.",
+    ),
+    metric(
+        "headwater_ingest_standby_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.standby),
+        "Segments of the input not in use that did not fit the one in use.",
     ),
     metric(
         "headwater_ingest_lateness_seconds",
@@ -252,7 +259,7 @@ static METRICS: &[Metric] = &[
         COUNTER,
         Seconds,
         Shard(|s| &s.busy_us),
-        "Time a shard was awake.",
+        "Processor time of a shard's thread.",
     ),
     metric(
         "headwater_shard_stray_requests_total",
@@ -267,6 +274,13 @@ static METRICS: &[Metric] = &[
         Plain,
         Shard(|s| &s.spliced_bytes),
         "Bytes sent from ring files without a copy.",
+    ),
+    metric(
+        "headwater_shard_copied_bytes_total",
+        COUNTER,
+        Plain,
+        Shard(|s| &s.copied_bytes),
+        "Bytes copied from memory into sockets, heads included.",
     ),
     metric(
         "headwater_storage_queue",
@@ -492,7 +506,7 @@ mod tests {
         channel.active_input.set(2);
         channel.inputs[0].responses.count(201);
         channel.inputs[1].lateness.observe(Duration::from_millis(40));
-        channel.window_us.set_span(Duration::from_secs(600));
+        channel.window_us.set_span(Duration::from_mins(10));
         let blocks: Vec<_> = (0..2).map(|_| Arc::new(EndpointCounters::default())).collect();
         blocks[0].count(200, 10, Duration::from_micros(70));
         blocks[1].count(206, 5, Duration::from_secs(100));

@@ -4,6 +4,7 @@
 //! returned. Media payload is seen as a slice while parsing; afterwards the engine speaks of
 //! [extents](crate::units::Extent).
 
+pub mod assemble;
 pub mod bits;
 pub mod body;
 pub mod channel;

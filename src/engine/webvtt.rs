@@ -217,3 +217,68 @@ impl<'a> Lines<'a> {
         block
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SEGMENT: &str = "\u{feff}WEBVTT - a title\r\nX-TIMESTAMP-MAP=LOCAL:00:00:01.000,\
+        MPEGTS:900000\r\n\r\nSTYLE\r\n::cue { color: red }\r\n\r\nNOTE\r\nnot shown\r\n\r\n\
+        first\r\n00:01.500 --> 01:00:02.000 line:0 align:start\r\nHello\r\n<i>world</i>\r\n\r\n\
+        \r\n00:00:03.000 --> 00:00:03.000\r\n";
+
+    #[test]
+    fn everything_a_segment_may_hold() {
+        let vtt = parse_webvtt(SEGMENT.as_bytes()).expect("valid");
+        let map = TimestampMap { mpegts: 900_000, local_ms: 1000 };
+        assert_eq!(vtt.timestamp_map, Some(map));
+        assert_eq!(map.origin(), 810_000);
+        assert_eq!(vtt.definitions, ["STYLE\n::cue { color: red }"]);
+        let [first, second] = &vtt.cues[..] else { panic!("two cues") };
+        assert_eq!((first.start_ms, first.end_ms), (1500, 3_602_000));
+        assert_eq!(first.identifier, "first");
+        assert_eq!(first.settings, "line:0 align:start");
+        assert_eq!(first.text, "Hello\n<i>world</i>");
+        assert_eq!((second.start_ms, second.end_ms, second.text.as_str()), (3000, 3000, ""));
+    }
+
+    #[test]
+    fn the_origin_lies_in_33_bits() {
+        assert_eq!(TimestampMap { mpegts: 0, local_ms: 1 }.origin(), (1 << 33) - 90);
+        assert!((0..1 << 33).contains(&TimestampMap { mpegts: 5, local_ms: u64::MAX }.origin()));
+    }
+
+    #[test]
+    fn errors_tell_the_line() {
+        let timing = |line| VttError::Timing { line };
+        for (text, error) in [
+            ("", VttError::Signature),
+            ("WEBVTTX\n", VttError::Signature),
+            ("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:1\n", VttError::TimestampMap { line: 2 }),
+            ("WEBVTT\n\n00:01.000 --> 00:00.999\n", timing(3)),
+            ("WEBVTT\n\nid\n", timing(4)),
+            ("WEBVTT\n\nid\nnothing\n", timing(4)),
+            ("WEBVTT\n\n00:61.000 --> 00:62.000\n", timing(3)),
+            ("WEBVTT\n\n1:00:00.000 --> 00:62.000\n", timing(3)),
+            ("WEBVTT\n\n00:01.00 --> 00:02.000\n", timing(3)),
+        ] {
+            assert_eq!(parse_webvtt(text.as_bytes()), Err(error), "{text:?}");
+        }
+        assert_eq!(parse_webvtt(b"WEBVTT \xff"), Err(VttError::NotUtf8 { offset: 7 }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(WEBVTT\n)?[-0-9:.> \r\nSTYLENO,MX=é]{0,80}") {
+            if let Ok(vtt) = parse_webvtt(text.as_bytes()) {
+                prop_assert!(vtt.cues.iter().all(|cue| cue.start_ms <= cue.end_ms));
+            }
+        }
+
+        #[test]
+        fn a_truncated_segment_never_panics(size in 0..SEGMENT.len()) {
+            let _ = parse_webvtt(&SEGMENT.as_bytes()[..size]);
+        }
+    }
+}

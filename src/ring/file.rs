@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -85,18 +85,33 @@ impl RingFile {
 
     /// The descriptor to send from; valid as long as this file is held.
     #[must_use]
-    pub fn raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// True where all of a range is in the page cache, so that reading or sending it doesn't wait
     /// for the disk. Costs about 30 µs for 2 MiB.
     #[must_use]
     pub fn is_resident(&self, offset: u64, size: usize) -> bool {
-        let pages = self.pages.get_or_init(|| {
-            usize::try_from(self.size).ok().and_then(|size| PageMap::new(&self.file, size).ok())
-        });
-        pages.as_ref().is_some_and(|pages| pages.is_resident(offset, size))
+        self.pages().is_some_and(|pages| pages.is_resident(offset, size))
+    }
+
+    /// A range through the file's mapping, for storage threads: reading it may wait for the disk.
+    /// What was made from it is worthless where the file [is lost](Self::is_lost) afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnexpectedEof`] for a range outside the file, [`ErrorKind::OutOfMemory`] where
+    /// it cannot be mapped.
+    pub fn bytes(&self, offset: u64, size: usize) -> Result<&[u8]> {
+        let pages = self.pages().ok_or(ErrorKind::OutOfMemory)?;
+        Ok(pages.bytes(offset, size).ok_or(ErrorKind::UnexpectedEof)?)
+    }
+
+    /// The mapping, made when first asked for.
+    fn pages(&self) -> Option<&PageMap> {
+        let map = || PageMap::new(&self.file, usize::try_from(self.size).ok()?).ok();
+        self.pages.get_or_init(map).as_ref()
     }
 
     /// Fills `buffer` from `offset`; may wait for the disk.
@@ -152,7 +167,8 @@ impl RingFile {
     /// True once a read failed: the disk is failing, or a stranger truncated the file.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        let mapped = self.pages.get().and_then(Option::as_ref);
+        self.lost.load(Ordering::Relaxed) || mapped.is_some_and(PageMap::is_lost)
     }
 
     /// Marks the file lost, as who sends from it does when the kernel reports an error or an end.

@@ -12,6 +12,7 @@
 //! What a record means is not known here: its header is opaque. No socket, no protocol.
 
 mod error;
+mod fault;
 mod file;
 mod format;
 mod jobs;
@@ -30,7 +31,7 @@ pub use error::{Refused, RingError};
 pub use file::RingFile;
 pub use format::{BootId, RecordKind};
 pub use layout::{FileLayout, LayoutError, plan_files};
-pub use record::{Location, Record, Stored, WriteError};
+pub use record::{Location, Record, Stored, WriteError, content_hash};
 pub use recovery::{Damage, Recovered, RecoveredRecord};
 pub use rotation::{Fill, Placed, Ring, RingConfig};
 pub use storage::{QueueFull, Storage};

@@ -4,7 +4,6 @@
 //! A request is parsed when the one before it has been answered; what a client pipelines waits in
 //! the input buffer, and beyond that in the kernel's.
 
-use super::access::{AccessLog, AccessRecord};
 use super::incoming::{Body, Input, linger};
 use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, send};
@@ -14,8 +13,8 @@ use crate::http::plan::Plan;
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
-use crate::units::Monotonic;
-use std::cell::RefCell;
+use crate::units::{Monotonic, WallClock};
+use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -40,7 +39,7 @@ pub trait Service: 'static {
 
     /// Where a connection with this request belongs: `None` for this shard, else the index of the
     /// shard to hand it to.
-    fn owner(&self, head: &RequestHead) -> Option<usize>;
+    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<usize>;
 
     /// Gives a connection to shard `owner`, without waiting.
     ///
@@ -62,6 +61,34 @@ pub trait Service: 'static {
         head: &RequestHead,
         body: &mut Body<'_>,
     ) -> impl Future<Output = Plan<Self::File>>;
+
+    /// A head was refused.
+    fn on_refused(&self, error: &HeadError);
+
+    /// A body was not read to its end, and too much of it was left to throw away.
+    fn on_body_abandoned(&self);
+
+    /// A request is over, well or not.
+    fn on_finished(&self, finished: &Finished<'_>);
+}
+
+/// A request that is over.
+#[derive(Debug)]
+pub struct Finished<'a> {
+    /// When its head was complete.
+    pub at: WallClock,
+    /// From then until the response was ready to be sent.
+    pub first_byte_span: Duration,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The request.
+    pub head: &'a RequestHead,
+    /// The status sent.
+    pub status: u16,
+    /// Bytes of the request's body that were read, as decoded.
+    pub received: u64,
+    /// Bytes of the response's body that the socket took.
+    pub sent: u64,
 }
 
 /// A connection between two shards: at a request boundary, no operation in flight.
@@ -80,9 +107,29 @@ pub struct Serving {
     pub turns: Turns,
     /// Bytes sent.
     pub counters: SendCounters,
-    /// Where requests are recorded.
-    pub access: AccessLog,
+    /// No request after the one under way: the shard drains.
+    pub is_draining: Cell<bool>,
+    /// Requests that are being answered.
+    pub open_requests: Cell<usize>,
+    /// Connections on this shard.
+    pub open_connections: Cell<usize>,
     date: RefCell<(u64, String)>,
+}
+
+/// Counts a request or connection as open while it lives.
+struct Open<'a>(&'a Cell<usize>);
+
+impl<'a> Open<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Serving {
@@ -91,9 +138,15 @@ impl Serving {
     /// # Errors
     ///
     /// Where the process is out of descriptors.
-    pub fn new(access: AccessLog) -> io::Result<Self> {
-        let turns = Turns::new()?;
-        Ok(Self { turns, counters: SendCounters::default(), access, date: RefCell::default() })
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            turns: Turns::new()?,
+            counters: SendCounters::default(),
+            is_draining: Cell::new(false),
+            open_requests: Cell::new(0),
+            open_connections: Cell::new(0),
+            date: RefCell::default(),
+        })
     }
 
     /// Appends a head to `out`, with the date (RFC 9110 §5.6.7) made once per second.
@@ -159,7 +212,8 @@ impl<S> Connection<S> {
         if self.input.unread().is_empty() {
             self.input.shrink();
         }
-        let mut deadline = rt::now() + self.idle_span_max;
+        let begun = !self.input.unread().is_empty();
+        let mut deadline = rt::now() + if begun { HEAD_SPAN_MAX } else { self.idle_span_max };
         loop {
             let began = !self.input.unread().is_empty();
             match parse_head(self.input.unread()) {
@@ -167,7 +221,9 @@ impl<S> Connection<S> {
                 Ok(None) => {}
                 Err(error) => return Awaited::Refused(error),
             }
+            self.socket.set_idle(!began);
             let filled = self.input.fill(&mut self.socket, INPUT_BUFFER_IDLE_SIZE, deadline).await;
+            self.socket.set_idle(false);
             match filled {
                 Ok(size) if size > 0 => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut && began => {
@@ -188,16 +244,18 @@ pub async fn serve<V: Service>(
     service: &V,
     serving: &Serving,
 ) {
+    let _open = Open::new(&serving.open_connections);
     loop {
         let (head, head_size) = match connection.request().await {
             Awaited::Request(head, size) => (head, size),
             Awaited::Refused(error) => {
+                service.on_refused(&error);
                 return refuse::<V>(&mut connection, serving, error.status()).await;
             }
             Awaited::TimedOut => return refuse::<V>(&mut connection, serving, 408).await,
             Awaited::Ended => return,
         };
-        if let Some(owner) = service.owner(&head) {
+        if let Some(owner) = service.owner(&mut connection.session, &head) {
             return hand_over(connection, owner, service, serving).await;
         }
         connection.input.consume(head_size);
@@ -218,28 +276,38 @@ async fn answer<V: Service>(
     service: &V,
     serving: &Serving,
 ) -> bool {
-    let (at, began) = (rt::wall(), rt::now());
-    let Connection { socket, peer, input, session, .. } = connection;
+    let _open = Open::new(&serving.open_requests);
+    let (at, began, peer) = (rt::wall(), rt::now(), connection.peer);
+    let Connection { socket, input, session, .. } = connection;
     let mut body = Body::new(head, socket, input);
-    let plan = service.answer(session, *peer, head, &mut body).await;
+    let answered = rt::guarded(service.answer(session, peer, head, &mut body)).await;
+    let is_sound = answered.is_some();
+    // What a panic was about stays in the log; the client is told that it was not its fault.
+    let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
     let plan = plan.without_content_for(head.method);
-    let goes_on = head.keep_alive && body.can_be_skipped();
+    let goes_on =
+        is_sound && head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
+    let first_byte_span = rt::now().0.saturating_sub(began.0);
     let mut out = Vec::with_capacity(512);
     serving.write_head(&plan.head, Persistence::new(head.version_minor, goes_on), &mut out);
-    let sent = send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
-    serving.access.push(AccessRecord {
+    let (sent, ended) =
+        send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    service.on_finished(&Finished {
         at,
-        lasted: rt::now().0.saturating_sub(began.0),
-        peer: *peer,
-        method: head.method,
-        target: head.target.clone(),
-        user_agent: head.user_agent.clone(),
+        first_byte_span,
+        peer,
+        head,
         status: plan.head.status,
         received: body.received(),
-        sent: plan.head.content_length.unwrap_or(0) + out.len() as u64,
-        cut: sent.as_ref().err().map(ToString::to_string),
+        sent: sent.saturating_sub(out.len() as u64),
     });
-    sent.is_ok() && goes_on && body.skip().await
+    if let Err(error) = &ended {
+        tracing::debug!(%peer, path = head.path, %error, "response cut");
+    }
+    if !body.can_be_skipped() {
+        service.on_body_abandoned();
+    }
+    ended.is_ok() && goes_on && body.skip().await
 }
 
 /// Sends a refusal and closes.
@@ -252,7 +320,8 @@ async fn refuse<V: Service>(
     let mut out = Vec::new();
     serving.write_head(&plan.head, Persistence::Close, &mut out);
     let Connection { socket, .. } = connection;
-    if send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await.is_ok() {
+    let (_, ended) = send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    if ended.is_ok() {
         linger(socket).await;
     }
 }

@@ -4,14 +4,21 @@
 //! that carries it ([`mailbox`]). This layer knows sockets, requests and plans; it knows no codec,
 //! container or playlist.
 
-pub mod access;
+pub mod backoff;
 pub mod connection;
 pub mod counters;
 pub mod incoming;
+pub mod ingest;
 pub mod listener;
+pub mod made;
 pub mod mailbox;
+pub mod node;
 pub mod outgoing;
+pub mod owner;
+pub mod playback;
+pub mod reopen;
 pub mod rt;
+pub mod site;
 pub mod turns;
 
 #[cfg(test)]

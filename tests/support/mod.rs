@@ -1,5 +1,7 @@
 //! Fixtures made by ffmpeg, and ffprobe's reading of them.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use serde_json::Value;
 use std::process::Command;
 use tempfile::TempDir;
@@ -86,4 +88,29 @@ pub fn number(value: &Value) -> i64 {
 /// A text.
 pub fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
+}
+
+/// A packed audio segment: the timestamp's ID3 tag, then `frames`.
+pub fn packed(time: u64, frames: &[u8]) -> Vec<u8> {
+    let mut private = b"com.apple.streaming.transportStreamTimestamp\0".to_vec();
+    private.extend_from_slice(&time.to_be_bytes());
+    let size = u8::try_from(private.len()).expect("short");
+    let mut segment = vec![b'I', b'D', b'3', 4, 0, 0, 0, 0, 0, size + 10];
+    segment.extend_from_slice(&[b'P', b'R', b'I', b'V', 0, 0, 0, size, 0, 0]);
+    segment.extend_from_slice(&private);
+    segment.extend_from_slice(frames);
+    segment
+}
+
+/// The PID of a transport packet.
+pub fn pid(packet: &[u8]) -> u16 {
+    u16::from_be_bytes([packet[1] & 0x1f, packet[2]])
+}
+
+/// A small transport stream of one second: H.264 on PID 256, AAC on 257, the map on 4096.
+pub fn small_ts() -> Fixture {
+    Fixture::ts(
+        "-f lavfi -i testsrc2=size=160x90:rate=25:duration=1 -f lavfi -i sine=duration=1 \
+         -c:v libx264 -c:a aac",
+    )
 }

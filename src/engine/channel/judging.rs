@@ -81,6 +81,29 @@ impl Channel {
         self.inputs.playlists(input).rendition_of(top, name)
     }
 
+    /// Content hash of the media that is listed, or waits to be, at the time of `meta`'s track.
+    #[must_use]
+    pub fn hash_of_same_time(&self, meta: &RecordMeta) -> Option<u64> {
+        let top = self.top(meta.input).or_else(|| self.state.sources.iter().flatten().next())?;
+        let rendition = self.inputs.playlists(meta.input).rendition_of(top, &meta.name)?;
+        let source = (rendition, meta.ordinal);
+        let track = self
+            .state
+            .tracks
+            .iter()
+            .find(|track| track.info.kind == meta.kind() && track.sources.contains(&source))?;
+        let start = self.media_start(track, meta)?;
+        let listed = self.listed_at(track, start, meta.frame());
+        if let Some(media) = listed.and_then(|listed| listed.media.as_ref()) {
+            return Some(media.hash);
+        }
+        let waiting = self.candidates.iter().find(|it| {
+            self.track_of(it) == Some(track.info.id)
+                && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
+        })?;
+        Some(waiting.hash)
+    }
+
     /// Whether the other input's copy could stand in: same configuration, same boundaries.
     fn fits(&self, track: &TrackState, start: MediaTime, meta: &RecordMeta) -> bool {
         let config = track.init.and_then(|id| self.state.inits.get(&id)).map(|init| &init.config);

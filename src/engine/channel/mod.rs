@@ -3,7 +3,8 @@
 //! A pure state machine. In: [`Channel::on_segment`], [`Channel::on_stored`],
 //! [`Channel::on_playlist`], [`Channel::on_tick`], each with the time. Out:
 //! [`Channel::take_changes`], which the owner writes to the ring in order before it publishes
-//! [`Channel::present`], and [`Channel::take_events`] for logs and counters. It never holds payload.
+//! [`Channel::present`], and [`Channel::take_events`] for logs and counters. It never holds
+//! payload.
 //!
 //! ```text
 //! body ── on_segment ──► store │ drop        (verdict: what must be committed)
@@ -34,6 +35,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::codec::TrackKind;
 use crate::engine::playlist::Playlist;
 use crate::engine::playlist::name_of_uri;
 use crate::engine::presentation::{Listed, Presentation};
@@ -41,6 +43,7 @@ use crate::engine::segment::SegmentBody;
 use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
 use candidate::{Candidate, RecordMeta};
+use grid::unwrap_near;
 use input::Inputs;
 use recent::RecentNames;
 use source::SourceTop;
@@ -49,6 +52,9 @@ use std::time::Duration;
 
 /// The top playlist's name, as the ingest URL promises it to encoders.
 pub const TOP_NAME: &str = "channel.m3u8";
+
+/// A segment further than an hour from the clock is not late but of another time.
+const LATENESS_MAX: MediaTime = MediaTime(3_600 * 90_000);
 
 /// The two clocks, as the shard read them.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +197,10 @@ impl Channel {
             return Verdict::Drop(DropReason::Crowded);
         }
         let metas = RecordMeta::of_body(input, name, now.wall, body);
-        if metas.iter().any(|meta| !(1..=limits::SEGMENT_TICKS_MAX).contains(&meta.duration().0)) {
+        // Text is placed by its playlist, and may be empty.
+        let timed = |meta: &&RecordMeta| meta.kind() != TrackKind::Text;
+        let plausible = 1..=limits::SEGMENT_TICKS_MAX;
+        if metas.iter().filter(timed).any(|meta| !plausible.contains(&meta.duration().0)) {
             return Verdict::Drop(DropReason::Implausible);
         }
         let mut reason = DropReason::Duplicate;
@@ -251,7 +260,7 @@ impl Channel {
     pub fn on_file_dropped(&mut self, file: u64) {
         self.windows.drop_files(file);
         self.candidates.retain(|candidate| candidate.payload.file > file);
-        self.forget_unreferenced();
+        self.state.forget_unreferenced(&self.windows);
     }
 
     /// Changes since the last call, in the order in which they must be written.
@@ -311,6 +320,17 @@ impl Channel {
         }
     }
 
+    /// How long after its end, by the channel's clock, a segment came; zero where it came before.
+    /// `None` while there is no clock, and where the segment's time is of another session.
+    #[must_use]
+    pub fn lateness(&self, now: Now, end: MediaTime) -> Option<Duration> {
+        let session = self.state.session?;
+        let wall = MediaTime(now.wall.0.checked_mul(9)? / 100);
+        let edge = wall - self.state.clock_offset?;
+        let late = edge - unwrap_near(end, session.shift, edge);
+        (late.0.abs() < LATENESS_MAX.0).then(|| span(late))
+    }
+
     fn emit(&mut self, change: Change) {
         self.state.apply(&change);
         self.windows.apply(&change);
@@ -341,26 +361,6 @@ impl Channel {
     /// How long an input may be silent before the other one leads.
     fn silence(&self) -> Duration {
         2 * span(self.target())
-    }
-
-    /// Grids and configurations that nothing listed refers to any more.
-    fn forget_unreferenced(&mut self) {
-        let windows = &self.windows;
-        let listed = || {
-            let logs = self.state.tracks.iter().filter_map(|track| windows.segments(track.info.id));
-            logs.filter_map(|segments| segments.first())
-        };
-        let Some(grid_min) = listed().map(|first: &Listed| first.grid).min() else { return };
-        let current: Vec<u32> = self.state.tracks.iter().filter_map(|track| track.grid).collect();
-        let newest: Vec<u32> = self.state.tracks.iter().filter_map(|track| track.init).collect();
-        self.state.grids.retain(|grid| {
-            grid.id >= grid_min || current.contains(&grid.id) || grid.last_number.is_none()
-        });
-        let oldest =
-            listed().filter_map(|first| first.media.as_ref()).map(|media| media.init).min();
-        if let Some(oldest) = oldest {
-            self.state.inits.retain(|id, _| *id >= oldest || newest.contains(id));
-        }
     }
 }
 

@@ -180,6 +180,22 @@ impl State {
         })
     }
 
+    /// Forgets grids and configurations that nothing in `windows` refers to any more.
+    pub fn forget_unreferenced(&mut self, windows: &Windows) {
+        let logs = self.tracks.iter().filter_map(|track| windows.segments(track.info.id));
+        let fronts: Vec<&Listed> = logs.filter_map(|segments| segments.first()).collect();
+        let Some(grid_min) = fronts.iter().map(|front| front.grid).min() else { return };
+        let current: Vec<u32> = self.tracks.iter().filter_map(|track| track.grid).collect();
+        let newest: Vec<u32> = self.tracks.iter().filter_map(|track| track.init).collect();
+        self.grids.retain(|grid| {
+            grid.id >= grid_min || current.contains(&grid.id) || grid.last_number.is_none()
+        });
+        let inits = fronts.iter().filter_map(|front| front.media.as_ref()).map(|media| media.init);
+        if let Some(oldest) = inits.min() {
+            self.inits.retain(|id, _| *id >= oldest || newest.contains(id));
+        }
+    }
+
     /// The track with this id.
     #[must_use]
     pub fn track(&self, id: TrackId) -> Option<&TrackState> {

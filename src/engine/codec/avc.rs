@@ -4,6 +4,7 @@
 //! (slice header), annex E (VUI). Scaling lists are passed over, extensions are not read.
 
 use super::VideoConfig;
+use super::parameter_set::{ParameterSetError, at_most, golomb_small};
 use super::vui::{self, Vui};
 use crate::engine::bits::{BitError, BitReader, without_emulation_prevention};
 
@@ -15,29 +16,6 @@ pub const NAL_SPS: u8 = 7;
 pub const NAL_PPS: u8 = 8;
 /// `nal_unit_type` of an access unit delimiter.
 pub const NAL_AUD: u8 = 9;
-
-/// A parameter set that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParameterSetError {
-    /// It ends early or holds an invalid code.
-    #[error("parameter set: {0}")]
-    Bits(#[from] BitError),
-    /// A field has a value that the standard does not allow.
-    #[error("parameter set: {field} is {value}, at most {max} is allowed")]
-    Range {
-        /// The field's name in the standard.
-        field: &'static str,
-        /// What was found.
-        value: u32,
-        /// The largest value allowed.
-        max: u32,
-    },
-}
-
-/// Checks `value` against the largest that the standard allows.
-pub(super) fn at_most(field: &'static str, value: u32, max: u32) -> Result<u32, ParameterSetError> {
-    if value <= max { Ok(value) } else { Err(ParameterSetError::Range { field, value, max }) }
-}
 
 /// What a sequence parameter set says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,17 +157,6 @@ fn skip_picture_order_count(bits: &mut BitReader<'_>) -> Result<(), ParameterSet
         _ => {}
     }
     Ok(())
-}
-
-/// An Exp-Golomb field of at most `max`, which is below 256.
-pub(super) fn golomb_small(
-    bits: &mut BitReader<'_>,
-    field: &'static str,
-    max: u8,
-) -> Result<u8, ParameterSetError> {
-    let value = at_most(field, bits.unsigned_golomb()?, u32::from(max))?;
-    let [.., low] = value.to_be_bytes();
-    Ok(low)
 }
 
 /// `pic_parameter_set_id` of a picture parameter set NAL unit, header byte included.

@@ -4,7 +4,7 @@
 //! codec string of ISO/IEC 14496-15 annex E. Of short-term reference sets only the length is read.
 
 use super::VideoConfig;
-use super::avc::{ParameterSetError, at_most, golomb_small};
+use super::parameter_set::{ParameterSetError, at_most, golomb_small};
 use super::vui::{self, Vui};
 use crate::engine::bits::{BitReader, without_emulation_prevention};
 use std::fmt::Write as _;

@@ -7,6 +7,7 @@ pub mod aac;
 pub mod avc;
 pub mod dolby;
 pub mod hevc;
+pub mod parameter_set;
 mod vui;
 
 use crate::units::Timescale;

@@ -2,7 +2,7 @@
 //!
 //! ISO/IEC 14496-10 annex E, ISO/IEC 23008-2 annex E. Buffering models are not read.
 
-use super::avc::ParameterSetError;
+use super::parameter_set::ParameterSetError;
 use crate::engine::bits::{BitError, BitReader};
 
 /// Video usability information, as far as it goes into a configuration.
@@ -61,7 +61,7 @@ pub(super) fn crop(
     size: (u32, u32),
     unit: (u32, u32),
 ) -> Result<(u32, u32), ParameterSetError> {
-    let mut side = |length: u32, unit: u32| {
+    let mut cropped = |length: u32, unit: u32| {
         let (before, after) = (bits.unsigned_golomb()?, bits.unsigned_golomb()?);
         before
             .checked_add(after)
@@ -74,7 +74,7 @@ pub(super) fn crop(
                 max: length / unit,
             })
     };
-    Ok((side(size.0, unit.0)?, side(size.1, unit.1)?))
+    Ok((cropped(size.0, unit.0)?, cropped(size.1, unit.1)?))
 }
 
 /// The part that both standards begin with, up to the chroma sample locations.

@@ -5,7 +5,8 @@
 //! unit is the independent substream with all that depend on it, six blocks of them
 //! (ETSI TS 102 366 annex F).
 //!
-//! A track is of one format; frames of another one are dropped and counted.
+//! A track is of one format: frames of another one are passed over like foreign bytes, and each
+//! run of those counts as one dropped unit.
 
 use super::{TrackError, unwrap_near};
 use crate::engine::codec::aac::{ADTS_HEADER_SIZE, AdtsHeader, parse_adts};
@@ -134,6 +135,8 @@ pub struct AudioAssembler {
     framing: AudioFraming,
     /// Bytes of a frame whose end has not come.
     carry: Vec<u8>,
+    /// Where in the carried bytes packets began in which no frame has begun yet, and their times.
+    packets: Vec<(usize, Option<u64>)>,
     /// False while a frame's start is searched after one was missing.
     in_sync: bool,
     /// The header that began the track.
@@ -159,6 +162,7 @@ impl AudioAssembler {
         Self {
             framing,
             carry: Vec::new(),
+            packets: Vec::new(),
             in_sync: true,
             format: None,
             first_unit: Vec::new(),
@@ -180,25 +184,30 @@ impl AudioAssembler {
     ///
     /// [`TrackError`] where the segment holds too many access units.
     pub fn on_bytes(&mut self, pts: Option<u64>, bytes: &[u8]) -> Result<(), TrackError> {
-        let fresh = self.carry.len();
+        // Of packets without a byte only the last counts.
+        self.packets.pop_if(|(start, _)| *start == self.carry.len());
+        self.packets.push((self.carry.len(), pts));
         self.carry.extend_from_slice(bytes);
-        self.take_frames(pts.map(|pts| (fresh, pts)), false)
+        self.take_frames(false)
     }
 
-    /// Takes the whole frames out of what is carried; `told` is where a packet began, and its
-    /// time. At the `end` a frame counts that no other follows.
-    fn take_frames(&mut self, told: Option<(usize, u64)>, end: bool) -> Result<(), TrackError> {
+    /// Takes the whole frames out of what is carried; at the `end` also one that no other follows.
+    fn take_frames(&mut self, end: bool) -> Result<(), TrackError> {
         let buffer = std::mem::take(&mut self.carry);
-        let mut told = told;
         let mut at = 0;
-        while let Some(header) = self.next_frame(&buffer, &mut at, told, end) {
+        while let Some(header) = self.next_frame(&buffer, &mut at, end) {
             let frame = &buffer[at + header.header_size()..at + header.frame_size()];
-            let time = told.filter(|(start, _)| at >= *start);
-            if time.is_some() {
-                told = None;
-            }
-            self.on_frame(&header, time.map(|(_, pts)| pts), frame)?;
+            let before = self.packets.partition_point(|(start, _)| *start <= at);
+            let pts = self.packets.drain(..before).next_back().and_then(|(_, pts)| pts);
+            self.on_frame(&header, pts, frame)?;
             at += header.frame_size();
+        }
+        // What is left begins in the last packet that began at or before it, if in any.
+        let before = self.packets.partition_point(|(start, _)| *start <= at);
+        let expired = if at == buffer.len() { before } else { before.saturating_sub(1) };
+        self.packets.drain(..expired);
+        for (start, _) in &mut self.packets {
+            *start = start.saturating_sub(at);
         }
         self.carry = buffer;
         self.carry.drain(..at);
@@ -207,32 +216,18 @@ impl AudioAssembler {
 
     /// The next whole frame of `buffer` at or behind `at`, which moves to its start, or to the
     /// first byte that may still be of use.
-    fn next_frame(
-        &mut self,
-        buffer: &[u8],
-        at: &mut usize,
-        told: Option<(usize, u64)>,
-        end: bool,
-    ) -> Option<Header> {
+    fn next_frame(&mut self, buffer: &[u8], at: &mut usize, end: bool) -> Option<Header> {
         while let Some(rest) = buffer.get(*at..).filter(|rest| !rest.is_empty()) {
             // Where a packet with a time begins, a frame may be trusted to begin.
-            let trusted = self.in_sync || end || told.is_some_and(|(start, _)| start == *at);
-            match Header::parse(self.framing, rest) {
-                Err(Unread::Incomplete) => return None,
-                Ok(header) if rest.len() < header.frame_size() => return None,
-                Ok(header) if trusted => {
+            let begins = |(start, pts): &(usize, Option<u64>)| start == at && pts.is_some();
+            let trusted = self.in_sync || end || self.packets.iter().any(begins);
+            match self.frame_at(rest, trusted) {
+                Ok(header) => {
                     self.in_sync = true;
                     return Some(header);
                 }
-                Ok(header) => match Header::parse(self.framing, &rest[header.frame_size()..]) {
-                    Ok(_) => {
-                        self.in_sync = true;
-                        return Some(header);
-                    }
-                    Err(Unread::Incomplete) => return None,
-                    Err(Unread::NoFrame) => {}
-                },
-                Err(Unread::NoFrame) => {}
+                Err(Unread::Incomplete) if self.in_sync || !end => return None,
+                Err(_) => {}
             }
             if self.in_sync {
                 self.in_sync = false;
@@ -242,6 +237,20 @@ impl AudioAssembler {
             *at = next.map_or(buffer.len(), |skip| *at + 1 + skip);
         }
         None
+    }
+
+    /// The whole frame at the front of `rest`. It must be of the track's format and, where it is
+    /// not `trusted`, another one must follow.
+    fn frame_at(&self, rest: &[u8], trusted: bool) -> Result<Header, Unread> {
+        let header = Header::parse(self.framing, rest)?;
+        if self.format.is_some_and(|format| !format.same_format(&header)) {
+            return Err(Unread::NoFrame);
+        }
+        let after = rest.get(header.frame_size()..).ok_or(Unread::Incomplete)?;
+        if !trusted {
+            Header::parse(self.framing, after)?;
+        }
+        Ok(header)
     }
 
     const fn first_sync_byte(&self) -> u8 {
@@ -257,10 +266,7 @@ impl AudioAssembler {
         pts: Option<u64>,
         frame: &[u8],
     ) -> Result<(), TrackError> {
-        if !self.format.get_or_insert(*header).same_format(header) {
-            self.damage.dropped_units += 1;
-            return Ok(());
-        }
+        self.format.get_or_insert(*header);
         let samples = header.samples();
         if samples > 0 {
             if self.open.is_some_and(|open| open.samples + samples > header.unit_samples()) {
@@ -342,6 +348,7 @@ impl AudioAssembler {
     /// Packets were lost: gives up the frame that was begun.
     pub fn on_loss(&mut self) {
         self.carry.clear();
+        self.packets.clear();
     }
 
     /// Counts a PES packet that could not be used.
@@ -365,7 +372,7 @@ impl AudioAssembler {
         pid: u16,
         language: Option<[u8; 3]>,
     ) -> Result<Option<TrackSegment>, TrackError> {
-        self.take_frames(None, true)?;
+        self.take_frames(true)?;
         self.close_unit()?;
         if !self.carry.is_empty() {
             self.damage.dropped_units += 1;
@@ -401,3 +408,6 @@ impl AudioAssembler {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

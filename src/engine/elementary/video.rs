@@ -129,6 +129,11 @@ impl VideoAssembler {
         }
     }
 
+    /// Takes memory for `size` bytes of payload at once, so that growing copies none of it.
+    pub fn reserve(&mut self, size: usize) {
+        self.payload.reserve_exact(size);
+    }
+
     /// Takes the PES payload `packet[start..]`. The buffer is exchanged for an empty one, so that
     /// the payload is not copied before its NAL units are known.
     ///
@@ -158,11 +163,14 @@ impl VideoAssembler {
         Ok(())
     }
 
-    /// Bytes at the front of `payload` that belong to the access unit before it: those before the
-    /// first start code, or, in a packet without a time, before the first delimiter.
+    /// Bytes at the front of `payload` that go on from the packet before: all of them without a
+    /// time; with one, where it does not begin with a start code, those before the delimiter.
     fn continued_size(&self, times: Timestamps, payload: &[u8]) -> usize {
+        if times.pts.is_none() {
+            return payload.len();
+        }
         let aligned = payload.starts_with(&[0, 0, 1]) || payload.starts_with(&[0, 0, 0, 1]);
-        if times.pts.is_some() && aligned {
+        if aligned || self.held.is_empty() {
             return 0;
         }
         let is_delimiter = |byte| self.codec.role(byte) == NalRole::Delimiter;
@@ -419,3 +427,6 @@ fn frame_ticks(units: &[AccessUnit], (pictures, seconds): (u32, u32)) -> i64 {
         (None, median) => median.unwrap_or(FRAME_TICKS_DEFAULT),
     }
 }
+
+#[cfg(test)]
+mod tests;

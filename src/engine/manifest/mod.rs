@@ -137,6 +137,16 @@ pub fn render(
     Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
 }
 
+/// The kind of manifest that a path below an endpoint names, for records; `None` for the rest.
+#[must_use]
+pub fn kind_of(path: &str) -> Option<&'static str> {
+    match path.rsplit_once('.')?.1 {
+        "m3u8" => Some("HLS"),
+        "mpd" => Some("DASH"),
+        _ => None,
+    }
+}
+
 /// The strong entity tag (RFC 9110 §8.8.3) of a manifest's bytes, quotes included.
 #[must_use]
 pub fn etag(body: &[u8]) -> String {

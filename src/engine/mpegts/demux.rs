@@ -9,7 +9,7 @@
 use super::crc::crc32;
 use super::error::TsError;
 use super::packet::{
-    PACKET_SIZE, PID_NULL, PID_PAT, PID_TABLES_END, Packet, SYNC_BYTE, parse_packet,
+    PACKET_SIZE, PID_NULL, PID_PAT, PID_TABLES_END, Packet, PacketFault, SYNC_BYTE, parse_packet,
 };
 use super::pes::{PesHeader, parse_pes_header};
 use super::psi::{ElementaryStream, SectionAssembler, StreamFormat, parse_pat, parse_pmt};
@@ -73,6 +73,8 @@ pub struct TsDemuxer {
     lost_packets: u32,
     packets: u64,
     listed: usize,
+    /// Bytes to take memory for when the first video track comes, which is nearly all of them.
+    expected_size: usize,
     body: SegmentBody,
 }
 
@@ -94,12 +96,19 @@ impl Default for TsDemuxer {
             lost_packets: 0,
             packets: 0,
             listed: 0,
+            expected_size: 0,
             body: SegmentBody::default(),
         }
     }
 }
 
 impl TsDemuxer {
+    /// For a stream of about `size` bytes.
+    #[must_use]
+    pub fn with_expected_size(size: usize) -> Self {
+        Self { expected_size: size, ..Self::default() }
+    }
+
     /// Takes the next bytes of the stream.
     ///
     /// # Errors
@@ -129,7 +138,7 @@ impl TsDemuxer {
                 self.pending.push(*bytes);
             }
             Route::Pending => self.lost_packets += 1,
-            Route::Pat | Route::Pmt if packet.error || packet.scrambled => self.lost_packets += 1,
+            Route::Pat | Route::Pmt if packet.fault.is_some() => self.lost_packets += 1,
             Route::Pat => self.on_pat_packet(&packet)?,
             Route::Pmt => self.on_pmt_packet(&packet)?,
         }
@@ -195,13 +204,12 @@ impl TsDemuxer {
             };
             self.routes[usize::from(source.pid)] = route;
             match sink {
-                Some(sink) => self.streams.push(Stream {
-                    source: *source,
-                    sink,
-                    continuity: None,
-                    pes: Vec::new(),
-                    lost_packets: 0,
-                }),
+                Some(mut sink) => {
+                    if let Sink::Video(video) = &mut sink {
+                        video.reserve(std::mem::take(&mut self.expected_size));
+                    }
+                    self.streams.push(Stream::new(*source, sink));
+                }
                 None => self.body.unknown_streams.push((source.pid, source.stream_type)),
             }
         }
@@ -267,14 +275,19 @@ impl Sink {
 }
 
 impl Stream {
+    const fn new(source: ElementaryStream, sink: Sink) -> Self {
+        Self { source, sink, continuity: None, pes: Vec::new(), lost_packets: 0 }
+    }
+
     fn on_packet(
         &mut self,
         packet: &Packet<'_>,
         metadata: &mut Vec<TimedMetadata>,
     ) -> Result<(), TsError> {
-        if packet.error || packet.scrambled {
-            return self
-                .on_loss(metadata, if packet.error { None } else { Some(packet.continuity) });
+        match packet.fault {
+            Some(PacketFault::Transmission) => return self.on_loss(metadata, None),
+            Some(PacketFault::Scrambled) => return self.on_loss(metadata, Some(packet.continuity)),
+            None => {}
         }
         let Some(payload) = packet.payload else { return Ok(()) };
         match self.continuity.filter(|_| !packet.discontinuity) {

@@ -22,6 +22,15 @@ pub enum PacketError {
     AdaptationField(u8),
 }
 
+/// What makes a packet's payload useless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketFault {
+    /// `transport_error_indicator`: any bit may be wrong.
+    Transmission,
+    /// `transport_scrambling_control` is not zero.
+    Scrambled,
+}
+
 /// A transport packet's header and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
@@ -29,10 +38,8 @@ pub struct Packet<'a> {
     pub pid: u16,
     /// `payload_unit_start_indicator`.
     pub unit_start: bool,
-    /// `transport_error_indicator`.
-    pub error: bool,
-    /// True where the payload is scrambled.
-    pub scrambled: bool,
+    /// Why the payload is of no use, if it is.
+    pub fault: Option<PacketFault>,
     /// `continuity_counter`, 4 bits.
     pub continuity: u8,
     /// `discontinuity_indicator`: the counter may jump.
@@ -63,8 +70,11 @@ pub fn parse_packet(packet: &[u8; PACKET_SIZE]) -> Result<Packet<'_>, PacketErro
     Ok(Packet {
         pid: u16::from_be_bytes([high & 0x1f, *low]),
         unit_start: high & 0x40 != 0,
-        error: high & 0x80 != 0,
-        scrambled: flags & 0xc0 != 0,
+        fault: match (high & 0x80, flags & 0xc0) {
+            (0, 0) => None,
+            (0, _) => Some(PacketFault::Scrambled),
+            _ => Some(PacketFault::Transmission),
+        },
         continuity: flags & 0x0f,
         discontinuity,
         payload: (flags & 0x10 != 0).then(|| &rest[payload_start..]),
@@ -85,7 +95,7 @@ mod tests {
     fn fields_and_payload() {
         let bytes = packet(&[0x47, 0x41, 0x00, 0x37, 7, 0x80]);
         let parsed = parse_packet(&bytes).expect("valid");
-        assert!(parsed.unit_start && parsed.discontinuity && !parsed.error && !parsed.scrambled);
+        assert!(parsed.unit_start && parsed.discontinuity && parsed.fault.is_none());
         assert_eq!((parsed.pid, parsed.continuity), (0x100, 7));
         assert_eq!(parsed.payload.map(<[u8]>::len), Some(176));
     }

@@ -76,9 +76,13 @@ impl SectionAssembler {
         // A byte 0xFF where a section would begin is stuffing up to the packet's end.
         while self.begun && !bytes.is_empty() && !(self.section.is_empty() && bytes[0] == 0xff) {
             let wanted = match self.section[..] {
-                [_, high, low, ..] => 3 + usize::from(u16::from_be_bytes([high & 0x0f, low])),
+                [_, high, low, ..] => 3 + field_size(high, low),
                 _ => 3,
             };
+            if wanted == self.section.len() {
+                // A section of no bytes: nothing sensible follows.
+                return self.reset();
+            }
             if wanted > TS_SECTION_SIZE_MAX {
                 return self.reset();
             }
@@ -88,9 +92,6 @@ impl SectionAssembler {
             if self.section.len() == wanted && wanted > 3 {
                 complete(&self.section);
                 self.section.clear();
-            } else if self.section.len() == 3 && self.section[1] & 0x0f == 0 && self.section[2] == 0
-            {
-                return self.reset();
             }
         }
     }
@@ -171,10 +172,10 @@ pub fn parse_pmt(section: &[u8]) -> Result<Vec<ElementaryStream>, SectionError> 
     let body = table_body(section, TABLE_PMT)?;
     let short = SectionError::Short(section.len());
     let [_, _, high, low, rest @ ..] = body else { return Err(short) };
-    let (_, mut rest) = rest.split_at_checked(loop_size(*high, *low)).ok_or(short)?;
+    let (_, mut rest) = rest.split_at_checked(field_size(*high, *low)).ok_or(short)?;
     let mut streams = Vec::new();
     while let [stream_type, pid_high, pid_low, high, low, after @ ..] = rest {
-        let (descriptors, next) = after.split_at_checked(loop_size(*high, *low)).ok_or(short)?;
+        let (descriptors, next) = after.split_at_checked(field_size(*high, *low)).ok_or(short)?;
         if streams.len() == TS_PID_COUNT_MAX {
             return Err(SectionError::TooMany(TS_PID_COUNT_MAX));
         }
@@ -189,7 +190,8 @@ pub fn parse_pmt(section: &[u8]) -> Result<Vec<ElementaryStream>, SectionError> 
     Ok(streams)
 }
 
-fn loop_size(high: u8, low: u8) -> usize {
+/// A 12-bit size behind four reserved bits.
+fn field_size(high: u8, low: u8) -> usize {
     usize::from(u16::from_be_bytes([high & 0x0f, low]))
 }
 
@@ -227,4 +229,80 @@ fn language(loop_: &[u8]) -> Option<[u8; 3]> {
         .find_map(|(_, content)| content.first_chunk().copied())
         .filter(|code: &[u8; 3]| code.iter().all(u8::is_ascii_alphabetic))
         .map(|code| code.map(|letter| letter.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A section of `table` with `body`, its length and checksum put in.
+    fn section(table: u8, body: &[u8]) -> Vec<u8> {
+        let size = u8::try_from(5 + body.len() + 4).expect("short");
+        let mut section = vec![table, 0xb0, size, 0, 1, 0xc1, 0, 0];
+        section.extend_from_slice(body);
+        let crc = crc32(&section).to_be_bytes();
+        section.extend_from_slice(&crc);
+        section
+    }
+
+    #[test]
+    fn programs_without_the_network_table() {
+        let pat = section(TABLE_PAT, &[0, 0, 0xe0, 16, 0, 1, 0xf0, 0, 0, 2, 0xe1, 1]);
+        assert_eq!(parse_pat(&pat), Ok(vec![0x1000, 0x101]));
+        let wrong = SectionError::Table { expected: TABLE_PMT, found: TABLE_PAT };
+        assert_eq!(parse_pmt(&pat), Err(wrong));
+        let many: Vec<u8> = (1..6).flat_map(|n| [0, n, 0xe1, n]).collect();
+        let many = section(TABLE_PAT, &many);
+        assert_eq!(parse_pat(&many), Err(SectionError::TooMany(TS_PROGRAM_COUNT_MAX)));
+    }
+
+    #[test]
+    fn descriptors_tell_format_and_language() {
+        let pmt = section(
+            TABLE_PMT,
+            &[
+                &[0xe1, 0, 0xf0, 0][..],
+                &[0x1b, 0xe1, 0, 0xf0, 0],
+                &[0x06, 0xe1, 1, 0xf0, 9, 0x6a, 1, 0, 0x0a, 4, b'D', b'e', b'u', 0],
+                &[0x06, 0xe1, 2, 0xf0, 6, 0x05, 4, b'E', b'A', b'C', b'3'],
+                &[0x06, 0xe1, 3, 0xf0, 3, 0x59, 1, 0],
+            ]
+            .concat(),
+        );
+        let streams = parse_pmt(&pmt).expect("valid");
+        let formats: Vec<_> = streams.iter().map(|stream| stream.format).collect();
+        let (dolby, unknown) = (StreamFormat::Dolby, StreamFormat::Unknown);
+        assert_eq!(formats, [StreamFormat::Avc, dolby, dolby, unknown]);
+        assert_eq!(streams[1].language, Some(*b"deu"));
+        for at in 0..pmt.len() {
+            let mut damaged = pmt.clone();
+            damaged[at] ^= 1;
+            assert!(parse_pmt(&damaged).is_err(), "byte {at}");
+            assert!(parse_pmt(&pmt[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn sections_are_put_together_however_they_are_cut() {
+        let (first, second) = (section(TABLE_PAT, &[0; 40]), section(TABLE_PMT, &[1; 20]));
+        for cut in 1..first.len() {
+            let mut sections = SectionAssembler::default();
+            let mut found = Vec::new();
+            let start = [&[0][..], &first[..cut]].concat();
+            sections.on_payload(true, &start, |section| found.push(section.to_vec()));
+            let size = u8::try_from(first.len() - cut).expect("short");
+            let rest = [&[size][..], &first[cut..], &second, &[0xff; 9]].concat();
+            sections.on_payload(true, &rest, |section| found.push(section.to_vec()));
+            assert_eq!(found, [first.clone(), second.clone()]);
+        }
+    }
+
+    #[test]
+    fn impossible_sections_are_given_up() {
+        let mut sections = SectionAssembler::default();
+        for payload in [&[0, 2, 0, 0, 7, 7, 7][..], &[200, 1, 2], &[], &[0, 2, 0x0f, 0xff, 1]] {
+            sections.on_payload(true, payload, |section| panic!("{section:?}"));
+            sections.on_payload(false, &[9; 180], |section| panic!("{section:?}"));
+        }
+    }
 }

@@ -1,0 +1,404 @@
+//! From a configuration to a running origin: rings are opened, shards started, and both watched
+//! until they have drained.
+
+use crate::control::access_log::AccessLog;
+use crate::control::cli;
+use crate::control::config::{self, Config, ConfigErrors};
+use crate::control::http::Pages;
+use crate::control::lifecycle::{Command, Control, ControlThread};
+use crate::control::metrics::{ProcessCounters, Registry};
+use crate::control::status::{Readiness, Status};
+use crate::control::{log, rates};
+use crate::engine::channel::ChannelConfig;
+use crate::engine::endpoint::Endpoint;
+use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
+use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
+use crate::ring::{Ring, RingConfig, RingError, Storage};
+use crate::shard::listener::listen;
+use crate::shard::made::Made;
+use crate::shard::node::{self, Role, Shared, Start};
+use crate::shard::owner;
+use crate::shard::playback::MadeShelves;
+use crate::shard::reopen::{ReopenError, Reopened};
+use crate::shard::rt::{self, DriverChoice, run_shard};
+use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
+use crate::units::MediaTime;
+use arc_swap::ArcSwap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long storage may take to end its jobs once all shards have drained.
+const STORAGE_FLUSH_SPAN_MAX: Duration = Duration::from_secs(30);
+/// How long a reload waits for a ring that a channel just taken away still has.
+const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
+const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(50);
+
+/// Name of the protection space in challenges.
+const REALM: &str = "headwater";
+
+/// Why the origin does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("listening on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A channel's ring cannot be opened.
+    #[error("channel `{channel}`: {error}")]
+    Channel {
+        /// The channel's id.
+        channel: String,
+        /// What is wrong with its ring.
+        error: ReopenError,
+    },
+    /// The cache rings cannot be made.
+    #[error("storage.cache: {error}")]
+    Cache {
+        /// What is wrong.
+        error: RingError,
+    },
+    /// Threads, randomness or the log's writer cannot be had.
+    #[error("{what}: {error}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |error| StartError::System { what, error }
+}
+
+/// `headwater serve`: runs until drained.
+#[must_use]
+pub fn serve(file: Option<PathBuf>) -> ExitCode {
+    let config = match cli::load_config(file.as_deref()) {
+        Ok(config) => config,
+        Err(errors) => return cli::refuse(&errors),
+    };
+    match start(&config, file) {
+        Ok(running) => running.wait(),
+        Err(error) => {
+            eprintln!("headwater: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A running origin.
+struct Running {
+    shards: Vec<JoinHandle<bool>>,
+    control: ControlThread,
+    storage: Arc<Storage>,
+}
+
+impl Running {
+    fn wait(self) -> ExitCode {
+        let ended = self.shards.into_iter().map(|shard| shard.join().unwrap_or(false));
+        let well = ended.fold(true, |well, shard| well && shard);
+        let is_flushed = self.storage.flush(STORAGE_FLUSH_SPAN_MAX);
+        if !is_flushed {
+            tracing::error!("storage did not end its jobs in time");
+        }
+        let well = well && is_flushed;
+        self.control.finish();
+        tracing::info!("ended");
+        if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> {
+    let counters = Arc::new(ProcessCounters::default());
+    log::install(&config.log, Arc::clone(&counters)).map_err(system("starting the log"))?;
+    let shards = match config.server.shards {
+        0 => rt::shard_count(),
+        count => usize::from(count),
+    };
+    let storage = Storage::start(STORAGE_THREAD_COUNT).map_err(system("storage threads"))?;
+    let authenticator = authenticator(config)?;
+    let (shared, mailboxes) = Shared::new(
+        shards,
+        authenticator,
+        Arc::clone(&storage),
+        shelves(config, &storage)?,
+        config.storage.sync_interval,
+    );
+    apply(config, &shared, Duration::ZERO)?;
+    let mut starts = Vec::with_capacity(shards);
+    for (shard, mailbox) in mailboxes.into_iter().enumerate() {
+        starts.push(Start { shard, listeners: listeners(config)?, mailbox });
+    }
+    let control = control(config, file, &shared, counters)?;
+    let cpus = rt::cpus().unwrap_or_default();
+    let mut threads = Vec::with_capacity(shards);
+    for start in starts {
+        // More shards than cores, as a test may want, share them unpinned.
+        let cpu = cpus.get(start.shard).copied().filter(|_| shards <= cpus.len());
+        let shared = Arc::clone(&shared);
+        let thread = thread::Builder::new().name(format!("shard-{}", start.shard));
+        let spawned = thread.spawn(move || shard(start, &shared, cpu));
+        threads.push(spawned.map_err(system("shard threads"))?);
+    }
+    Ok(Running { shards: threads, control, storage: Arc::clone(&shared.storage) })
+}
+
+/// A shard's thread. Returns whether it drained in order. One that fails takes the process with
+/// it, for the service manager to start anew: its channels have no other owner.
+fn shard(start: Start, shared: &Arc<Shared>, cpu: Option<usize>) -> bool {
+    let index = start.shard;
+    let ended = run_shard(index, cpu, DriverChoice::Best, async |driver| {
+        node::run(start, Arc::clone(shared), driver).await
+    });
+    let failure = match ended {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(shard = index, failure, "shard failed; the process drains");
+    shared.draining.store(true, Ordering::Release);
+    false
+}
+
+fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, StartError> {
+    let apart = !config.server.ingest_http.is_empty();
+    let delivery = if apart { Role::Delivery } else { Role::Both };
+    let delivery = config.server.http.iter().map(|&address| (delivery, address));
+    let ingest = config.server.ingest_http.iter().map(|&address| (Role::Ingest, address));
+    let bind = |(role, address)| match listen(address) {
+        Ok(listener) => Ok((role, listener)),
+        Err(error) => Err(StartError::Listen { address, error }),
+    };
+    delivery.chain(ingest).map(bind).collect()
+}
+
+/// The cache rings, half of the cache each. No channel id begins with a dot.
+fn shelves(config: &Config, storage: &Arc<Storage>) -> Result<MadeShelves, StartError> {
+    let size = config.storage.cache_bytes / 2;
+    let open = |name: &str| match Made::open(&config.storage.dir.join(name), size, storage) {
+        Ok(made) => Ok(Arc::new(made)),
+        Err(error) => Err(StartError::Cache { error }),
+    };
+    Ok(MadeShelves { live: open(".cache-live")?, catch_up: open(".cache-catch-up")? })
+}
+
+fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| StartError::System { what: "randomness", error: error.into() })?;
+    let policy = DigestPolicy {
+        algorithms: config.server.digest.clone(),
+        realm: REALM.to_owned(),
+        nonce_lifetime: NONCE_LIFETIME,
+    };
+    Ok(Authenticator::new(policy, &secret))
+}
+
+fn control(
+    config: &Config,
+    file: Option<PathBuf>,
+    shared: &Arc<Shared>,
+    counters: Arc<ProcessCounters>,
+) -> Result<ControlThread, StartError> {
+    let access_log = match &config.access_log {
+        Some(path) => {
+            let log = AccessLog::start(path, shared.access.clone(), Arc::clone(&counters));
+            Some(log.map_err(system("opening the access log"))?)
+        }
+        None => None,
+    };
+    let registry = Arc::new(ArcSwap::from_pointee(registry(shared, &counters)));
+    let shown = Arc::new(ArcSwap::from_pointee(config.clone()));
+    let status = {
+        let (shared, shown) = (Arc::clone(shared), Arc::clone(&shown));
+        let rates = rates::Rates::default();
+        Arc::new(move || status(&shown.load(), &shared, &rates))
+    };
+    let pages = Pages { registry: Arc::clone(&registry), status };
+    let reloads = {
+        let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
+        reloading(move |config: Config| match apply(&config, &shared, RING_RELEASE_SPAN_MAX) {
+            Ok(()) => {
+                registry.store(Arc::new(self::registry(&shared, &counters)));
+                shown.store(Arc::new(config));
+            }
+            Err(error) => tracing::error!(%error, "reload refused; the old one stays"),
+        })
+        .map_err(system("reload thread"))?
+    };
+    let on_command = {
+        let shared = Arc::clone(shared);
+        move |command| match command {
+            // Who asks twice does not want to wait.
+            Command::Drain if shared.draining.swap(true, Ordering::AcqRel) => {
+                shared.hurrying.store(true, Ordering::Release);
+            }
+            Command::Drain => {}
+            Command::Reload(config) => {
+                if reloads.try_send(*config).is_err() {
+                    tracing::error!("reload refused: others are under way");
+                }
+            }
+        }
+    };
+    let reload = move || -> Result<Config, ConfigErrors> { cli::load_config(file.as_deref()) };
+    let control = Control {
+        listen: config.control.listen,
+        pages,
+        counters,
+        access_log,
+        reload: Box::new(reload),
+        on_command: Box::new(on_command),
+    };
+    let address = config.control.listen;
+    control.start().map_err(|error| StartError::Listen { address, error })
+}
+
+/// A thread that carries reloads out one after another: rings are made and read there, so that
+/// neither the control thread nor a shard waits. It ends with the sender.
+fn reloading(
+    mut reload: impl FnMut(Config) + Send + 'static,
+) -> io::Result<mpsc::SyncSender<Config>> {
+    let (sender, configs) = mpsc::sync_channel(RELOAD_COUNT_MAX);
+    let thread = thread::Builder::new().name("reload".to_owned());
+    thread.spawn(move || configs.into_iter().for_each(&mut reload))?;
+    Ok(sender)
+}
+
+/// Makes the site that a configuration asks for. What runs keeps running: a channel of the same
+/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
+fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), StartError> {
+    let before = shared.site.load_full();
+    let mut opened = Vec::new();
+    let mut site = Site::default();
+    for (index, channel) in config.channels.iter().enumerate() {
+        let known = before.channels.get(&channel.id);
+        let live = known.map_or_else(
+            || ChannelLive::new(index % shared.shard_count()),
+            |known| Arc::clone(&known.live),
+        );
+        let channel = Arc::new(channel_site(config, channel, live));
+        if known.is_none() {
+            let reopened = reopen(&channel, shared, patience)
+                .map_err(|error| StartError::Channel { channel: channel.id.to_string(), error })?;
+            opened.push((Arc::clone(&channel), reopened));
+        }
+        site.channels.insert(channel.id.to_string(), channel);
+    }
+    for endpoint in &config.endpoints {
+        let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
+        let counters = before.endpoints.get(&endpoint.id).map_or_else(
+            || (0..shared.shard_count()).map(|_| Arc::default()).collect(),
+            |known| known.counters.clone(),
+        );
+        let endpoint = EndpointSite {
+            id: endpoint.id.as_str().into(),
+            channel: Arc::clone(channel),
+            endpoint: endpoint.clone(),
+            counters,
+        };
+        site.endpoints.insert(endpoint.id.to_string(), Arc::new(endpoint));
+    }
+    shared.site.store(Arc::new(site));
+    shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner).append(&mut opened);
+    Ok(())
+}
+
+fn reopen(
+    channel: &ChannelSite,
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Reopened, ReopenError> {
+    let deadline = Instant::now() + patience;
+    let (ring, recovered) = loop {
+        match Ring::open(&channel.ring, &shared.storage, 0) {
+            Err(RingError::Locked { .. }) if Instant::now() < deadline => {
+                thread::sleep(RING_RELEASE_PAUSE_SPAN);
+            }
+            opened => break opened?,
+        }
+    };
+    let records = recovered.records.len();
+    if records > 0 {
+        tracing::info!(channel = %channel.id, records, damage = ?recovered.damage, "ring read back");
+    }
+    Reopened::new(channel, ring, &recovered, owner::now())
+}
+
+fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
+    let user = |credentials: &config::Credentials| InputUser {
+        name: credentials.username.clone(),
+        hashes: UserHashes::new(&credentials.username, REALM, &credentials.password),
+    };
+    let endpoints: Vec<&Endpoint> =
+        config.endpoints.iter().filter(|endpoint| endpoint.channel == channel.id).collect();
+    let window = endpoints.iter().map(|endpoint| endpoint.window_seconds_max()).max();
+    let mut join_seconds: Vec<u32> =
+        endpoints.iter().map(|endpoint| endpoint.segment_duration_seconds()).collect();
+    join_seconds.sort_unstable();
+    join_seconds.dedup();
+    let period =
+        channel.segment.map(|segment| (u64::from(segment.ticks) * 90_000, segment.timescale));
+    ChannelSite {
+        id: channel.id.as_str().into(),
+        users: [channel.inputs.first().map(user), channel.inputs.get(1).map(user)],
+        timeline: ChannelConfig {
+            period,
+            join_seconds,
+            window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+        },
+        ring: RingConfig {
+            dir: config.storage.dir.join(&channel.id),
+            size: channel.ring_bytes,
+            body_size_max: channel.segment_bytes_max,
+        },
+        live,
+    }
+}
+
+fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
+    let site = shared.site.load();
+    let channels = site.channels.iter();
+    let endpoints = site.endpoints.iter();
+    Registry {
+        shards: shared.counters.clone(),
+        channels: channels
+            .map(|(id, channel)| (id.clone(), Arc::clone(&channel.live.counters)))
+            .collect(),
+        endpoints: endpoints
+            .map(|(id, endpoint)| (id.clone(), endpoint.counters.clone()))
+            .collect(),
+        process: Arc::clone(process),
+    }
+}
+
+fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
+    let mut status = Status::from_config(config);
+    let serving = shared.serving.load(Ordering::Acquire);
+    let draining = shared.draining.load(Ordering::Acquire);
+    let driver = shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
+    status.readiness = Readiness {
+        ready: serving == shared.shard_count() && !draining,
+        shards_serving: serving,
+        shards: shared.shard_count(),
+        driver: driver.map(|driver| driver.to_string()).unwrap_or_default(),
+    };
+    let site = shared.site.load();
+    for shown in &mut status.channels {
+        if let Some(channel) = site.channels.get(&shown.id) {
+            rates.fill(shown, &channel.live.counters);
+        }
+    }
+    status
+}

@@ -1,0 +1,140 @@
+//! From a segment plan and what the ring holds to the bytes of an output segment.
+//!
+//! Where payload goes out as it lies in the ring, only the heads between the payloads are written
+//! here and the rest is ranges. Else the segment is made from the payloads, once for all who ask.
+
+use crate::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
+use crate::engine::manifest::{Container, PlannedTrack, SegmentPlan};
+use crate::engine::mpegts::mux::{MuxPart, MuxTrack, mux_segment};
+use crate::engine::presentation::Presentation;
+use crate::engine::sample_table::{self, TableError};
+use crate::engine::segment::Sample;
+use crate::engine::webvtt::{VttError, WebVtt, parse_webvtt};
+use crate::engine::webvtt_writer::{TextPart, write_webvtt_segment};
+use crate::units::Extent;
+
+/// Why a planned segment cannot be written: the ring holds something else than was committed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AssembleError {
+    /// A sample table is not readable.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A sample table's sizes do not add up to its payload.
+    #[error("samples of {samples} bytes in a payload of {payload}")]
+    Sizes {
+        /// Bytes of the samples together.
+        samples: u64,
+        /// Bytes of the payload.
+        payload: u64,
+    },
+    /// A text body is not readable.
+    #[error(transparent)]
+    Text(#[from] VttError),
+}
+
+impl SegmentPlan {
+    /// True where the payloads go out as they lie in the ring, behind [`write_heads`].
+    #[must_use]
+    pub const fn is_view(&self) -> bool {
+        matches!(self.container, Container::Fmp4)
+    }
+
+    /// Sample tables in the order in which [`write_heads`] and [`make`] want them.
+    pub fn tables(&self) -> impl Iterator<Item = Extent> + '_ {
+        self.tracks.iter().flat_map(|track| track.parts.iter()).map(|part| part.media.table)
+    }
+
+    /// Payloads in the same order.
+    pub fn payloads(&self) -> impl Iterator<Item = Extent> + '_ {
+        self.tracks.iter().flat_map(|track| track.parts.iter()).map(|part| part.media.payload)
+    }
+}
+
+/// What precedes each payload of a segment whose payloads go out as they are, in their order.
+///
+/// # Errors
+///
+/// [`AssembleError`] where a table does not fit its payload.
+pub fn write_heads(plan: &SegmentPlan, tables: &[&[u8]]) -> Result<Vec<Vec<u8>>, AssembleError> {
+    let Some(track) = plan.tracks.first() else { return Ok(Vec::new()) };
+    let samples = decode_all(track, tables)?;
+    let parts = track.parts.iter().zip(&samples).map(|(part, samples)| FragmentPart {
+        samples,
+        decode_start: part.media.decode_start,
+        payload_size: part.media.payload.size,
+    });
+    let parts: Vec<FragmentPart<'_>> = parts.collect();
+    Ok(write_fragment_heads(&track.init.config, plan.sequence_number, &parts))
+}
+
+/// A whole segment, made from the samples.
+///
+/// # Errors
+///
+/// [`AssembleError`] where a table does not fit its payload, or a text is not readable.
+pub fn make(
+    plan: &SegmentPlan,
+    tables: &[&[u8]],
+    payloads: &[&[u8]],
+) -> Result<Vec<u8>, AssembleError> {
+    if plan.container == Container::WebVtt {
+        return make_text(plan, payloads);
+    }
+    let mut skip = 0;
+    let mut samples: Vec<Vec<Vec<Sample>>> = Vec::with_capacity(plan.tracks.len());
+    for track in &plan.tracks {
+        samples.push(decode_all(track, tables.get(skip..).unwrap_or_default())?);
+        skip += track.parts.len();
+    }
+    let mut payloads = payloads.iter();
+    let tracks = plan.tracks.iter().zip(&samples).map(|(track, samples)| MuxTrack {
+        config: &track.init.config,
+        language: track.info.language.as_deref(),
+        parts: track
+            .parts
+            .iter()
+            .zip(samples)
+            .zip(payloads.by_ref())
+            .map(|((part, samples), payload)| MuxPart {
+                samples,
+                decode_start: part.media.decode_start,
+                payload,
+            })
+            .collect(),
+    });
+    let tracks: Vec<MuxTrack<'_>> = tracks.collect();
+    Ok(mux_segment(&tracks))
+}
+
+/// The initialisation segment with id `init`; `None` where nothing listed refers to it any more.
+#[must_use]
+pub fn write_init(presentation: &Presentation, init: u32) -> Option<Vec<u8>> {
+    let init = presentation.inits.get(&init)?;
+    let track = presentation.tracks.iter().find(|track| track.info.id == init.track)?;
+    Some(write_init_segment(&init.config, track.info.language.as_deref()))
+}
+
+fn make_text(plan: &SegmentPlan, payloads: &[&[u8]]) -> Result<Vec<u8>, AssembleError> {
+    let texts: Result<Vec<WebVtt>, VttError> = payloads.iter().map(|it| parse_webvtt(it)).collect();
+    let texts = texts?;
+    let parts = plan.tracks.iter().flat_map(|track| &track.parts);
+    let parts = parts
+        .zip(&texts)
+        .map(|(part, content)| TextPart { content, local_zero: part.media.decode_start });
+    let parts: Vec<TextPart<'_>> = parts.collect();
+    Ok(write_webvtt_segment(&parts, plan.start, plan.end))
+}
+
+fn decode_all(track: &PlannedTrack, tables: &[&[u8]]) -> Result<Vec<Vec<Sample>>, AssembleError> {
+    let decoded = track.parts.iter().zip(tables).map(|(part, table)| {
+        let samples = sample_table::decode(table)?;
+        let size: u64 = samples.iter().map(|sample| u64::from(sample.size)).sum();
+        let payload = u64::from(part.media.payload.size);
+        if size == payload {
+            Ok(samples)
+        } else {
+            Err(AssembleError::Sizes { samples: size, payload })
+        }
+    });
+    decoded.collect()
+}

@@ -1,0 +1,435 @@
+//! Delivery: a path to a plan. Manifests are rendered once per publication and shard, segments are
+//! ranges of ring files or bytes made once.
+
+use crate::engine::assemble;
+use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
+use crate::http::plan::{Piece, Plan, Representation};
+use crate::http::request::{Method, RequestHead};
+use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
+use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
+use crate::ring::{RingFile, Storage};
+use crate::shard::made::{Made, MakeError, Value};
+use crate::shard::outgoing::FileSource;
+use crate::shard::rt::oneshot;
+use crate::shard::site::{EndpointSite, Published};
+use crate::units::Extent;
+use bytes::Bytes;
+use flate2::{Compression, GzBuilder};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// Compression level of manifests: the text is small and made once.
+const GZIP_LEVEL: u32 = 6;
+
+/// Newest ring files that are taken to be in the page cache without asking.
+const LIVE_FILE_COUNT: usize = 2;
+
+/// A counted reference to a ring file, and how to bring its pages in.
+#[derive(Clone, Debug)]
+pub struct SharedFile {
+    file: Arc<RingFile>,
+    storage: Arc<Storage>,
+    is_live: bool,
+}
+
+impl FileSource for SharedFile {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.fd()
+    }
+
+    fn is_resident(&self, offset: u64, size: u64) -> bool {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        self.is_live || self.file.is_resident(offset, size)
+    }
+
+    fn is_wanted_back(&self) -> bool {
+        self.file.is_wanted_back()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.file.is_lost()
+    }
+
+    fn mark_lost(&self) {
+        self.file.mark_lost();
+    }
+
+    fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        // A full queue drops `done`, which the sender of the response takes for what it is.
+        let done = Box::new(move || done.complete(()));
+        let _told = self.storage.warm(Arc::clone(&self.file), offset, size, done);
+    }
+}
+
+/// A response as a shard keeps it, good for one publication.
+type Kept = Representation<SharedFile>;
+
+/// What a shard has answered since the newest publication of each endpoint's channel. Kept
+/// responses hold ring files, so what is out of date is dropped with the next tick, asked for or
+/// not.
+#[derive(Default)]
+struct ResponseCache {
+    endpoints: HashMap<Arc<str>, EndpointCache>,
+    /// Bytes in memory of all that is kept.
+    size: u64,
+}
+
+struct EndpointCache {
+    endpoint: Arc<EndpointSite>,
+    serial: u64,
+    size: u64,
+    kept: HashMap<String, Kept>,
+}
+
+impl EndpointCache {
+    fn is_of(&self, endpoint: &Arc<EndpointSite>, serial: u64) -> bool {
+        Arc::ptr_eq(&self.endpoint, endpoint) && self.serial == serial
+    }
+}
+
+impl ResponseCache {
+    fn find(&self, endpoint: &Arc<EndpointSite>, serial: u64, key: &str) -> Option<Kept> {
+        let cache = self.endpoints.get(&endpoint.id)?;
+        let kept = cache.kept.get(key).filter(|_| cache.is_of(endpoint, serial))?;
+        (!is_lost(&kept.pieces)).then(|| kept.clone())
+    }
+
+    fn keep(&mut self, endpoint: &Arc<EndpointSite>, serial: u64, key: String, kept: &Kept) {
+        let size = key.len() as u64 + memory_size(&kept.pieces);
+        let known = self.endpoints.get(&endpoint.id);
+        if known.is_none_or(|cache| !cache.is_of(endpoint, serial)) {
+            let (endpoint, kept) = (Arc::clone(endpoint), HashMap::new());
+            self.drop_endpoint(&endpoint.id);
+            let id = Arc::clone(&endpoint.id);
+            self.endpoints.insert(id, EndpointCache { endpoint, serial, size: 0, kept });
+        }
+        let Some(cache) = self.endpoints.get_mut(&endpoint.id) else { return };
+        let is_full = cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX
+            || self.size + size > RESPONSE_CACHE_SIZE_MAX;
+        if !is_full && cache.kept.insert(key, kept.clone()).is_none() {
+            cache.size += size;
+            self.size += size;
+        }
+    }
+
+    fn drop_endpoint(&mut self, id: &str) {
+        if let Some(cache) = self.endpoints.remove(id) {
+            self.size -= cache.size;
+        }
+    }
+
+    /// Drops what a newer publication has replaced.
+    fn drop_outdated(&mut self) {
+        let is_outdated = |cache: &EndpointCache| {
+            cache.endpoint.channel.live.published.load().serial != cache.serial
+        };
+        let dropped = self.endpoints.extract_if(|_, cache| is_outdated(cache));
+        self.size -= dropped.map(|(_, cache)| cache.size).sum::<u64>();
+    }
+}
+
+fn memory_size(pieces: &[Piece<SharedFile>]) -> u64 {
+    let sizes = pieces.iter().map(|piece| match piece {
+        Piece::Bytes(bytes) => bytes.len(),
+        Piece::File { .. } => size_of::<Piece<SharedFile>>(),
+    });
+    sizes.sum::<usize>() as u64
+}
+
+fn is_lost(pieces: &[Piece<SharedFile>]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::File { file, .. } if file.file.is_lost()))
+}
+
+/// What answers the delivery requests of one shard.
+pub struct Playback {
+    storage: Arc<Storage>,
+    made: MadeShelves,
+    cache: RefCell<ResponseCache>,
+    waiting: Cell<u64>,
+}
+
+/// Counts a request as waiting for a storage thread while it lives.
+struct Waiting<'a>(&'a Cell<u64>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<u64>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Made bytes of the live window, and of what lies behind it: catching up never pushes out live.
+#[derive(Clone)]
+pub struct MadeShelves {
+    /// Segments that manifests list.
+    pub live: Arc<Made>,
+    /// Older ones.
+    pub catch_up: Arc<Made>,
+}
+
+impl Playback {
+    /// With the storage threads and the shelf that all shards share.
+    #[must_use]
+    pub fn new(storage: Arc<Storage>, made: MadeShelves) -> Self {
+        Self { storage, made, cache: RefCell::default(), waiting: Cell::new(0) }
+    }
+
+    /// Drops what was answered from publications that are replaced by now.
+    pub fn on_tick(&self) {
+        self.cache.borrow_mut().drop_outdated();
+    }
+
+    /// Forgets what was answered before a reload.
+    pub fn on_reload(&self) {
+        *self.cache.borrow_mut() = ResponseCache::default();
+    }
+
+    /// Requests that wait for a storage thread.
+    #[must_use]
+    pub fn waiting_count(&self) -> u64 {
+        self.waiting.get()
+    }
+
+    /// Answers a request for `path` below the endpoint.
+    pub async fn answer(
+        &self,
+        endpoint: &Arc<EndpointSite>,
+        path: &str,
+        head: &RequestHead,
+    ) -> Plan<SharedFile> {
+        match head.method {
+            Method::Get | Method::Head => {}
+            Method::Options => return Plan::status(ResponseHead::preflight()),
+            _ => {
+                let allow = Some(DELIVERY_METHODS);
+                return Plan::status(ResponseHead { allow, ..ResponseHead::new(405) });
+            }
+        }
+        let published = endpoint.channel.live.published.load_full();
+        let serial = published.serial;
+        let gzip = head.accept_encoding_gzip && manifest::kind_of(path).is_some();
+        // The two forms of a manifest are kept apart by a mark that no path begins with.
+        let key = if gzip { format!(" {path}") } else { path.to_owned() };
+        let kept = self.cache.borrow().find(endpoint, serial, &key);
+        if let Some(kept) = kept {
+            return Plan::answer(head, kept);
+        }
+        match self.make(endpoint, &published, path, gzip).await {
+            Ok((made, keeps)) => {
+                if keeps {
+                    self.cache.borrow_mut().keep(endpoint, serial, key, &made);
+                }
+                Plan::answer(head, made)
+            }
+            Err(why) => refusal(&why),
+        }
+    }
+
+    /// The response, and whether it is to be kept: what was made of samples is on the shelf.
+    async fn make(
+        &self,
+        endpoint: &EndpointSite,
+        published: &Arc<Published>,
+        path: &str,
+        gzip: bool,
+    ) -> Result<(Kept, bool), Refusal> {
+        let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+        match manifest::resolve(settings, presentation, path)? {
+            Resource::Manifest(id) => {
+                let rendered = manifest::render(settings, presentation, &id)?;
+                Ok((text_of(rendered, gzip), true))
+            }
+            Resource::Init { init, .. } => {
+                let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
+                let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
+                let made = Representation {
+                    content_type: "video/mp4",
+                    cache_control,
+                    etag: manifest::etag(&bytes),
+                    coding: Coding::Sole,
+                    pieces: vec![Piece::Bytes(bytes.into())],
+                };
+                Ok((made, true))
+            }
+            Resource::Segment(id) => {
+                let plan = manifest::plan_segment(settings, presentation, &id)?;
+                let pieces = if plan.is_view() {
+                    self.view(published, &plan).await?
+                } else {
+                    self.made(endpoint, published, path, &plan).await?
+                };
+                let keeps = plan.is_view();
+                let made = Representation {
+                    content_type: plan.content_type,
+                    cache_control: CacheControl::Immutable(plan.max_age_seconds),
+                    etag: plan.etag,
+                    coding: Coding::Sole,
+                    pieces,
+                };
+                Ok((made, keeps))
+            }
+        }
+    }
+
+    /// Heads and ranges: the payload never enters user memory.
+    async fn view(
+        &self,
+        published: &Published,
+        plan: &SegmentPlan,
+    ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
+        let mut tables = Vec::new();
+        for table in plan.tables() {
+            tables.push(self.read(published, table).await?);
+        }
+        let tables: Vec<&[u8]> = tables.iter().map(Vec::as_slice).collect();
+        let heads = assemble::write_heads(plan, &tables).map_err(|error| {
+            tracing::error!(%error, "a listed segment cannot be written");
+            Refusal::Broken
+        })?;
+        let mut pieces = Vec::with_capacity(2 * heads.len());
+        for (head, payload) in heads.into_iter().zip(plan.payloads()) {
+            pieces.push(Piece::Bytes(Bytes::from(head)));
+            let newest = published.files.len().saturating_sub(LIVE_FILE_COUNT);
+            let live = published.files.get(newest..).unwrap_or_default();
+            let file = SharedFile {
+                file: Arc::clone(published.file(payload.file).ok_or(Refusal::Broken)?),
+                storage: Arc::clone(&self.storage),
+                is_live: live.iter().any(|file| file.sequence() == payload.file),
+            };
+            let size = u64::from(payload.size);
+            pieces.push(Piece::File { file, offset: payload.offset, size });
+        }
+        if is_lost(&pieces) {
+            return Err(Refusal::Broken);
+        }
+        Ok(pieces)
+    }
+
+    /// A segment made from its samples by a storage thread, once for all shards.
+    async fn made(
+        &self,
+        endpoint: &EndpointSite,
+        published: &Arc<Published>,
+        path: &str,
+        plan: &SegmentPlan,
+    ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
+        let key = format!("{}/{path}#{}", endpoint.id, plan.etag);
+        let window = i64::from(endpoint.endpoint.window_seconds_max()) * 90_000;
+        let edge = published.presentation.edge().unwrap_or_default();
+        let is_live = plan.end.ticks() + window >= edge.ticks();
+        let shelf = if is_live { &self.made.live } else { &self.made.catch_up };
+        let (published, plan) = (Arc::clone(published), plan.clone());
+        let _waiting = Waiting::new(&self.waiting);
+        let value = shelf.value(&key, move || make_from(&published, &plan)).await;
+        match value {
+            Ok(Value::Memory(bytes)) => Ok(vec![Piece::Bytes(bytes)]),
+            Ok(Value::Kept(file, at)) => {
+                let storage = Arc::clone(&self.storage);
+                let file = SharedFile { file, storage, is_live };
+                Ok(vec![Piece::File { file, offset: at.offset, size: u64::from(at.size) }])
+            }
+            Err(MakeError::Busy) => Err(Refusal::Busy),
+            Err(MakeError::Failed(error)) => {
+                tracing::error!(error, path, "a listed segment cannot be made");
+                Err(Refusal::Broken)
+            }
+        }
+    }
+
+    /// A small range of a ring file: from the page cache, else by a storage thread.
+    async fn read(&self, published: &Published, at: Extent) -> Result<Vec<u8>, Refusal> {
+        let file = published.file(at.file).ok_or(Refusal::Broken)?;
+        let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
+        if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
+            return Ok(bytes);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        let (done, read) = oneshot::channel();
+        let file = Arc::clone(file);
+        let job = move || done.complete(file.read_at(at.offset, &mut bytes).map(|()| bytes));
+        self.storage.read(Box::new(job)).map_err(|_| Refusal::Busy)?;
+        match read.await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) => {
+                tracing::error!(%error, file = at.file, offset = at.offset, "ring read failed");
+                Err(Refusal::Broken)
+            }
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+}
+
+/// Why there is no such response.
+enum Refusal {
+    Absent(Absent),
+    /// Storage is overloaded: 503.
+    Busy,
+    /// The ring does not hold what is listed: 502, so that a CDN asks the other origin.
+    Broken,
+}
+
+impl From<Absent> for Refusal {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
+/// Writes a segment from the mapped files; waits for the disk, so on a storage thread.
+fn make_from(published: &Published, plan: &SegmentPlan) -> Result<Vec<u8>, String> {
+    let mapped = |at: Extent| -> io::Result<&[u8]> {
+        let file = published.file(at.file).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes(at.offset, usize::try_from(at.size).map_err(io::Error::other)?)
+    };
+    let all = |extents: &mut dyn Iterator<Item = Extent>| -> Result<Vec<&[u8]>, String> {
+        extents.map(|at| mapped(at).map_err(|error| error.to_string())).collect()
+    };
+    let (tables, payloads) = (all(&mut plan.tables())?, all(&mut plan.payloads())?);
+    let made = assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())?;
+    let mut files = plan.payloads().filter_map(|at| published.file(at.file));
+    match files.find(|file| file.is_lost()) {
+        Some(lost) => Err(format!("ring file {} is lost", lost.sequence())),
+        None => Ok(made),
+    }
+}
+
+fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
+    let etag = manifest::etag(&rendered.body);
+    let cache_control = CacheControl::MaxAge(rendered.max_age_seconds);
+    let (body, etag, coding) = if gzip {
+        let etag = format!("{}-gz\"", etag.trim_end_matches('"'));
+        (compress(&rendered.body), etag, Coding::Gzip)
+    } else {
+        (rendered.body, etag, Coding::Plain)
+    };
+    let pieces = vec![Piece::Bytes(body.into())];
+    Representation { content_type: rendered.content_type, cache_control, etag, coding, pieces }
+}
+
+/// The gzip form (RFC 1952) with a fixed level and no time in it, so that origins agree.
+fn compress(body: &[u8]) -> Vec<u8> {
+    let out = Vec::with_capacity(body.len() / 4 + 64);
+    let mut encoder = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("writing to memory does not fail")
+}
+
+fn refusal(why: &Refusal) -> Plan<SharedFile> {
+    let (status, retry_after) = match why {
+        // Both are told apart from errors, and neither may be cached past the live edge's pace.
+        Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
+        Refusal::Busy => (503, Some(1)),
+        Refusal::Broken => (502, None),
+    };
+    let cache_control = Some(CacheControl::MaxAge(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+}

@@ -1,0 +1,229 @@
+//! What all shards share: channels and endpoints as configured, and what each channel publishes.
+//!
+//! A [`Site`] is immutable; a reload swaps in another one. What outlives reloads (owner, published
+//! state, counters) hangs on the counted [`ChannelLive`], and an
+//! endpoint's counters on themselves.
+
+use crate::engine::channel::ChannelConfig;
+use crate::engine::endpoint::Endpoint;
+use crate::engine::presentation::Presentation;
+use crate::http::digest::UserHashes;
+use crate::limits::{CHANNEL_INGEST_MEMORY_MAX, INGEST_MEMORY_MAX};
+use crate::ring::{RingConfig, RingFile};
+use crate::shard::counters::{ChannelCounters, EndpointCounters};
+use crate::units::InputNumber;
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Channels and endpoints at one time.
+#[derive(Debug, Default)]
+pub struct Site {
+    /// Channels by id.
+    pub channels: BTreeMap<String, Arc<ChannelSite>>,
+    /// Endpoints by id.
+    pub endpoints: BTreeMap<String, Arc<EndpointSite>>,
+}
+
+/// A channel as configured.
+#[derive(Debug)]
+pub struct ChannelSite {
+    /// Its id, the path element after `/in/v2/`.
+    pub id: Arc<str>,
+    /// Who may push to inputs 1 and 2; `None` where the channel has no such input.
+    pub users: [Option<InputUser>; 2],
+    /// Its timeline.
+    pub timeline: ChannelConfig,
+    /// Its ring.
+    pub ring: RingConfig,
+    /// What outlives reloads.
+    pub live: Arc<ChannelLive>,
+}
+
+/// Credentials of an input.
+#[derive(Debug)]
+pub struct InputUser {
+    /// The user's name.
+    pub name: String,
+    /// Hashes of name, realm and password.
+    pub hashes: UserHashes,
+}
+
+/// An endpoint as configured.
+#[derive(Debug)]
+pub struct EndpointSite {
+    /// Its settings.
+    pub endpoint: Endpoint,
+    /// Its id, for records.
+    pub id: Arc<str>,
+    /// Its channel.
+    pub channel: Arc<ChannelSite>,
+    /// Counters, a block for each shard.
+    pub counters: Vec<Arc<EndpointCounters>>,
+}
+
+/// The running part of a channel.
+#[derive(Debug)]
+pub struct ChannelLive {
+    /// Index of the shard that owns it.
+    pub owner: AtomicUsize,
+    /// What viewers get.
+    pub published: ArcSwap<Published>,
+    /// What is counted.
+    pub counters: Arc<ChannelCounters>,
+    /// Memory that bodies under way may take.
+    pub memory: Budget,
+}
+
+/// Numbers publications of all channels, so that no two are ever taken for one another.
+static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// A channel's listed media and the files it lies in.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Tells this publication from every other one of the process, restarts of channels included;
+    /// 0 before a channel's first.
+    pub serial: u64,
+    /// The listed media.
+    pub presentation: Presentation,
+    /// The ring files that hold it, ascending.
+    pub files: Arc<[Arc<RingFile>]>,
+}
+
+impl Published {
+    /// A publication of its own serial.
+    #[must_use]
+    pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
+        let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { serial, presentation, files }
+    }
+
+    /// The ring file with this number.
+    #[must_use]
+    pub fn file(&self, sequence: u64) -> Option<&Arc<RingFile>> {
+        let at = self.files.binary_search_by_key(&sequence, |file| file.sequence()).ok()?;
+        self.files.get(at)
+    }
+}
+
+impl ChannelLive {
+    /// Nothing published yet, owned by shard `owner`.
+    #[must_use]
+    pub fn new(owner: usize) -> Arc<Self> {
+        Arc::new(Self {
+            owner: AtomicUsize::new(owner),
+            published: ArcSwap::default(),
+            counters: Arc::default(),
+            memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
+        })
+    }
+}
+
+impl Site {
+    /// The channel and input that an ingest path names, and the rest of the path:
+    /// `/in/v2/{channel}/{1 or 2}/{name}`.
+    #[must_use]
+    pub fn input<'s, 'p>(
+        &'s self,
+        path: &'p str,
+    ) -> Option<(&'s Arc<ChannelSite>, InputNumber, &'p str)> {
+        let (channel, rest) = path.strip_prefix("/in/v2/")?.split_once('/')?;
+        let (input, name) = rest.split_once('/')?;
+        let input = InputNumber::new(input.parse().ok()?)?;
+        Some((self.channels.get(channel)?, input, name))
+    }
+
+    /// The endpoint that a delivery path names, and the rest of the path: `/out/v1/{endpoint}/…`.
+    #[must_use]
+    pub fn endpoint<'s, 'p>(&'s self, path: &'p str) -> Option<(&'s Arc<EndpointSite>, &'p str)> {
+        let (endpoint, rest) = path.strip_prefix("/out/v1/")?.split_once('/')?;
+        Some((self.endpoints.get(endpoint)?, rest))
+    }
+
+    /// The hashes of a user of any input.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&UserHashes> {
+        let users = self.channels.values().flat_map(|channel| channel.users.iter().flatten());
+        users.into_iter().find(|user| user.name == name).map(|user| &user.hashes)
+    }
+}
+
+/// Memory for bodies under way: taken when a body begins, given back when it is done.
+#[derive(Debug)]
+pub struct Budget {
+    taken: AtomicU64,
+    size_max: u64,
+}
+
+/// The whole process's.
+pub static PROCESS_MEMORY: Budget = Budget::new(INGEST_MEMORY_MAX);
+
+/// A part of one or more budgets.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    budgets: [&'a Budget; 2],
+    size: u64,
+}
+
+impl Budget {
+    /// A budget of `size_max` bytes.
+    #[must_use]
+    pub const fn new(size_max: u64) -> Self {
+        Self { taken: AtomicU64::new(0), size_max }
+    }
+
+    fn take(&self, size: u64) -> bool {
+        let fits = |taken: u64| taken.checked_add(size).filter(|&sum| sum <= self.size_max);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_ok()
+    }
+
+    fn give_back(&self, size: u64) {
+        let before = self.taken.fetch_sub(size, Ordering::AcqRel);
+        assert!(before >= size, "more memory given back than taken");
+    }
+}
+
+impl<'a> Reservation<'a> {
+    /// Takes `size` bytes of both budgets, or none of either.
+    #[must_use]
+    pub fn of(budgets: [&'a Budget; 2], size: u64) -> Option<Self> {
+        if !budgets[0].take(size) {
+            return None;
+        }
+        if !budgets[1].take(size) {
+            budgets[0].give_back(size);
+            return None;
+        }
+        Some(Self { budgets, size })
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.budgets.iter().for_each(|budget| budget.give_back(self.size));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_takes_all_or_nothing_and_gives_it_back() {
+        let (small, large) = (Budget::new(10), Budget::new(100));
+        let first = Reservation::of([&large, &small], 8).expect("fits both");
+        assert!(Reservation::of([&large, &small], 8).is_none());
+        assert_eq!(large.taken.load(Ordering::Relaxed), 8);
+        drop(first);
+        assert!(Reservation::of([&large, &small], 10).is_some());
+        assert!(Reservation::of([&large, &small], u64::MAX).is_none());
+        assert_eq!(large.taken.load(Ordering::Relaxed), 0);
+    }
+}
