@@ -585,7 +585,7 @@ fn a_discontinuity_that_the_source_declares_is_carried() {
     };
     let list =
         MediaPlaylist { target_duration: 2, segments: vec![segment], ..MediaPlaylist::default() };
-    bench.list(ONE, "channel.m3u8", Playlist::Media(list));
+    bench.list(ONE, "channel.m3u8", &Playlist::Media(list));
     bench.run(3, 6, 900_000);
     let presentation = bench.channel.present();
     let breaks: Vec<bool> =
@@ -619,7 +619,7 @@ fn a_short_join_at_the_streams_end_stays_as_it_was() {
     bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
     bench.run(0, 10, 900_000);
     let ended = MediaPlaylist { target_duration: 2, ended: true, ..MediaPlaylist::default() };
-    bench.list(ONE, "channel.m3u8", Playlist::Media(ended));
+    bench.list(ONE, "channel.m3u8", &Playlist::Media(ended));
     bench.wait(1.5);
     let joined = |bench: &mut Bench| -> Vec<Joined> {
         let presentation = bench.channel.present();
