@@ -26,6 +26,7 @@ const LOOK_INTERVAL: i64 = 90;
 
 /// The material that is repeated.
 struct Material {
+    multivariant: String,
     /// Pictures of one segment each.
     video: Vec<TrackSegment>,
     audio: TrackSegment,
@@ -61,7 +62,8 @@ impl Material {
                 (*sample, bytes.to_vec())
             })
         });
-        Self { video, frames: frames.collect(), audio: audio[0].clone() }
+        let multivariant = source.multivariant;
+        Self { multivariant, video, frames: frames.collect(), audio: audio[0].clone() }
     }
 
     /// Segment `number` of the hour.
@@ -130,7 +132,11 @@ fn playlist(newest: i64) -> String {
 fn push(encoder: &mut Encoder, number: i64) {
     let name = format!("channel_0_{number}.ts");
     let (segment, playlist) = (MATERIAL.segment(number), playlist(number));
-    for (name, body) in [(name.as_str(), &segment[..]), ("channel_0.m3u8", playlist.as_bytes())] {
+    let mut bodies = vec![(name.as_str(), &segment[..]), ("channel_0.m3u8", playlist.as_bytes())];
+    if number == 0 {
+        bodies.push(("channel.m3u8", MATERIAL.multivariant.as_bytes()));
+    }
+    for (name, body) in bodies {
         eventually("storage keeps up", || match encoder.put(name, body).status {
             201 | 204 => Some(()),
             503 => None,

@@ -110,7 +110,7 @@ impl Origin {
         let text = format!(
             "[server]\nhttp = \"{ip}:{DATA_PORT}\"\nshards = 2\n{server}\n\
              [control]\nlisten = \"{ip}:{CONTROL_PORT}\"\n\
-             [storage]\ndir = \"{dir}/data\"\ncache = \"64MiB\"\n\
+             [storage]\ndir = \"{dir}/data\"\ncache = \"128MiB\"\n\
              [log]\nformat = \"json\"\n[access_log]\npath = \"{dir}/access.log\"\n{tables}"
         );
         fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
