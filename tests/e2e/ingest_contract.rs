@@ -195,9 +195,13 @@ fn duplicates_and_deletions_change_nothing() {
     MUXED.push(&mut encoder, 0..3);
     let before = listed_with(&origin, CMAF, 3);
     let bytes: Vec<_> = before.iter().map(|rendition| rendition.fetched(&origin)).collect();
-    for segment in &MUXED.variants[0].segments[..3] {
+    // An old one from the input in use may be an encoder that begins anew: its playlist tells.
+    for at in [0, 1, 2, 2] {
+        let segment = &MUXED.variants[0].segments[at];
         let response = encoder.put(&segment.name, &segment.body);
-        assert_eq!(response.status, 204, "{}: {response:?}", segment.name);
+        let wanted = if at == 2 { 204..=204 } else { 201..=204 };
+        assert!(wanted.contains(&response.status), "{}: {response:?}", segment.name);
+        push_playlists(&mut encoder, 3);
     }
     for name in [SEGMENT, "channel_0.m3u8", "never-there.ts"] {
         let response = encoder.request("DELETE", name, b"");
@@ -223,7 +227,7 @@ fn duplicates_and_deletions_change_nothing() {
     for (rendition, bytes) in before.iter().zip(bytes) {
         assert!(rendition.fetched(&origin) == bytes, "{}", rendition.name);
     }
-    assert!(origin.metric("headwater_ingest_duplicates_total", "input=\"1\"") >= 3);
+    assert!(origin.metric("headwater_ingest_duplicates_total", "input=\"1\"") >= 2);
 }
 
 /// Everything that every endpoint serves once all segments are listed.
