@@ -5,6 +5,10 @@ use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
 
+/// Names for what is fetched, by container.
+pub const TRANSPORT_STREAM: &str = "fetched.ts";
+pub const FRAGMENTED: &str = "fetched.mp4";
+
 /// One packet as ffprobe tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -71,7 +75,7 @@ fn stream(name: &str, about: &Value) -> Stream {
     let time_base = about["time_base"].as_str().unwrap();
     Stream {
         codec: about["codec_name"].as_str().unwrap().to_owned(),
-        is_fragmented: name.ends_with(".mp4"),
+        is_fragmented: name == FRAGMENTED,
         timescale: time_base.strip_prefix("1/").unwrap().parse().unwrap(),
         about: about.clone(),
         packets: Vec::new(),
