@@ -73,6 +73,9 @@ pub const PLAYLIST_NAME_COUNT_MAX: usize = 256;
 pub const CANDIDATE_COUNT_MAX: usize = 1_024;
 /// Gaps listed for one hole; a longer hole begins a new session instead.
 pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
+/// Ticks of 90 kHz that one segment's presentation may span: ten times the longest segment that
+/// encoders make, so that a broken timestamp cannot carry the timeline away.
+pub const SEGMENT_TICKS_MAX: i64 = 120 * 90_000;
 /// Output tracks of a channel.
 pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
@@ -160,6 +163,15 @@ pub const SYNCFRAMES_PER_UNIT_MAX: usize = 16;
 /// Bytes of one WebVTT segment (10 s of captions are a few hundred).
 pub const TEXT_SIZE_MAX: usize = 4 << 20;
 
+// Inspection.
+/// Bytes that `headwater inspect` reads: four of the largest segments.
+pub const INSPECTED_SIZE_MAX: u64 = 4 * SEGMENT_SIZE_MAX;
+/// Boxes within boxes that `headwater inspect` prints; a sample table is at depth 5.
+pub const BOX_DEPTH_MAX: usize = 8;
+/// Reads and seeks that `headwater inspect` grants the reader of movie headers: a header takes a
+/// few hundred, a sample of a fragment four.
+pub const READ_COUNT_MAX: u32 = 1_000_000;
+
 // Control: configuration, logs.
 /// Bytes of a configuration file (ten thousand endpoints of 400 bytes).
 pub const CONFIG_SIZE_MAX: u64 = 4 << 20;
@@ -193,6 +205,8 @@ pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Storage threads of each kind: one device, and its queue is deep enough for one writer.
 pub const STORAGE_THREAD_COUNT: usize = 1;
+/// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
+pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
 
 // Channels on their shards.
 /// Changes of one record: a listed segment takes about 100 bytes, and a source's top at most

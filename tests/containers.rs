@@ -3,6 +3,8 @@
 //!
 //! The sources are encoded by ffmpeg and taken apart here by the simplest means that do.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
 use headwater::engine::codec::{AacConfig, CodecConfig, DolbyConfig, VideoConfig};
 use headwater::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
 use headwater::engine::mpegts::mux::{MuxPart, MuxTrack, mux_segment};

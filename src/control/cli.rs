@@ -1,6 +1,7 @@
 //! The command line.
 
 use super::config::{self, Config, ConfigErrors};
+use super::inspect;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +26,12 @@ pub enum Action {
         /// Configuration; else ./headwater.toml, then /etc/headwater/headwater.toml, then defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+    /// Prints what a segment, initialisation segment or playlist holds.
+    Inspect {
+        /// A file, or an http URL.
+        #[arg(value_name = "FILE|URL")]
+        target: String,
     },
     /// Prints every mistake of a configuration; exits 0, or 2 where it is wrong.
     #[command(after_long_help = config::keys::reference())]
@@ -52,6 +59,21 @@ pub fn load_config(file: Option<&Path>) -> Result<Config, ConfigErrors> {
 pub fn refuse(errors: &ConfigErrors) -> ExitCode {
     eprintln!("{errors}");
     ExitCode::from(EXIT_CONFIG)
+}
+
+/// `headwater inspect`.
+#[must_use]
+pub fn inspect(target: &str) -> ExitCode {
+    match inspect::inspect(target) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{target}: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// `headwater check`.

@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod inspect;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;

@@ -15,8 +15,10 @@ use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashe
 use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
 use crate::ring::{Ring, RingConfig, RingError, Storage};
 use crate::shard::listener::listen;
+use crate::shard::made::Made;
 use crate::shard::node::{self, Role, Shared, Start};
 use crate::shard::owner;
+use crate::shard::playback::MadeShelves;
 use crate::shard::reopen::{ReopenError, Reopened};
 use crate::shard::rt::{self, DriverChoice, run_shard};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
@@ -58,6 +60,12 @@ pub enum StartError {
         channel: String,
         /// What is wrong with its ring.
         error: ReopenError,
+    },
+    /// The cache rings cannot be made.
+    #[error("storage.cache: {error}")]
+    Cache {
+        /// What is wrong.
+        error: RingError,
     },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
@@ -123,8 +131,8 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
     let (shared, mailboxes) = Shared::new(
         shards,
         authenticator,
-        storage,
-        config.storage.cache_bytes,
+        Arc::clone(&storage),
+        shelves(config, &storage)?,
         config.storage.sync_interval,
     );
     apply(config, &shared, Duration::ZERO)?;
@@ -173,6 +181,16 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
         Err(error) => Err(StartError::Listen { address, error }),
     };
     delivery.chain(ingest).map(bind).collect()
+}
+
+/// The cache rings, half of the cache each. No channel id begins with a dot.
+fn shelves(config: &Config, storage: &Arc<Storage>) -> Result<MadeShelves, StartError> {
+    let size = config.storage.cache_bytes / 2;
+    let open = |name: &str| match Made::open(&config.storage.dir.join(name), size, storage) {
+        Ok(made) => Ok(Arc::new(made)),
+        Err(error) => Err(StartError::Cache { error }),
+    };
+    Ok(MadeShelves { live: open(".cache-live")?, catch_up: open(".cache-catch-up")? })
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, StartError> {

@@ -55,7 +55,7 @@ impl SegmentPlan {
 /// # Errors
 ///
 /// [`AssembleError`] where a table does not fit its payload.
-pub fn write_heads(plan: &SegmentPlan, tables: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, AssembleError> {
+pub fn write_heads(plan: &SegmentPlan, tables: &[&[u8]]) -> Result<Vec<Vec<u8>>, AssembleError> {
     let Some(track) = plan.tracks.first() else { return Ok(Vec::new()) };
     let samples = decode_all(track, tables)?;
     let parts = track.parts.iter().zip(&samples).map(|(part, samples)| FragmentPart {
@@ -74,8 +74,8 @@ pub fn write_heads(plan: &SegmentPlan, tables: &[Vec<u8>]) -> Result<Vec<Vec<u8>
 /// [`AssembleError`] where a table does not fit its payload, or a text is not readable.
 pub fn make(
     plan: &SegmentPlan,
-    tables: &[Vec<u8>],
-    payloads: &[Vec<u8>],
+    tables: &[&[u8]],
+    payloads: &[&[u8]],
 ) -> Result<Vec<u8>, AssembleError> {
     if plan.container == Container::WebVtt {
         return make_text(plan, payloads);
@@ -114,7 +114,7 @@ pub fn write_init(presentation: &Presentation, init: u32) -> Option<Vec<u8>> {
     Some(write_init_segment(&init.config, track.info.language.as_deref()))
 }
 
-fn make_text(plan: &SegmentPlan, payloads: &[Vec<u8>]) -> Result<Vec<u8>, AssembleError> {
+fn make_text(plan: &SegmentPlan, payloads: &[&[u8]]) -> Result<Vec<u8>, AssembleError> {
     let texts: Result<Vec<WebVtt>, VttError> = payloads.iter().map(|it| parse_webvtt(it)).collect();
     let texts = texts?;
     let parts = plan.tracks.iter().flat_map(|track| &track.parts);
@@ -125,7 +125,7 @@ fn make_text(plan: &SegmentPlan, payloads: &[Vec<u8>]) -> Result<Vec<u8>, Assemb
     Ok(write_webvtt_segment(&parts, plan.start, plan.end))
 }
 
-fn decode_all(track: &PlannedTrack, tables: &[Vec<u8>]) -> Result<Vec<Vec<Sample>>, AssembleError> {
+fn decode_all(track: &PlannedTrack, tables: &[&[u8]]) -> Result<Vec<Vec<Sample>>, AssembleError> {
     let decoded = track.parts.iter().zip(tables).map(|(part, table)| {
         let samples = sample_table::decode(table)?;
         let size: u64 = samples.iter().map(|sample| u64::from(sample.size)).sum();

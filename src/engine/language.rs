@@ -30,15 +30,13 @@ const TWO_LETTER_CODES: &str = "\
 pub fn iso_639_2(tag: Option<&str>) -> [u8; 3] {
     let primary = tag.unwrap_or_default().split(['-', '_']).next().unwrap_or_default();
     let lower = primary.to_ascii_lowercase();
-    match *lower.as_bytes() {
-        [a, b, c] if lower.bytes().all(|byte| byte.is_ascii_lowercase()) => [a, b, c],
-        [a, b] => TWO_LETTER_CODES
+    match lower.as_bytes() {
+        code if code.len() == 3 && code.iter().all(u8::is_ascii_lowercase) => {
+            code.first_chunk().copied().unwrap_or(UNDETERMINED)
+        }
+        code if code.len() == 2 => TWO_LETTER_CODES
             .split(' ')
-            .map(str::as_bytes)
-            .find_map(|row| match *row {
-                [x, y, c, d, e] if [x, y] == [a, b] => Some([c, d, e]),
-                _ => None,
-            })
+            .find_map(|row| row.as_bytes().strip_prefix(code)?.first_chunk().copied())
             .unwrap_or(UNDETERMINED),
         _ => UNDETERMINED,
     }

@@ -93,10 +93,25 @@ impl RingFile {
     /// for the disk. Costs about 30 µs for 2 MiB.
     #[must_use]
     pub fn is_resident(&self, offset: u64, size: usize) -> bool {
-        let pages = self.pages.get_or_init(|| {
-            usize::try_from(self.size).ok().and_then(|size| PageMap::new(&self.file, size).ok())
-        });
-        pages.as_ref().is_some_and(|pages| pages.is_resident(offset, size))
+        self.pages().is_some_and(|pages| pages.is_resident(offset, size))
+    }
+
+    /// A range through the file's mapping, for storage threads: reading it may wait for the disk.
+    /// What was made from it is worthless where the file [is lost](Self::is_lost) afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnexpectedEof`] for a range outside the file, [`ErrorKind::OutOfMemory`] where
+    /// it cannot be mapped.
+    pub fn bytes(&self, offset: u64, size: usize) -> Result<&[u8]> {
+        let pages = self.pages().ok_or(ErrorKind::OutOfMemory)?;
+        Ok(pages.bytes(offset, size).ok_or(ErrorKind::UnexpectedEof)?)
+    }
+
+    /// The mapping, made when first asked for.
+    fn pages(&self) -> Option<&PageMap> {
+        let map = || PageMap::new(&self.file, usize::try_from(self.size).ok()?).ok();
+        self.pages.get_or_init(map).as_ref()
     }
 
     /// Fills `buffer` from `offset`; may wait for the disk.
@@ -152,7 +167,8 @@ impl RingFile {
     /// True once a read failed: the disk is failing, or a stranger truncated the file.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        let mapped = self.pages.get().and_then(Option::as_ref);
+        self.lost.load(Ordering::Relaxed) || mapped.is_some_and(PageMap::is_lost)
     }
 
     /// Marks the file lost, as who sends from it does when the kernel reports an error or an end.

@@ -12,6 +12,7 @@
 //! What a record means is not known here: its header is opaque. No socket, no protocol.
 
 mod error;
+mod fault;
 mod file;
 mod format;
 mod jobs;

@@ -69,7 +69,7 @@ impl Refusal {
             Self::TooLarge { .. }
             | Self::MultivariantSize
             | Self::Intake(IntakeError::PlaylistSize) => 413,
-            Self::Body(_) | Self::Intake(_) => 400,
+            Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
             Self::NoLength => 411,
             Self::Uncommitted(
@@ -177,8 +177,7 @@ impl Push<'_> {
         session: &mut EncoderSession,
     ) -> Option<Plan<SharedFile>> {
         let Some(user) = self.channel.users[self.input.index()].as_ref() else {
-            session.hand_overs = 0;
-            return None;
+            return Some(Plan::status(ResponseHead::new(404)));
         };
         let counters = &self.channel.live.counters.inputs[self.input.index()];
         let credentials = self.head.authorization.as_deref().map(parse_authorization);
@@ -259,7 +258,8 @@ impl Push<'_> {
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
         let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
         let mut reserved = expected;
-        let mut parser = IntakeParser::new();
+        let expected_size = usize::try_from(expected).unwrap_or(0);
+        let mut parser = IntakeParser::with_expected_size(expected_size);
         let mut received = 0;
         while let Some(bytes) = body.next().await? {
             received += bytes.len() as u64;

@@ -19,10 +19,9 @@ use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push};
 use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
-use crate::shard::made::Made;
 use crate::shard::mailbox;
 use crate::shard::owner::{Owner, TICK_SPAN};
-use crate::shard::playback::{Playback, SharedFile};
+use crate::shard::playback::{MadeShelves, Playback, SharedFile};
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
@@ -65,7 +64,7 @@ pub struct Shared {
     /// The storage threads.
     pub storage: Arc<Storage>,
     /// Bytes that are not a view of a ring.
-    pub made: Arc<Made>,
+    pub made: MadeShelves,
     /// Bounds on connections.
     pub connections: Arc<ConnectionLimits>,
     /// Counters by shard.
@@ -107,7 +106,7 @@ impl Shared {
         shards: usize,
         authenticator: Authenticator,
         storage: Arc<Storage>,
-        cache_size: u64,
+        made: MadeShelves,
         sync_interval: Duration,
     ) -> (Arc<Self>, Vec<mailbox::Receiver<Move>>) {
         let (senders, receivers) =
@@ -115,7 +114,7 @@ impl Shared {
         let shared = Self {
             site: ArcSwap::default(),
             authenticator,
-            made: Arc::new(Made::new(Arc::clone(&storage), cache_size)),
+            made,
             storage,
             connections: ConnectionLimits::new(
                 CONNECTION_COUNT_MAX,
@@ -171,7 +170,7 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         shard,
         site: RefCell::new(shared.site.load_full()),
         owners: RefCell::default(),
-        playback: Playback::new(Arc::clone(&shared.storage), Arc::clone(&shared.made)),
+        playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
         shared,
@@ -463,7 +462,11 @@ impl Service for Door {
             }
             Addressed::Nothing => self.node.counters().stray_requests.add(1),
         }
-        self.node.shared.access[shard].push(AccessRecord {
+        let access = &self.node.shared.access[shard];
+        if !access.is_open() {
+            return;
+        }
+        access.push(AccessRecord {
             event_timestamp: finished.at,
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,

@@ -97,6 +97,9 @@ pub enum Uncommitted {
     /// Too many segments wait to be listed.
     #[error("too many segments wait to be listed")]
     Crowded,
+    /// Its timestamps span nothing, or more than a segment may last.
+    #[error("timestamps span nothing, or more than a segment may last")]
+    Implausible,
     /// The channel's state had to be restarted while this was looked at.
     #[error("the channel restarted")]
     Restarted,
@@ -191,6 +194,7 @@ impl Owner {
             let metas = match judged.ok_or(Uncommitted::Restarted)? {
                 Verdict::Store(metas) => metas,
                 Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
+                Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
                 Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
                 Verdict::Drop(DropReason::Duplicate) => {
                     let metas = RecordMeta::of_body(input, name, at.wall, &body);

@@ -8,7 +8,7 @@ use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
 use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
 use crate::ring::{RingFile, Storage};
-use crate::shard::made::{Made, MakeError};
+use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rt::oneshot;
 use crate::shard::site::{EndpointSite, Published};
@@ -147,7 +147,7 @@ fn is_lost(pieces: &[Piece<SharedFile>]) -> bool {
 /// What answers the delivery requests of one shard.
 pub struct Playback {
     storage: Arc<Storage>,
-    made: Arc<Made>,
+    made: MadeShelves,
     cache: RefCell<ResponseCache>,
     waiting: Cell<u64>,
 }
@@ -168,10 +168,19 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// Made bytes of the live window, and of what lies behind it: catching up never pushes out live.
+#[derive(Clone)]
+pub struct MadeShelves {
+    /// Segments that manifests list.
+    pub live: Arc<Made>,
+    /// Older ones.
+    pub catch_up: Arc<Made>,
+}
+
 impl Playback {
     /// With the storage threads and the shelf that all shards share.
     #[must_use]
-    pub fn new(storage: Arc<Storage>, made: Arc<Made>) -> Self {
+    pub fn new(storage: Arc<Storage>, made: MadeShelves) -> Self {
         Self { storage, made, cache: RefCell::default(), waiting: Cell::new(0) }
     }
 
@@ -282,6 +291,7 @@ impl Playback {
         for table in plan.tables() {
             tables.push(self.read(published, table).await?);
         }
+        let tables: Vec<&[u8]> = tables.iter().map(Vec::as_slice).collect();
         let heads = assemble::write_heads(plan, &tables).map_err(|error| {
             tracing::error!(%error, "a listed segment cannot be written");
             Refusal::Broken
@@ -314,11 +324,20 @@ impl Playback {
         plan: &SegmentPlan,
     ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
         let key = format!("{}/{path}#{}", endpoint.id, plan.etag);
+        let window = i64::from(endpoint.endpoint.window_seconds_max()) * 90_000;
+        let edge = published.presentation.edge().unwrap_or_default();
+        let is_live = plan.end.ticks() + window >= edge.ticks();
+        let shelf = if is_live { &self.made.live } else { &self.made.catch_up };
         let (published, plan) = (Arc::clone(published), plan.clone());
         let _waiting = Waiting::new(&self.waiting);
-        let bytes = self.made.value(&key, move || make_from(&published, &plan)).await;
-        match bytes {
-            Ok(bytes) => Ok(vec![Piece::Bytes(bytes)]),
+        let value = shelf.value(&key, move || make_from(&published, &plan)).await;
+        match value {
+            Ok(Value::Memory(bytes)) => Ok(vec![Piece::Bytes(bytes)]),
+            Ok(Value::Kept(file, at)) => {
+                let storage = Arc::clone(&self.storage);
+                let file = SharedFile { file, storage, is_live };
+                Ok(vec![Piece::File { file, offset: at.offset, size: u64::from(at.size) }])
+            }
             Err(MakeError::Busy) => Err(Refusal::Busy),
             Err(MakeError::Failed(error)) => {
                 tracing::error!(error, path, "a listed segment cannot be made");
@@ -365,19 +384,22 @@ impl From<Absent> for Refusal {
     }
 }
 
-/// Reads a segment's tables and payloads and writes it; blocks, so on a storage thread.
+/// Writes a segment from the mapped files; waits for the disk, so on a storage thread.
 fn make_from(published: &Published, plan: &SegmentPlan) -> Result<Vec<u8>, String> {
-    let read = |at: Extent| -> io::Result<Vec<u8>> {
+    let mapped = |at: Extent| -> io::Result<&[u8]> {
         let file = published.file(at.file).ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; usize::try_from(at.size).map_err(io::Error::other)?];
-        file.read_at(at.offset, &mut bytes)?;
-        Ok(bytes)
+        file.bytes(at.offset, usize::try_from(at.size).map_err(io::Error::other)?)
     };
-    let all = |extents: Vec<Extent>| -> Result<Vec<Vec<u8>>, String> {
-        extents.into_iter().map(|at| read(at).map_err(|error| error.to_string())).collect()
+    let all = |extents: &mut dyn Iterator<Item = Extent>| -> Result<Vec<&[u8]>, String> {
+        extents.map(|at| mapped(at).map_err(|error| error.to_string())).collect()
     };
-    let (tables, payloads) = (all(plan.tables().collect())?, all(plan.payloads().collect())?);
-    assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())
+    let (tables, payloads) = (all(&mut plan.tables())?, all(&mut plan.payloads())?);
+    let made = assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())?;
+    let mut files = plan.payloads().filter_map(|at| published.file(at.file));
+    match files.find(|file| file.is_lost()) {
+        Some(lost) => Err(format!("ring file {} is lost", lost.sequence())),
+        None => Ok(made),
+    }
 }
 
 fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {

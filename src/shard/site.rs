@@ -30,7 +30,7 @@ pub struct Site {
 pub struct ChannelSite {
     /// Its id, the path element after `/in/v2/`.
     pub id: Arc<str>,
-    /// Who may push to inputs 1 and 2; `None` where an input asks for no authentication.
+    /// Who may push to inputs 1 and 2; `None` where the channel has no such input.
     pub users: [Option<InputUser>; 2],
     /// Its timeline.
     pub timeline: ChannelConfig,

@@ -46,7 +46,7 @@ fn write_mvhd(writer: &mut BoxWriter, config: &CodecConfig) {
         w.u32(0x0001_0000); // rate 1.0
         w.u16(0x0100); // volume 1.0
         w.zeros(10); // reserved
-        UNITY_MATRIX.into_iter().for_each(|value| w.u32(value));
+        w.u32s(&UNITY_MATRIX);
         w.zeros(24); // pre_defined
         w.u32(TRACK_ID + 1); // next_track_ID
     });
@@ -62,7 +62,7 @@ fn write_tkhd(writer: &mut BoxWriter, config: &CodecConfig) {
         w.zeros(8 + 2 + 2); // reserved, layer, alternate_group
         w.u16(if config.kind() == TrackKind::Audio { 0x0100 } else { 0 }); // volume
         w.zeros(2); // reserved
-        UNITY_MATRIX.into_iter().for_each(|value| w.u32(value));
+        w.u32s(&UNITY_MATRIX);
         w.u32(width);
         w.u32(height);
     });

@@ -88,6 +88,13 @@ impl BoxWriter {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Appends big-endian 32-bit fields.
+    pub fn u32s(&mut self, values: &[u32]) {
+        for &value in values {
+            self.u32(value);
+        }
+    }
+
     /// Appends a big-endian 64-bit field.
     pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_be_bytes());

@@ -35,7 +35,8 @@ pub struct SegmentPlan {
     pub start: MediaTime,
     /// Presentation end.
     pub end: MediaTime,
-    /// For `mfhd` (ISO/IEC 14496-12 §8.8.5): the number's low 32 bits.
+    /// For the first `mfhd` (ISO/IEC 14496-12 §8.8.5), which counts on from it: the low 32 bits of
+    /// the first base number, so that no two fragments of a track share one.
     pub sequence_number: u32,
     /// Value of Content-Type.
     pub content_type: &'static str,
@@ -100,7 +101,7 @@ pub fn plan_segment(
         tracks,
         start: joined.start,
         end: joined.end,
-        sequence_number: low_32_bits(joined.number),
+        sequence_number: low_32_bits(first_base_number(track, &joined)),
         content_type: content_type(container, track.info.kind),
         max_age_seconds: IMMUTABLE_MAX_AGE_SECONDS,
     })
@@ -119,6 +120,10 @@ pub(super) fn container(endpoint: &Endpoint, kind: TrackKind) -> Container {
         (_, Package::Hls(_)) => Container::Ts,
         (_, Package::Cmaf(_) | Package::Dash(_)) => Container::Fmp4,
     }
+}
+
+fn first_base_number(track: &Track, joined: &Joined) -> u64 {
+    track.segments.get(joined.position).map_or(joined.number, |listed| listed.number)
 }
 
 fn content_type(container: Container, kind: TrackKind) -> &'static str {

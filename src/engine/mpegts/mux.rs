@@ -16,7 +16,7 @@ use crate::units::MediaTime;
 use elementary::append_access_unit;
 use packets::{PacketWriter, Timestamps};
 use std::ops::Range;
-use tables::{Stream, write_tables};
+use tables::{ElementaryStream, write_tables};
 
 /// Ticks of 90 kHz by which the clock reference precedes decoding: the time a decoder has to
 /// receive an access unit. Half a second covers an intra picture at a tenth of the peak rate.
@@ -64,8 +64,8 @@ pub fn mux_segment(tracks: &[MuxTrack<'_>]) -> Vec<u8> {
         tracks.iter().filter(|track| track.config.kind() != TrackKind::Text).collect();
     let clock = tracks.iter().position(|track| track.config.kind() == TrackKind::Video);
     let clock = clock.unwrap_or(0);
-    let streams: Vec<Stream> =
-        tracks.iter().map(|track| Stream::of(track.config, track.language)).collect();
+    let streams: Vec<ElementaryStream> =
+        tracks.iter().map(|track| ElementaryStream::of(track.config, track.language)).collect();
 
     let mut units: Vec<Unit<'_>> = Vec::new();
     for (index, track) in tracks.iter().enumerate() {

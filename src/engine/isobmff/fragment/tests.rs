@@ -28,15 +28,15 @@ fn part(samples: &[Sample], decode_start: i64) -> FragmentPart<'_> {
 }
 
 /// The content of the first box of this kind, at any depth.
-fn content<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> &'a [u8] {
-    let at = bytes.windows(4).position(|window| window == kind).expect("the box is there");
+fn content(bytes: &[u8], kind: [u8; 4]) -> &[u8] {
+    let at = bytes.windows(4).position(|window| *window == kind).expect("the box is there");
     let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap());
     let end = (at - 4 + usize::try_from(size).unwrap()).min(bytes.len());
     &bytes[at + 4..end]
 }
 
 fn decode_time(head: &[u8]) -> u64 {
-    u64::from_be_bytes(content(head, b"tfdt")[4..].try_into().unwrap())
+    u64::from_be_bytes(content(head, *b"tfdt")[4..].try_into().unwrap())
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn what_all_samples_share_stands_once() {
     let heads = write_fragment_heads(&audio(48_000), 1, &[part(&samples, 90_000)]);
     assert_eq!(decode_time(&heads[0]), 48_000);
     let tfhd = b"\0\x02\0\x38\0\0\0\x01\0\0\x04\0\0\0\x01\x2c\x02\0\0\0";
-    assert_eq!(content(&heads[0], b"tfhd"), tfhd);
+    assert_eq!(content(&heads[0], *b"tfhd"), tfhd);
     // Version, flags, count and data offset; no rows.
-    assert_eq!(content(&heads[0], b"trun"), b"\x01\0\0\x01\0\0\0\x03\0\0\0\x6c");
+    assert_eq!(content(&heads[0], *b"trun"), b"\x01\0\0\x01\0\0\0\x03\0\0\0\x6c");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn parts_are_numbered_and_only_the_first_has_a_segment_type() {
     let heads = write_fragment_heads(&audio(48_000), u32::MAX, &parts);
     assert_eq!(&heads[0][4..8], b"styp");
     assert!(heads[1..].iter().all(|head| &head[4..8] == b"moof"));
-    let numbers: Vec<&[u8]> = heads.iter().map(|head| &content(head, b"mfhd")[4..]).collect();
+    let numbers: Vec<&[u8]> = heads.iter().map(|head| &content(head, *b"mfhd")[4..]).collect();
     assert_eq!(numbers, [[255; 4], [0, 0, 0, 0], [0, 0, 0, 1]]);
 }
 
@@ -142,7 +142,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
 /// Reads a head's run back, as ISO/IEC 14496-12 §8.8.7 and §8.8.8 say.
 fn read_run(head: &[u8]) -> Vec<Sample> {
     let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-    let tfhd = content(head, b"tfhd");
+    let tfhd = content(head, *b"tfhd");
     let mut at = 8;
     let mut default = |flag: u32| {
         (word(tfhd, 0) & flag != 0).then(|| {
@@ -152,7 +152,7 @@ fn read_run(head: &[u8]) -> Vec<Sample> {
     };
     let [duration, size, flags] = [DEFAULT_DURATION, DEFAULT_SIZE, DEFAULT_FLAGS].map(&mut default);
 
-    let trun = content(head, b"trun");
+    let trun = content(head, *b"trun");
     let mut at = 12;
     let mut field = |flag: u32| {
         (word(trun, 0) & flag != 0).then(|| {
@@ -180,7 +180,7 @@ proptest! {
         prop_assert_eq!(decode_time(&heads[0]), u64::from(start));
         prop_assert!(heads[0].len() <= HEAD_SIZE_WITHOUT_ROWS + 16 * samples.len());
         // The data offset, counted from `moof`, is where the payload begins.
-        let offset = u32::from_be_bytes(content(&heads[0], b"trun")[8..12].try_into().unwrap());
+        let offset = u32::from_be_bytes(content(&heads[0], *b"trun")[8..12].try_into().unwrap());
         prop_assert_eq!(usize::try_from(offset).unwrap() + 24, heads[0].len());
     }
 }

@@ -46,8 +46,8 @@ fn tree(bytes: &[u8], path: &str, out: &mut Vec<String>) {
 }
 
 /// The content of the first box of this kind, at any depth.
-fn content<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> &'a [u8] {
-    let at = bytes.windows(4).position(|window| window == kind).expect("the box is there");
+fn content(bytes: &[u8], kind: [u8; 4]) -> &[u8] {
+    let at = bytes.windows(4).position(|window| *window == kind).expect("the box is there");
     let size = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap());
     &bytes[at + 4..at - 4 + usize::try_from(size).unwrap()]
 }
@@ -119,23 +119,23 @@ fn box_contents() {
         (b"trex", b"\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\0\x02\0\0\0".to_vec()),
     ];
     for (kind, want) in table {
-        assert_eq!(content(&init, kind), want, "{}", String::from_utf8_lossy(kind));
+        assert_eq!(content(&init, *kind), want, "{}", String::from_utf8_lossy(kind));
     }
 }
 
 #[test]
 fn pictures_are_shown_in_their_aspect() {
     let init = write_init_segment(&video(), None);
-    assert_eq!(content(&init, b"tkhd")[76..], *b"\x04\0\0\0\x02\x40\0\0", "1024 by 576");
-    assert_eq!(content(&init, b"vmhd"), b"\0\0\0\x01\0\0\0\0\0\0\0\0");
-    assert_eq!(content(&init, b"mdhd")[12..], *b"\0\x01\x5f\x90\0\0\0\0\x55\xc4\0\0", "und");
+    assert_eq!(content(&init, *b"tkhd")[76..], *b"\x04\0\0\0\x02\x40\0\0", "1024 by 576");
+    assert_eq!(content(&init, *b"vmhd"), b"\0\0\0\x01\0\0\0\0\0\0\0\0");
+    assert_eq!(content(&init, *b"mdhd")[12..], *b"\0\x01\x5f\x90\0\0\0\0\x55\xc4\0\0", "und");
     assert!(!init.windows(4).any(|window| window == b"elng"));
-    assert_eq!(content(&init, b"trex")[20..], *b"\x01\x01\0\0");
+    assert_eq!(content(&init, *b"trex")[20..], *b"\x01\x01\0\0");
 }
 
 #[test]
 fn text_has_a_null_media_header() {
     let init = write_init_segment(&CodecConfig::WebVtt, Some("en"));
-    assert_eq!(content(&init, b"hdlr")[8..12], *b"text");
-    assert_eq!(content(&init, b"nmhd"), [0; 4]);
+    assert_eq!(content(&init, *b"hdlr")[8..12], *b"text");
+    assert_eq!(content(&init, *b"nmhd"), [0; 4]);
 }

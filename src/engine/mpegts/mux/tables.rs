@@ -13,7 +13,7 @@ const LANGUAGE_DESCRIPTOR: u8 = 0x0a;
 
 /// How an elementary stream is announced and carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stream {
+pub struct ElementaryStream {
     /// `stream_type` (ISO/IEC 13818-1 §2.4.4.9; 0x81 and 0x87 are those of ATSC A/53 and of HLS).
     pub stream_type: u8,
     /// `stream_id` of its PES packets (§2.4.3.7).
@@ -22,7 +22,7 @@ pub struct Stream {
     pub descriptors: Vec<u8>,
 }
 
-impl Stream {
+impl ElementaryStream {
     /// The stream of a track with this configuration.
     ///
     /// # Panics
@@ -52,7 +52,7 @@ impl Stream {
 }
 
 /// Writes both tables; `clock` is the index of the stream that carries the clock reference.
-pub fn write_tables(writer: &mut PacketWriter, streams: &[Stream], clock: usize) {
+pub fn write_tables(writer: &mut PacketWriter, streams: &[ElementaryStream], clock: usize) {
     writer.write_pat(&association_section());
     writer.write_pmt(&map_section(streams, clock));
 }
@@ -65,7 +65,7 @@ fn association_section() -> Vec<u8> {
 }
 
 /// `TS_program_map_section` (§2.4.4.8).
-fn map_section(streams: &[Stream], clock: usize) -> Vec<u8> {
+fn map_section(streams: &[ElementaryStream], clock: usize) -> Vec<u8> {
     let pids = || FIRST_STREAM_PID..PMT_PID;
     let clock_pid = pids().nth(clock).unwrap_or(FIRST_STREAM_PID);
     let mut body = (0xe000 | clock_pid).to_be_bytes().to_vec();
@@ -129,8 +129,10 @@ mod tests {
 
     #[test]
     fn map_of_two_streams() {
-        let streams =
-            [Stream::of(&aac(), Some("de")), Stream::of(&CodecConfig::Ac3(dolby()), None)];
+        let streams = [
+            ElementaryStream::of(&aac(), Some("de")),
+            ElementaryStream::of(&CodecConfig::Ac3(dolby()), None),
+        ];
         let section = map_section(&streams, 1);
         let mut want = b"\x02\xb0\x23\0\x01\xc1\0\0\xe1\x01\xf0\0".to_vec();
         want.extend(b"\x0f\xe1\0\xf0\x06\x0a\x04deu\0");
@@ -141,9 +143,9 @@ mod tests {
 
     #[test]
     fn streams_of_codecs() {
-        let eac3 = Stream::of(&CodecConfig::Eac3(dolby()), Some("en-GB"));
+        let eac3 = ElementaryStream::of(&CodecConfig::Eac3(dolby()), Some("en-GB"));
         assert_eq!((eac3.stream_type, eac3.stream_id), (0x87, 0xbd));
         assert_eq!(eac3.descriptors, b"\x05\x04EAC3\x0a\x04eng\0");
-        assert_eq!(Stream::of(&aac(), None).descriptors, b"");
+        assert_eq!(ElementaryStream::of(&aac(), None).descriptors, b"");
     }
 }
