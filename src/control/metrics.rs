@@ -506,7 +506,7 @@ mod tests {
         channel.active_input.set(2);
         channel.inputs[0].responses.count(201);
         channel.inputs[1].lateness.observe(Duration::from_millis(40));
-        channel.window_us.set_span(Duration::from_secs(600));
+        channel.window_us.set_span(Duration::from_mins(10));
         let blocks: Vec<_> = (0..2).map(|_| Arc::new(EndpointCounters::default())).collect();
         blocks[0].count(200, 10, Duration::from_micros(70));
         blocks[1].count(206, 5, Duration::from_secs(100));

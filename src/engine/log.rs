@@ -1,8 +1,8 @@
 //! A persistent sequence: cheap to copy, grown at the back, shrunk at the front.
 //!
 //! Publishing a window must cost the same for a minute and for 14 days, and a snapshot must not
-//! change under its readers. Entries live in blocks of [`BLOCK`] behind counted pointers, and
-//! blocks in groups of [`BLOCK`]: a clone copies one pointer per 16 384 entries, a push copies the
+//! change under its readers. Entries live in blocks of `BLOCK` behind counted pointers, and
+//! blocks in groups of `BLOCK`: a clone copies one pointer per 16 384 entries, a push copies the
 //! last block at most.
 
 use std::collections::VecDeque;

@@ -231,7 +231,7 @@ impl Playback {
                 }
                 Plan::answer(head, made)
             }
-            Err(status) => refusal(status),
+            Err(why) => refusal(&why),
         }
     }
 
@@ -423,7 +423,7 @@ fn compress(body: &[u8]) -> Vec<u8> {
     written.expect("writing to memory does not fail")
 }
 
-fn refusal(why: Refusal) -> Plan<SharedFile> {
+fn refusal(why: &Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),

@@ -1,7 +1,8 @@
 //! What all shards share: channels and endpoints as configured, and what each channel publishes.
 //!
 //! A [`Site`] is immutable; a reload swaps in another one. What outlives reloads (owner, published
-//! state, counters) hangs on the counted [`ChannelLive`] and [`EndpointLive`].
+//! state, counters) hangs on the counted [`ChannelLive`], and an
+//! endpoint's counters on themselves.
 
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;

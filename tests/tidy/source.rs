@@ -43,7 +43,7 @@ impl Source {
 
     /// Line, from 1, of a byte offset.
     pub fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text[..offset].matches('\n').count() + 1
     }
 }
 
@@ -173,7 +173,7 @@ fn literal(rest: &[u8], after_word: bool) -> Option<usize> {
     if rest[0] == b'"' {
         return Some(quoted(rest, b'"'));
     }
-    if rest[0] == b'r' && !after_word || rest.starts_with(b"br") && !after_word {
+    if !after_word && (rest[0] == b'r' || rest.starts_with(b"br")) {
         let skipped = rest.iter().position(|byte| *byte == b'r')? + 1;
         let hashes = rest[skipped..].iter().take_while(|byte| **byte == b'#').count();
         if rest.get(skipped + hashes) != Some(&b'"') {

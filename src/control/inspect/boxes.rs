@@ -44,8 +44,8 @@ pub fn describe_boxes(bytes: &[u8]) -> Result<String, InspectError> {
     Ok(out)
 }
 
-/// A reader that fails when it has been asked too often: the `mp4` crate goes round in circles where
-/// a damaged size leads backwards.
+/// A reader that fails when it has been asked too often: the `mp4` crate goes round in circles
+/// where a damaged size leads backwards.
 struct Budgeted<'a> {
     bytes: Cursor<&'a [u8]>,
     operations: u32,

@@ -1,3 +1,5 @@
+//! Tests of `inspect`: what is printed of playlists, containers and damaged bytes.
+
 use super::*;
 use crate::engine::codec::AacConfig;
 use crate::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
@@ -74,7 +76,8 @@ media playlist: 2 segments, 3.500 s, target 2 s, sequence 5, discontinuity seque
     assert_eq!(describe(media.as_bytes()).as_deref(), Ok(want));
     let multivariant = "#EXTM3U\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",URI=\"a.m3u8\"\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=900,RESOLUTION=16x9,CODECS=\"avc1.64001f\",AUDIO=\"a\"\nv.m3u8\n";
+        #EXT-X-STREAM-INF:BANDWIDTH=900,RESOLUTION=16x9,CODECS=\"avc1.64001f\",AUDIO=\"a\"\n\
+        v.m3u8\n";
     let want = "\
 multivariant playlist: 1 variants, 1 renditions
 variant v.m3u8, 900 bit/s, 16x9, codecs avc1.64001f, audio a

@@ -3,7 +3,8 @@
 //! A pure state machine. In: [`Channel::on_segment`], [`Channel::on_stored`],
 //! [`Channel::on_playlist`], [`Channel::on_tick`], each with the time. Out:
 //! [`Channel::take_changes`], which the owner writes to the ring in order before it publishes
-//! [`Channel::present`], and [`Channel::take_events`] for logs and counters. It never holds payload.
+//! [`Channel::present`], and [`Channel::take_events`] for logs and counters. It never holds
+//! payload.
 //!
 //! ```text
 //! body ── on_segment ──► store │ drop        (verdict: what must be committed)
@@ -34,6 +35,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::codec::TrackKind;
 use crate::engine::playlist::Playlist;
 use crate::engine::playlist::name_of_uri;
 use crate::engine::presentation::{Listed, Presentation};

@@ -1,8 +1,8 @@
 //! ADTS headers and the `AudioSpecificConfig` they imply.
 //!
-//! ISO/IEC 14496-3 §1.A.2.2 (ADTS), §1.6.2.1 (`AudioSpecificConfig`). Spectral band replication that
-//! the header does not tell of (implicit signalling) stays untold: the configuration is that of
-//! the core coder, whose access unit is 1024 samples.
+//! ISO/IEC 14496-3 §1.A.2.2 (ADTS), §1.6.2.1 (`AudioSpecificConfig`). Spectral band replication
+//! that the header does not tell of (implicit signalling) stays untold: the configuration is that
+//! of the core coder, whose access unit is 1024 samples.
 
 use super::AacConfig;
 use crate::engine::bits::BitWriter;

@@ -1,3 +1,5 @@
+//! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
+
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{

@@ -1,3 +1,5 @@
+//! Tests of pushed playlists.
+
 use super::*;
 use crate::units::{MediaTime, WallClock};
 use proptest::prelude::*;

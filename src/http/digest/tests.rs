@@ -1,3 +1,5 @@
+//! Tests of digest authentication: the RFC's example, lifetimes, replays, damage.
+
 use super::*;
 use proptest::prelude::*;
 

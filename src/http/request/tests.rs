@@ -1,3 +1,5 @@
+//! Tests of request heads: what is understood, what is refused and with which status.
+
 use super::*;
 use crate::limits::{
     HEADER_FIELD_SIZE_MAX, QUERY_SIZE_MAX, REQUEST_HEAD_SIZE_MAX, REQUEST_LINE_SIZE_MAX,

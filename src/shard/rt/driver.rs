@@ -84,7 +84,7 @@ pub enum ShardError {
 
 /// Makes this thread shard number `shard`: pins it to `cpu` where one is given, sets up the driver
 /// and runs `main`, which learns the driver taken. When `main` has ended, all sockets of the shard
-/// are shut down and its tasks get [`TASK_END_SPAN_MAX`] to end.
+/// are shut down and its tasks get `TASK_END_SPAN_MAX` to end.
 ///
 /// # Errors
 ///

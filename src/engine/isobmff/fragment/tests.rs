@@ -1,3 +1,5 @@
+//! Tests of fragment heads: which fields a run carries, and what its times come to.
+
 use super::*;
 use crate::engine::codec::AacConfig;
 use proptest::prelude::*;
@@ -174,7 +176,10 @@ fn read_run(head: &[u8]) -> Vec<Sample> {
 
 proptest! {
     #[test]
-    fn a_run_reads_back(samples in prop::collection::vec(any_sample(), 1..12), start in any::<u32>()) {
+    fn a_run_reads_back(
+        samples in prop::collection::vec(any_sample(), 1..12),
+        start in any::<u32>(),
+    ) {
         let heads = write_fragment_heads(&CodecConfig::WebVtt, 0, &[part(&samples, start.into())]);
         prop_assert_eq!(read_run(&heads[0]), samples.clone());
         prop_assert_eq!(decode_time(&heads[0]), u64::from(start));

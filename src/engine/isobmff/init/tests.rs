@@ -1,3 +1,5 @@
+//! Tests of init segments: their boxes in order, and what stands in them.
+
 use super::*;
 use crate::engine::codec::{AacConfig, VideoConfig};
 

@@ -1,3 +1,5 @@
+//! Tests of sample entries and their configuration records.
+
 use super::*;
 use crate::engine::codec::DolbyConfig;
 

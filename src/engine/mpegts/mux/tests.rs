@@ -1,3 +1,5 @@
+//! Tests of multiplexing: which frames share a PES packet, and where packets end.
+
 use super::*;
 use crate::engine::codec::AacConfig;
 

@@ -1,3 +1,5 @@
+//! Tests of elementary streams as the multiplexer writes them.
+
 use super::*;
 use crate::engine::codec::DolbyConfig;
 

@@ -1,3 +1,5 @@
+//! Tests of transport packets: adaptation fields, stuffing, counters.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -65,7 +67,11 @@ fn sections_fill_their_packets() {
 
 proptest! {
     #[test]
-    fn a_unit_of_any_size_comes_back(size in 0..1200_usize, clock in any::<bool>(), key in any::<bool>()) {
+    fn a_unit_of_any_size_comes_back(
+        size in 0..1200_usize,
+        clock in any::<bool>(),
+        key in any::<bool>(),
+    ) {
         let elementary: Vec<u8> = (0..=250).cycle().take(size).collect();
         let times = Timestamps { clock: clock.then_some(5), ..TIMES };
         let (payload, counters) = unpack(&pes(times, key, &elementary));
