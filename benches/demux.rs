@@ -1,32 +1,52 @@
-//! How fast a pushed body becomes samples, in bytes of transport stream per second.
+//! How fast a pushed body becomes samples, and samples in a ring, in bytes of transport stream per
+//! second.
 
 #![allow(missing_docs, reason = "made by criterion's macros")]
 
+mod fixture;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fixture::OwnRing;
 use headwater::engine::body::SegmentParser;
+use headwater::engine::sample_table;
+use headwater::engine::segment::SegmentBody;
+use headwater::ring::{Record, RecordKind};
 use std::hint::black_box;
-use std::process::Command;
 
 /// Bytes that arrive at a time.
 const PIECE_SIZE: usize = 64 << 10;
 
+fn parse(body: &[u8]) -> SegmentBody {
+    let mut parser = SegmentParser::with_expected_size(body.len());
+    for piece in body.chunks(PIECE_SIZE) {
+        parser.push(black_box(piece)).expect("valid");
+    }
+    parser.finish().expect("valid")
+}
+
+/// Appends every track, and waits until all of them are written.
+fn commit(ring: &mut OwnRing, body: SegmentBody) {
+    let appended = body.tracks.into_iter().map(|track| {
+        ring.append(Record {
+            kind: RecordKind::Media,
+            header: vec![0; 200],
+            table: sample_table::encode(&track.samples),
+            payload: track.payload,
+        })
+    });
+    for written in appended.collect::<Vec<_>>() {
+        written.recv().expect("is told").expect("is written");
+    }
+}
+
 fn demux(criterion: &mut Criterion) {
-    let video = "-f lavfi -i testsrc2=size=1280x720:rate=25:duration=4,noise=alls=20:allf=t \
-                 -f lavfi -i sine=duration=4 -c:v libx264 -preset ultrafast -b:v 6M -maxrate 6M \
-                 -bufsize 6M -c:a aac -f mpegts -";
-    let arguments = video.split_whitespace();
-    let output = Command::new("ffmpeg").args(["-v", "error"]).args(arguments).output();
-    let body = output.expect("ffmpeg runs").stdout;
+    let body = fixture::transport_stream();
     let mut group = criterion.benchmark_group("demux");
     group.throughput(Throughput::Bytes(body.len() as u64));
-    group.bench_function("h264 and aac at 6 Mbit/s", |bencher| {
-        bencher.iter(|| {
-            let mut parser = SegmentParser::new();
-            for piece in body.chunks(PIECE_SIZE) {
-                parser.push(black_box(piece)).expect("valid");
-            }
-            black_box(parser.finish().expect("valid"))
-        });
+    group.bench_function("H.264 and AAC", |bencher| bencher.iter(|| parse(&body)));
+    let mut ring = OwnRing::new();
+    group.bench_function("H.264 and AAC to ring", |bencher| {
+        bencher.iter(|| commit(&mut ring, parse(&body)));
     });
     group.finish();
 }

@@ -6,11 +6,11 @@
 # Loopback under BBR measures BBR's pacing timers: where we are root, the script that sources this
 # runs again in a network namespace of its own, with Reno, and with every port free.
 isolate() {
-    if [ "$(id -u)" = 0 ] && [ -z "${HEADWATER_PERF_ISOLATED-}" ]; then
-        export HEADWATER_PERF_ISOLATED=1
+    if [ "$(id -u)" = 0 ] && [ -z "${PERF_ISOLATED-}" ]; then
+        export PERF_ISOLATED=1
         exec unshare --net "$0" "$@"
     fi
-    if [ -n "${HEADWATER_PERF_ISOLATED-}" ]; then
+    if [ -n "${PERF_ISOLATED-}" ]; then
         ip link set lo up
         echo reno >/proc/sys/net/ipv4/tcp_congestion_control
     fi
@@ -41,7 +41,7 @@ start_headwater() {
         printf '[server]\nhttp = "127.0.0.1:8080"\nshards = 1\n'
         printf '[control]\nlisten = "127.0.0.1:8081"\n[storage]\ndir = "%s/data"\n' "$dir"
         for channel in "$@"; do
-            printf '[[channel]]\nid = "%s"\nring = "1GiB"\n' "$channel"
+            printf '[[channel]]\nid = "%s"\nring = "256MiB"\nsegment_size_max = "8MiB"\n' "$channel"
             for n in 1 2; do
                 printf '[[channel.input]]\nusername = "perf"\npassword = "perf"\n'
             done

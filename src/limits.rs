@@ -73,6 +73,9 @@ pub const PLAYLIST_NAME_COUNT_MAX: usize = 256;
 pub const CANDIDATE_COUNT_MAX: usize = 1_024;
 /// Gaps listed for one hole; a longer hole begins a new session instead.
 pub const HOLE_GAP_COUNT_MAX: u64 = 3_600;
+/// Ticks of 90 kHz that one segment's presentation may span: ten times the longest segment that
+/// encoders make, so that a broken timestamp cannot carry the timeline away.
+pub const SEGMENT_TICKS_MAX: i64 = 120 * 90_000;
 /// Output tracks of a channel.
 pub const TRACK_COUNT_MAX: usize = 64;
 /// Listed segments whose names are remembered, over all tracks of a channel.
@@ -204,3 +207,27 @@ pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3
 pub const STORAGE_THREAD_COUNT: usize = 1;
 /// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
 pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
+
+// Channels on their shards.
+/// Changes of one record: a listed segment takes about 100 bytes, and a source's top at most
+/// [`MULTIVARIANT_SIZE_MAX`], so that a record stays under [`RING_HEADER_SIZE_MAX`].
+pub const CHANGE_BATCH_COUNT_MAX: usize = 1_024;
+/// Changes that wait for a ring before it refuses bodies: an hour's hole in twenty tracks.
+pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
+/// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
+pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
+/// How far before the newest record one may have arrived to be judged again after a restart:
+/// three targets of 20 s.
+pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+/// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
+/// hundred endpoints have a handful each.
+pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
+/// Slots for addresses and users that failed to log in lately: 320 KiB in all.
+pub const BACKOFF_SLOT_COUNT: usize = 4_096;
+/// Hand-overs of one connection without a request that is let in: an encoder needs one.
+pub const HAND_OVER_COUNT_MAX: u32 = 16;
+/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a 64 kbit/s
+/// audio rendition brings where an encoder sends it as it is made.
+pub const BODY_RATE_MIN: u64 = 4 << 10;
+/// Reloads that wait while one is carried out.
+pub const RELOAD_COUNT_MAX: usize = 4;

@@ -43,6 +43,7 @@ impl AccessLog {
     ) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
         let file = open(path)?;
+        queues.iter().for_each(|queue| queue.open());
         let writer = Writer {
             path: path.to_owned(),
             file,

@@ -139,7 +139,14 @@ static METRICS: &[Metric] = &[
         COUNTER,
         Plain,
         Input(|i| &i.damaged),
-        "Segments refused as damaged.",
+        "Segments that came damaged, refused or not.",
+    ),
+    metric(
+        "headwater_ingest_standby_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.standby),
+        "Segments of the input not in use that did not fit the one in use.",
     ),
     metric(
         "headwater_ingest_lateness_seconds",
@@ -252,7 +259,7 @@ static METRICS: &[Metric] = &[
         COUNTER,
         Seconds,
         Shard(|s| &s.busy_us),
-        "Time a shard was awake.",
+        "Processor time of a shard's thread.",
     ),
     metric(
         "headwater_shard_stray_requests_total",
@@ -267,6 +274,13 @@ static METRICS: &[Metric] = &[
         Plain,
         Shard(|s| &s.spliced_bytes),
         "Bytes sent from ring files without a copy.",
+    ),
+    metric(
+        "headwater_shard_copied_bytes_total",
+        COUNTER,
+        Plain,
+        Shard(|s| &s.copied_bytes),
+        "Bytes copied from memory into sockets, heads included.",
     ),
     metric(
         "headwater_storage_queue",

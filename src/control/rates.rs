@@ -4,7 +4,7 @@ use crate::control::status::ChannelStatus;
 use crate::shard::counters::ChannelCounters;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a rate is measured over.
 const SPAN: Duration = Duration::from_secs(4);
@@ -23,8 +23,6 @@ struct Seen {
     since: Instant,
     bytes: u64,
     bits_per_second: u64,
-    segments: u64,
-    segment_at: Option<Instant>,
 }
 
 impl Rates {
@@ -36,30 +34,26 @@ impl Rates {
         let window_seconds = counters.window_us.value() as f64 / 1e6;
         channel.window_seconds = window_seconds;
         let now = Instant::now();
+        let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, shown) in channel.inputs.iter_mut().enumerate() {
             let Some(input) = counters.inputs.get(index) else { continue };
             let bytes = input.received_bytes.value();
-            let segments = input.segments.value() + input.duplicates.value();
             let seen = inputs.entry((channel.id.clone(), index)).or_insert(Seen {
                 since: now,
                 bytes,
                 bits_per_second: 0,
-                segments: 0,
-                segment_at: None,
             });
-            if segments != seen.segments {
-                seen.segments = segments;
-                seen.segment_at = Some(now);
-            }
             let span = now.duration_since(seen.since);
             if span >= SPAN {
                 let milliseconds = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-                seen.bits_per_second = (bytes - seen.bytes) * 8_000 / milliseconds.max(1);
+                seen.bits_per_second =
+                    bytes.saturating_sub(seen.bytes) * 8_000 / milliseconds.max(1);
                 (seen.since, seen.bytes) = (now, bytes);
             }
             shown.bits_per_second = seen.bits_per_second;
-            let age = seen.segment_at.map(|at| now.duration_since(at));
+            let newest = Duration::from_micros(input.segment_at_us.value());
+            let age = (!newest.is_zero()).then(|| wall.saturating_sub(newest));
             shown.last_segment_age_seconds = age.map(|age| age.as_secs_f64());
             shown.alive = age.is_some_and(|age| age < SILENCE);
         }

@@ -12,11 +12,14 @@ use crate::control::{log, rates};
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
-use crate::limits::STORAGE_THREAD_COUNT;
-use crate::ring::{Ring, RingConfig, Storage};
+use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
+use crate::ring::{Ring, RingConfig, RingError, Storage};
 use crate::shard::listener::listen;
+use crate::shard::made::Made;
 use crate::shard::node::{self, Role, Shared, Start};
-use crate::shard::owner::{ReopenError, Reopened};
+use crate::shard::owner;
+use crate::shard::playback::MadeShelves;
+use crate::shard::reopen::{ReopenError, Reopened};
 use crate::shard::rt::{self, DriverChoice, run_shard};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -26,8 +29,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long storage may take to end its jobs once all shards have drained.
+const STORAGE_FLUSH_SPAN_MAX: Duration = Duration::from_secs(30);
+/// How long a reload waits for a ring that a channel just taken away still has.
+const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
+const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(50);
 
 /// Name of the protection space in challenges.
 const REALM: &str = "headwater";
@@ -50,6 +60,12 @@ pub enum StartError {
         channel: String,
         /// What is wrong with its ring.
         error: ReopenError,
+    },
+    /// The cache rings cannot be made.
+    #[error("storage.cache: {error}")]
+    Cache {
+        /// What is wrong.
+        error: RingError,
     },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
@@ -85,13 +101,18 @@ pub fn serve(file: Option<PathBuf>) -> ExitCode {
 struct Running {
     shards: Vec<JoinHandle<bool>>,
     control: ControlThread,
+    storage: Arc<Storage>,
 }
 
 impl Running {
     fn wait(self) -> ExitCode {
-        let ended: Vec<bool> =
-            self.shards.into_iter().map(|shard| shard.join().unwrap_or(false)).collect();
-        let well = ended.iter().all(|&well| well);
+        let ended = self.shards.into_iter().map(|shard| shard.join().unwrap_or(false));
+        let well = ended.fold(true, |well, shard| well && shard);
+        let is_flushed = self.storage.flush(STORAGE_FLUSH_SPAN_MAX);
+        if !is_flushed {
+            tracing::error!("storage did not end its jobs in time");
+        }
+        let well = well && is_flushed;
         self.control.finish();
         tracing::info!("ended");
         if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -110,11 +131,11 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
     let (shared, mailboxes) = Shared::new(
         shards,
         authenticator,
-        storage,
-        config.storage.cache_bytes,
+        Arc::clone(&storage),
+        shelves(config, &storage)?,
         config.storage.sync_interval,
     );
-    apply(config, &shared)?;
+    apply(config, &shared, Duration::ZERO)?;
     let mut starts = Vec::with_capacity(shards);
     for (shard, mailbox) in mailboxes.into_iter().enumerate() {
         starts.push(Start { shard, listeners: listeners(config)?, mailbox });
@@ -127,29 +148,27 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
         let cpu = cpus.get(start.shard).copied().filter(|_| shards <= cpus.len());
         let shared = Arc::clone(&shared);
         let thread = thread::Builder::new().name(format!("shard-{}", start.shard));
-        let spawned = thread.spawn(move || shard(start, shared, cpu));
+        let spawned = thread.spawn(move || shard(start, &shared, cpu));
         threads.push(spawned.map_err(system("shard threads"))?);
     }
-    Ok(Running { shards: threads, control })
+    Ok(Running { shards: threads, control, storage: Arc::clone(&shared.storage) })
 }
 
-/// A shard's thread. Returns whether it drained in order.
-fn shard(start: Start, shared: Arc<Shared>, cpu: Option<usize>) -> bool {
+/// A shard's thread. Returns whether it drained in order. One that fails takes the process with
+/// it, for the service manager to start anew: its channels have no other owner.
+fn shard(start: Start, shared: &Arc<Shared>, cpu: Option<usize>) -> bool {
     let index = start.shard;
     let ended = run_shard(index, cpu, DriverChoice::Best, async |driver| {
-        node::run(start, shared, driver).await
+        node::run(start, Arc::clone(shared), driver).await
     });
-    match ended {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            tracing::error!(shard = index, %error, "shard failed");
-            false
-        }
-        Err(error) => {
-            tracing::error!(shard = index, %error, "shard failed");
-            false
-        }
-    }
+    let failure = match ended {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(shard = index, failure, "shard failed; the process drains");
+    shared.draining.store(true, Ordering::Release);
+    false
 }
 
 fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, StartError> {
@@ -162,6 +181,16 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
         Err(error) => Err(StartError::Listen { address, error }),
     };
     delivery.chain(ingest).map(bind).collect()
+}
+
+/// The cache rings, half of the cache each. No channel id begins with a dot.
+fn shelves(config: &Config, storage: &Arc<Storage>) -> Result<MadeShelves, StartError> {
+    let size = config.storage.cache_bytes / 2;
+    let open = |name: &str| match Made::open(&config.storage.dir.join(name), size, storage) {
+        Ok(made) => Ok(Arc::new(made)),
+        Err(error) => Err(StartError::Cache { error }),
+    };
+    Ok(MadeShelves { live: open(".cache-live")?, catch_up: open(".cache-catch-up")? })
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
@@ -197,17 +226,30 @@ fn control(
         Arc::new(move || status(&shown.load(), &shared, &rates))
     };
     let pages = Pages { registry: Arc::clone(&registry), status };
-    let on_command = {
+    let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
+        reloading(move |config: Config| match apply(&config, &shared, RING_RELEASE_SPAN_MAX) {
+            Ok(()) => {
+                registry.store(Arc::new(self::registry(&shared, &counters)));
+                shown.store(Arc::new(config));
+            }
+            Err(error) => tracing::error!(%error, "reload refused; the old one stays"),
+        })
+        .map_err(system("reload thread"))?
+    };
+    let on_command = {
+        let shared = Arc::clone(shared);
         move |command| match command {
-            Command::Drain => shared.draining.store(true, Ordering::Release),
-            Command::Reload(config) => match apply(&config, &shared) {
-                Ok(()) => {
-                    registry.store(Arc::new(self::registry(&shared, &counters)));
-                    shown.store(Arc::new(*config));
+            // Who asks twice does not want to wait.
+            Command::Drain if shared.draining.swap(true, Ordering::AcqRel) => {
+                shared.hurrying.store(true, Ordering::Release);
+            }
+            Command::Drain => {}
+            Command::Reload(config) => {
+                if reloads.try_send(*config).is_err() {
+                    tracing::error!("reload refused: others are under way");
                 }
-                Err(error) => tracing::error!(%error, "reload refused; the old one stays"),
-            },
+            }
         }
     };
     let reload = move || -> Result<Config, ConfigErrors> { cli::load_config(file.as_deref()) };
@@ -223,10 +265,22 @@ fn control(
     control.start().map_err(|error| StartError::Listen { address, error })
 }
 
+/// A thread that carries reloads out one after another: rings are made and read there, so that
+/// neither the control thread nor a shard waits. It ends with the sender.
+fn reloading(
+    mut reload: impl FnMut(Config) + Send + 'static,
+) -> io::Result<mpsc::SyncSender<Config>> {
+    let (sender, configs) = mpsc::sync_channel(RELOAD_COUNT_MAX);
+    let thread = thread::Builder::new().name("reload".to_owned());
+    thread.spawn(move || configs.into_iter().for_each(&mut reload))?;
+    Ok(sender)
+}
+
 /// Makes the site that a configuration asks for. What runs keeps running: a channel of the same
-/// id keeps its owner, its ring and what it has published.
-fn apply(config: &Config, shared: &Shared) -> Result<(), StartError> {
+/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
+fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), StartError> {
     let before = shared.site.load_full();
+    let mut opened = Vec::new();
     let mut site = Site::default();
     for (index, channel) in config.channels.iter().enumerate() {
         let known = before.channels.get(&channel.id);
@@ -236,10 +290,9 @@ fn apply(config: &Config, shared: &Shared) -> Result<(), StartError> {
         );
         let channel = Arc::new(channel_site(config, channel, live));
         if known.is_none() {
-            let reopened = reopen(&channel, shared)
+            let reopened = reopen(&channel, shared, patience)
                 .map_err(|error| StartError::Channel { channel: channel.id.to_string(), error })?;
-            let mut adoptions = shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner);
-            adoptions.push((Arc::clone(&channel), reopened));
+            opened.push((Arc::clone(&channel), reopened));
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
@@ -258,17 +311,29 @@ fn apply(config: &Config, shared: &Shared) -> Result<(), StartError> {
         site.endpoints.insert(endpoint.id.to_string(), Arc::new(endpoint));
     }
     shared.site.store(Arc::new(site));
+    shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner).append(&mut opened);
     Ok(())
 }
 
-fn reopen(channel: &ChannelSite, shared: &Shared) -> Result<Reopened, ReopenError> {
-    let (ring, recovered) = Ring::open(&channel.ring, &shared.storage, 0)?;
+fn reopen(
+    channel: &ChannelSite,
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Reopened, ReopenError> {
+    let deadline = Instant::now() + patience;
+    let (ring, recovered) = loop {
+        match Ring::open(&channel.ring, &shared.storage, 0) {
+            Err(RingError::Locked { .. }) if Instant::now() < deadline => {
+                thread::sleep(RING_RELEASE_PAUSE_SPAN);
+            }
+            opened => break opened?,
+        }
+    };
     let records = recovered.records.len();
     if records > 0 {
-        let damage = &recovered.damage;
-        tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
+        tracing::info!(channel = %channel.id, records, damage = ?recovered.damage, "ring read back");
     }
-    Reopened::new(channel, ring, recovered)
+    Reopened::new(channel, ring, &recovered, owner::now())
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {

@@ -57,6 +57,7 @@ enum Format {
 #[derive(Clone, Debug)]
 pub struct SegmentParser {
     format: Format,
+    expected_size: usize,
 }
 
 impl Default for SegmentParser {
@@ -66,10 +67,16 @@ impl Default for SegmentParser {
 }
 
 impl SegmentParser {
-    /// A parser at the first byte of a body.
+    /// A parser at the first byte of a body of which nothing is known.
     #[must_use]
     pub const fn new() -> Self {
-        Self { format: Format::Undecided(Vec::new()) }
+        Self::with_expected_size(0)
+    }
+
+    /// A parser at the first byte of a body of about `size` bytes, for which memory is taken once.
+    #[must_use]
+    pub const fn with_expected_size(size: usize) -> Self {
+        Self { format: Format::Undecided(Vec::new()), expected_size: size }
     }
 
     /// Takes the next bytes of the body.
@@ -80,7 +87,7 @@ impl SegmentParser {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         match &mut self.format {
             Format::Undecided(head) if head.is_empty() && bytes.len() >= DECIDING_SIZE => {
-                self.format = Format::decide(bytes)?;
+                self.format = Format::decide(bytes, self.expected_size)?;
                 self.push(bytes)
             }
             Format::Undecided(head) => {
@@ -89,7 +96,7 @@ impl SegmentParser {
                     return Ok(());
                 }
                 let head = std::mem::take(head);
-                self.format = Format::decide(&head)?;
+                self.format = Format::decide(&head, self.expected_size)?;
                 self.push(&head)
             }
             Format::TransportStream(demuxer) => Ok(demuxer.on_bytes(bytes)?),
@@ -113,7 +120,8 @@ impl SegmentParser {
         let track = match self.format {
             Format::Undecided(head) if head.is_empty() => return Err(BodyError::Empty),
             Format::Undecided(head) => {
-                let mut decided = Self { format: Format::decide(&head)? };
+                let format = Format::decide(&head, self.expected_size)?;
+                let mut decided = Self { format, ..self };
                 decided.push(&head)?;
                 return decided.finish();
             }
@@ -126,7 +134,7 @@ impl SegmentParser {
 }
 
 impl Format {
-    fn decide(head: &[u8]) -> Result<Self, BodyError> {
+    fn decide(head: &[u8], expected_size: usize) -> Result<Self, BodyError> {
         if is_webvtt(head) {
             return Ok(Self::Text(Vec::new()));
         }
@@ -137,7 +145,7 @@ impl Format {
             return Err(BodyError::FragmentedMp4);
         }
         // Foreign bytes before the first packet are the demultiplexer's to judge.
-        Ok(Self::TransportStream(Box::default()))
+        Ok(Self::TransportStream(Box::new(TsDemuxer::with_expected_size(expected_size))))
     }
 }
 

@@ -43,6 +43,7 @@ enum Form {
 #[derive(Clone, Debug)]
 pub struct IntakeParser {
     form: Form,
+    expected_size: usize,
 }
 
 impl Default for IntakeParser {
@@ -52,10 +53,16 @@ impl Default for IntakeParser {
 }
 
 impl IntakeParser {
-    /// A parser at the first byte of a body.
+    /// A parser at the first byte of a body of which nothing is known.
     #[must_use]
     pub const fn new() -> Self {
-        Self { form: Form::Undecided(Vec::new()) }
+        Self::with_expected_size(0)
+    }
+
+    /// A parser at the first byte of a body of about `size` bytes, for which memory is taken once.
+    #[must_use]
+    pub const fn with_expected_size(size: usize) -> Self {
+        Self { form: Form::Undecided(Vec::new()), expected_size: size }
     }
 
     /// Takes the next bytes.
@@ -84,7 +91,7 @@ impl IntakeParser {
         if text.starts_with(PLAYLIST_BEGINS) {
             self.form = Form::Playlist(Vec::new());
         } else {
-            self.form = Form::Segment(SegmentParser::new());
+            self.form = Form::Segment(SegmentParser::with_expected_size(self.expected_size));
         }
         self.push(begun)
     }

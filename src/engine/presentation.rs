@@ -283,10 +283,12 @@ impl Presentation {
                 let grid = self.grid(listed.grid)?;
                 let number = grid.joined_number(listed.number, seconds);
                 let wanted = grid.base_numbers(number, seconds)?;
-                position += usize::try_from(wanted.end - listed.number).ok()?;
-                if let Some(joined) = self.join(track, grid, number, wanted) {
+                let joined = self.join(track, grid, number, wanted.clone());
+                if let Some(joined) = joined {
+                    position = joined.position + joined.count;
                     return Some(joined);
                 }
+                position += usize::try_from(wanted.end - listed.number).ok()?;
             }
         })
     }
@@ -304,8 +306,8 @@ impl Presentation {
     /// `track`'s output segment `number` for endpoints that want `seconds` each.
     #[must_use]
     pub fn joined_number(&self, track: &Track, seconds: u32, number: u64) -> Option<Joined> {
-        let mut grids = self.grids.iter().rev().filter(|grid| grid.cadence == track.cadence);
-        grids.find_map(|grid| {
+        // Of every cadence: a track that left one has segments on its grids still.
+        self.grids.iter().rev().find_map(|grid| {
             let wanted = grid.base_numbers(number, seconds)?;
             self.join(track, grid, number, wanted)
         })
@@ -319,14 +321,16 @@ impl Presentation {
             return None;
         }
         let count = usize::try_from(wanted.end - wanted.start).ok()?;
-        let available = track.segments.len() - position;
-        if available < count && !self.ended {
+        // A track that left this cadence ends its last number early.
+        let parts = track.segments.iter_from(position).take(count);
+        let available = parts.take_while(|part| part.grid == grid.id).count();
+        if available < count && position + available == track.segments.len() && !self.ended {
             return None;
         }
         let mut joined = Joined {
             number,
             position,
-            count: count.min(available),
+            count: available,
             start: head.start,
             end: head.end,
             discontinuity: false,
@@ -334,7 +338,7 @@ impl Presentation {
             grid: grid.id,
             init: None,
         };
-        for part in track.segments.iter_from(position).take(count) {
+        for part in track.segments.iter_from(position).take(available) {
             joined.end = part.end;
             joined.discontinuity |= part.discontinuity;
             joined.gap &= part.media.is_none();

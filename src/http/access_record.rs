@@ -1,14 +1,15 @@
 //! What is told about a request once it is over, and the bounded queue that takes it away.
 //!
 //! A shard fills an [`AccessRecord`] and pushes it; somebody else writes it down. Pushing never
-//! waits and makes no system call: a full queue loses the record and counts it.
+//! waits and makes no system call: a full queue loses the record and counts it. Where nobody
+//! writes them down, records need not be made at all.
 
 use crate::limits::ACCESS_RECORD_COUNT_MAX;
 use crate::units::{InputNumber, WallClock};
 use crossbeam::queue::ArrayQueue;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// One finished request. Texts are as the client sent them, control characters and all.
@@ -74,16 +75,28 @@ pub enum AccessTarget {
 pub struct AccessQueue {
     records: ArrayQueue<AccessRecord>,
     lost: AtomicU64,
+    is_open: AtomicBool,
 }
 
 impl Default for AccessQueue {
     fn default() -> Self {
         let records = ArrayQueue::new(ACCESS_RECORD_COUNT_MAX);
-        Self { records, lost: AtomicU64::new(0) }
+        Self { records, lost: AtomicU64::new(0), is_open: AtomicBool::new(false) }
     }
 }
 
 impl AccessQueue {
+    /// Somebody takes records away from now on.
+    pub fn open(&self) {
+        self.is_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody takes records away.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
     /// Hands `record` over, or counts it as lost where the queue is full.
     pub fn push(&self, record: AccessRecord) {
         if self.records.push(record).is_err() {

@@ -9,12 +9,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
 use crate::limits::{STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
 use crate::ring::file::RingFile;
+
+/// Between two tries to give a job to a full queue, at the process's end.
+const FULL_QUEUE_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
 /// Done on a storage thread.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -136,6 +141,29 @@ impl Storage {
     pub fn read(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
         let number = self.next_read.fetch_add(1, Ordering::Relaxed);
         self.reading[number % self.reading.len()].give(job)
+    }
+
+    /// Waits until all jobs given so far are done, up to `patience`. Returns whether they are.
+    #[must_use]
+    pub fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let (done, all_done) = mpsc::channel::<()>();
+        for lane in self.lanes() {
+            loop {
+                let done = done.clone();
+                if lane.give(Box::new(move || drop(done))).is_ok() {
+                    break;
+                }
+                if Instant::now() >= deadline {
+                    return false;
+                }
+                std::thread::sleep(FULL_QUEUE_PAUSE_SPAN);
+            }
+        }
+        drop(done);
+        // Nothing is ever sent: the channel ends when every lane has dropped its end.
+        let left = deadline.saturating_duration_since(Instant::now());
+        all_done.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
     }
 
     /// Jobs that panicked, which they never should.

@@ -9,7 +9,7 @@ use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
-use crate::http::plan::{Plan, total_size};
+use crate::http::plan::Plan;
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
@@ -39,7 +39,7 @@ pub trait Service: 'static {
 
     /// Where a connection with this request belongs: `None` for this shard, else the index of the
     /// shard to hand it to.
-    fn owner(&self, head: &RequestHead) -> Option<usize>;
+    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<usize>;
 
     /// Gives a connection to shard `owner`, without waiting.
     ///
@@ -62,6 +62,12 @@ pub trait Service: 'static {
         body: &mut Body<'_>,
     ) -> impl Future<Output = Plan<Self::File>>;
 
+    /// A head was refused.
+    fn on_refused(&self, error: &HeadError);
+
+    /// A body was not read to its end, and too much of it was left to throw away.
+    fn on_body_abandoned(&self);
+
     /// A request is over, well or not.
     fn on_finished(&self, finished: &Finished<'_>);
 }
@@ -81,7 +87,7 @@ pub struct Finished<'a> {
     pub status: u16,
     /// Bytes of the request's body that were read, as decoded.
     pub received: u64,
-    /// Bytes of the response's body; those promised where it was cut.
+    /// Bytes of the response's body that the socket took.
     pub sent: u64,
 }
 
@@ -105,20 +111,22 @@ pub struct Serving {
     pub is_draining: Cell<bool>,
     /// Requests that are being answered.
     pub open_requests: Cell<usize>,
+    /// Connections on this shard.
+    pub open_connections: Cell<usize>,
     date: RefCell<(u64, String)>,
 }
 
-/// Counts a request as open while it lives.
-struct OpenRequest<'a>(&'a Cell<usize>);
+/// Counts a request or connection as open while it lives.
+struct Open<'a>(&'a Cell<usize>);
 
-impl<'a> OpenRequest<'a> {
+impl<'a> Open<'a> {
     fn new(count: &'a Cell<usize>) -> Self {
         count.set(count.get() + 1);
         Self(count)
     }
 }
 
-impl Drop for OpenRequest<'_> {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -136,6 +144,7 @@ impl Serving {
             counters: SendCounters::default(),
             is_draining: Cell::new(false),
             open_requests: Cell::new(0),
+            open_connections: Cell::new(0),
             date: RefCell::default(),
         })
     }
@@ -203,7 +212,8 @@ impl<S> Connection<S> {
         if self.input.unread().is_empty() {
             self.input.shrink();
         }
-        let mut deadline = rt::now() + self.idle_span_max;
+        let begun = !self.input.unread().is_empty();
+        let mut deadline = rt::now() + if begun { HEAD_SPAN_MAX } else { self.idle_span_max };
         loop {
             let began = !self.input.unread().is_empty();
             match parse_head(self.input.unread()) {
@@ -211,7 +221,9 @@ impl<S> Connection<S> {
                 Ok(None) => {}
                 Err(error) => return Awaited::Refused(error),
             }
+            self.socket.set_idle(!began);
             let filled = self.input.fill(&mut self.socket, INPUT_BUFFER_IDLE_SIZE, deadline).await;
+            self.socket.set_idle(false);
             match filled {
                 Ok(size) if size > 0 => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut && began => {
@@ -232,16 +244,18 @@ pub async fn serve<V: Service>(
     service: &V,
     serving: &Serving,
 ) {
+    let _open = Open::new(&serving.open_connections);
     loop {
         let (head, head_size) = match connection.request().await {
             Awaited::Request(head, size) => (head, size),
             Awaited::Refused(error) => {
+                service.on_refused(&error);
                 return refuse::<V>(&mut connection, serving, error.status()).await;
             }
             Awaited::TimedOut => return refuse::<V>(&mut connection, serving, 408).await,
             Awaited::Ended => return,
         };
-        if let Some(owner) = service.owner(&head) {
+        if let Some(owner) = service.owner(&mut connection.session, &head) {
             return hand_over(connection, owner, service, serving).await;
         }
         connection.input.consume(head_size);
@@ -262,17 +276,22 @@ async fn answer<V: Service>(
     service: &V,
     serving: &Serving,
 ) -> bool {
-    let _open = OpenRequest::new(&serving.open_requests);
+    let _open = Open::new(&serving.open_requests);
     let (at, began, peer) = (rt::wall(), rt::now(), connection.peer);
     let Connection { socket, input, session, .. } = connection;
     let mut body = Body::new(head, socket, input);
-    let plan = service.answer(session, peer, head, &mut body).await;
+    let answered = rt::guarded(service.answer(session, peer, head, &mut body)).await;
+    let is_sound = answered.is_some();
+    // What a panic was about stays in the log; the client is told that it was not its fault.
+    let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
     let plan = plan.without_content_for(head.method);
-    let goes_on = head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
+    let goes_on =
+        is_sound && head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
     let first_byte_span = rt::now().0.saturating_sub(began.0);
     let mut out = Vec::with_capacity(512);
     serving.write_head(&plan.head, Persistence::new(head.version_minor, goes_on), &mut out);
-    let sent = send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    let (sent, ended) =
+        send(body.socket(), &out, &plan.pieces, &serving.turns, &serving.counters).await;
     service.on_finished(&Finished {
         at,
         first_byte_span,
@@ -280,12 +299,15 @@ async fn answer<V: Service>(
         head,
         status: plan.head.status,
         received: body.received(),
-        sent: total_size(&plan.pieces),
+        sent: sent.saturating_sub(out.len() as u64),
     });
-    if let Err(error) = &sent {
+    if let Err(error) = &ended {
         tracing::debug!(%peer, path = head.path, %error, "response cut");
     }
-    sent.is_ok() && goes_on && body.skip().await
+    if !body.can_be_skipped() {
+        service.on_body_abandoned();
+    }
+    ended.is_ok() && goes_on && body.skip().await
 }
 
 /// Sends a refusal and closes.
@@ -298,7 +320,8 @@ async fn refuse<V: Service>(
     let mut out = Vec::new();
     serving.write_head(&plan.head, Persistence::Close, &mut out);
     let Connection { socket, .. } = connection;
-    if send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await.is_ok() {
+    let (_, ended) = send(socket, &out, &plan.pieces, &serving.turns, &serving.counters).await;
+    if ended.is_ok() {
         linger(socket).await;
     }
 }

@@ -136,6 +136,7 @@ limits! {
     HeaderCount "header_count" "A request had too many header fields.",
     QuerySize "query_size" "A query was too long.",
     RangeCount "range_count" "A request asked for too many ranges.",
+    LoginGuesses "login_guesses" "Too many wrong digests came from one address.",
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
@@ -159,12 +160,14 @@ pub struct ShardCounters {
     pub connections: Counter,
     /// Connections handed over to another shard.
     pub handed_over: Counter,
-    /// Microseconds spent awake.
+    /// Microseconds of a processor that the shard's thread used.
     pub busy_us: Counter,
     /// Requests that named nothing configured, or were no HTTP.
     pub stray_requests: Counter,
     /// Bytes that left by `sendfile`.
     pub spliced_bytes: Counter,
+    /// Bytes that were copied from memory into sockets, heads included.
+    pub copied_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
     limits: [Counter; LIMIT_COUNT],
@@ -174,6 +177,11 @@ impl ShardCounters {
     /// Counts one hit of `limit`.
     pub fn hit(&self, limit: Limit) {
         self.limits[limit as usize].add(1);
+    }
+
+    /// Sets the hits of a limit that is counted elsewhere.
+    pub fn set_hits(&self, limit: Limit, hits: u64) {
+        self.limits[limit as usize].set(hits);
     }
 
     /// Hits of `limit`.
@@ -225,7 +233,11 @@ pub struct InputCounters {
     pub duplicates: Counter,
     /// Segments that were there already, with other bytes.
     pub divergent: Counter,
-    /// Segments refused as damaged.
+    /// Segments of the input that is not in use, unlike those of the one that is.
+    pub standby: Counter,
+    /// Gauge: microseconds of Unix time when the newest segment was whole.
+    pub segment_at_us: Counter,
+    /// Segments that came damaged, refused or not.
     pub damaged: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,

@@ -3,13 +3,17 @@
 use super::rt::{self, Socket};
 use crate::http::body::{self, BodyDecoder};
 use crate::http::request::{Framing, RequestHead};
-use crate::limits::{INPUT_BUFFER_IDLE_SIZE, INPUT_BUFFER_SIZE, REFUSED_BODY_DRAINED_MAX};
+use crate::limits::{
+    BODY_RATE_MIN, INPUT_BUFFER_IDLE_SIZE, INPUT_BUFFER_SIZE, REFUSED_BODY_DRAINED_MAX,
+};
 use crate::units::Monotonic;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
 
 /// How long a body may pause.
 const BODY_PAUSE_SPAN_MAX: Duration = Duration::from_secs(30);
+/// How long a body may last before [`BODY_RATE_MIN`] is asked of it.
+const BODY_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
 /// How long the rest of a refused body is waited for before the connection closes.
 const DRAIN_SPAN_MAX: Duration = Duration::from_secs(2);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -95,8 +99,8 @@ pub enum BodyError {
         /// Bytes of the body that had arrived.
         received: u64,
     },
-    /// The peer paused for too long.
-    #[error("the body paused after {received} bytes")]
+    /// The peer paused for too long, or brought too little over all.
+    #[error("the body came too slowly after {received} bytes")]
     Paused {
         /// Bytes of the body that had arrived.
         received: u64,
@@ -115,6 +119,7 @@ pub struct Body<'a> {
     framing: Framing,
     awaits_continue: bool,
     received: u64,
+    began: Monotonic,
 }
 
 impl<'a> Body<'a> {
@@ -122,7 +127,8 @@ impl<'a> Body<'a> {
     pub fn new(head: &RequestHead, socket: &'a mut Socket, input: &'a mut Input) -> Self {
         let decoder = BodyDecoder::new(head.framing);
         let awaits_continue = head.expect_continue && !decoder.is_done();
-        Self { socket, input, decoder, framing: head.framing, awaits_continue, received: 0 }
+        let (framing, began) = (head.framing, rt::now());
+        Self { socket, input, decoder, framing, awaits_continue, received: 0, began }
     }
 
     /// The next bytes, as they arrive; `None` after the last.
@@ -189,6 +195,10 @@ impl<'a> Body<'a> {
             self.socket
                 .try_send(&[IoSlice::new(CONTINUE)], false)
                 .map_err(BodyError::Connection)?;
+        }
+        let lasted = rt::now().0.saturating_sub(self.began.0);
+        if lasted > BODY_RATE_GRACE_SPAN && self.received < BODY_RATE_MIN * lasted.as_secs() {
+            return Err(BodyError::Paused { received: self.received });
         }
         match self.input.fill(self.socket, INPUT_BUFFER_SIZE, deadline).await {
             Ok(0) => Err(BodyError::Cut { received: self.received }),

@@ -3,15 +3,17 @@
 //! The body is understood as it arrives. A 2xx says that it is committed; anything else left
 //! nothing behind, and its text says why.
 
-use crate::engine::channel::DropReason;
 use crate::engine::intake::{Intake, IntakeError, IntakeParser};
+use crate::engine::playlist::Playlist;
 use crate::engine::segment::SegmentBody;
-use crate::http::digest::{Authenticator, Nonce, SignedRequest, Verdict};
+use crate::http::digest::{Authenticator, Nonce, SignedRequest, Verdict, parse_authorization};
 use crate::http::plan::{Piece, Plan};
 use crate::http::request::{Framing, Method, RequestHead};
 use crate::http::response::{INGEST_METHODS, ResponseHead};
-use crate::limits::{BODY_RESERVATION_SIZE_MIN, PLAYLIST_SIZE_MAX};
+use crate::limits::{BODY_RESERVATION_SIZE_MIN, MULTIVARIANT_SIZE_MAX};
 use crate::ring::{Refused, WriteError};
+use crate::shard::backoff::Backoff;
+use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::{Body, BodyError};
 use crate::shard::owner::{Committed, Owner, Uncommitted};
 use crate::shard::playback::SharedFile;
@@ -19,7 +21,8 @@ use crate::shard::rt;
 use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
-use std::rc::Rc;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +31,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct EncoderSession {
     /// The nonce that was accepted on this connection: it does not expire while in use here.
     nonce: Option<String>,
+    /// Hand-overs since the last request that was let in.
+    pub(super) hand_overs: u32,
 }
 
 /// Numbers nonces, so that two issued in one microsecond differ.
@@ -44,12 +49,16 @@ enum Refusal {
     Uncommitted(#[from] Uncommitted),
     #[error("body of more than {size_max} bytes")]
     TooLarge { size_max: u64 },
+    #[error("multivariant playlist of more than {MULTIVARIANT_SIZE_MAX} bytes")]
+    MultivariantSize,
     #[error("no memory left for bodies under way")]
     NoMemory,
     #[error("content codings are not accepted")]
     Coded,
-    #[error("too many segments wait to be listed")]
-    Crowded,
+    #[error("a body needs a Content-Length or the chunked coding")]
+    NoLength,
+    #[error("the channel was taken away")]
+    Removed,
 }
 
 impl Refusal {
@@ -57,15 +66,35 @@ impl Refusal {
     const fn status(&self) -> u16 {
         match self {
             Self::Body(BodyError::Paused { .. }) => 408,
-            Self::Body(_) | Self::Intake(_) => 400,
             Self::TooLarge { .. }
-            | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
+            | Self::MultivariantSize
+            | Self::Intake(IntakeError::PlaylistSize) => 413,
+            Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
+            Self::NoLength => 411,
             Self::Uncommitted(
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
             ) => 507,
-            Self::Uncommitted(_) | Self::NoMemory | Self::Crowded => 503,
+            Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
+            Self::Uncommitted(_) | Self::NoMemory | Self::Removed => 503,
+        }
+    }
+
+    /// The bound that was hit, if it was one.
+    const fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooLarge { .. }
+            | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => {
+                Some(Limit::SegmentSize)
+            }
+            Self::Intake(IntakeError::PlaylistSize) | Self::MultivariantSize => {
+                Some(Limit::PlaylistSize)
+            }
+            Self::NoMemory | Self::Uncommitted(Uncommitted::Crowded) => Some(Limit::IngestMemory),
+            Self::Uncommitted(Uncommitted::Refused(Refused::Busy)) => Some(Limit::StorageQueue),
+            Self::Uncommitted(Uncommitted::Refused(Refused::NoSpace)) => Some(Limit::RingSpares),
+            _ => None,
         }
     }
 }
@@ -88,19 +117,31 @@ pub struct Push<'a> {
     pub name: &'a str,
     /// The request.
     pub head: &'a RequestHead,
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// Counters of the shard that answers.
+    pub shard: &'a ShardCounters,
+}
+
+/// Who may push: credentials and those who guess them.
+pub struct Gate<'a> {
+    /// Judges credentials.
+    pub authenticator: &'a Authenticator,
+    /// Slows down guesses.
+    pub backoff: &'a Backoff,
 }
 
 impl Push<'_> {
     /// Answers the request.
     pub async fn answer(
         &self,
-        authenticator: &Authenticator,
-        owner: Option<&Rc<Owner>>,
+        gate: &Gate<'_>,
+        owner: Option<Rc<Owner>>,
         session: &mut EncoderSession,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
         let counters = &self.channel.live.counters.inputs[self.input.index()];
-        let refused = self.refuse_method().or_else(|| self.authenticate(authenticator, session));
+        let refused = self.refuse_method().or_else(|| self.authenticate(gate, session));
         let plan = match (refused, owner) {
             (Some(refused), _) => refused,
             (None, None) => transient("the channel is starting"),
@@ -132,10 +173,27 @@ impl Push<'_> {
     /// `None` where the encoder may push here, else the answer.
     fn authenticate(
         &self,
-        authenticator: &Authenticator,
+        Gate { authenticator, backoff }: &Gate<'_>,
         session: &mut EncoderSession,
     ) -> Option<Plan<SharedFile>> {
-        let user = self.channel.users[self.input.index()].as_ref()?;
+        let Some(user) = self.channel.users[self.input.index()].as_ref() else {
+            return Some(Plan::status(ResponseHead::new(404)));
+        };
+        let counters = &self.channel.live.counters.inputs[self.input.index()];
+        let credentials = self.head.authorization.as_deref().map(parse_authorization);
+        let named = credentials.and_then(Result::ok).map(|fields| fields.username);
+        let named = named.as_deref();
+        // Whoever was let in on this connection knows the password.
+        if session.nonce.is_none()
+            && named.is_some_and(|name| !backoff.admits(self.peer, name, rt::now()))
+        {
+            self.shard.hit(Limit::LoginGuesses);
+            counters.unauthorized.add(1);
+            return Some(Plan::status(ResponseHead {
+                retry_after: Some(1),
+                ..ResponseHead::new(429)
+            }));
+        }
         let request = SignedRequest {
             method: self.head.method.as_str(),
             target: &self.head.target,
@@ -146,10 +204,11 @@ impl Push<'_> {
             if name == user.name { Some(&user.hashes) } else { self.site.user(name) }
         };
         let verdict = authenticator.judge(self.head.authorization.as_deref(), &request, lookup);
-        let counters = &self.channel.live.counters.inputs[self.input.index()];
         match verdict {
             Verdict::Accept { username, nonce } if username == user.name => {
+                backoff.on_success(self.peer, &username);
                 session.nonce = Some(nonce);
+                session.hand_overs = 0;
                 None
             }
             Verdict::Accept { .. } => {
@@ -165,6 +224,9 @@ impl Push<'_> {
                 if self.head.authorization.is_some() {
                     counters.unauthorized.add(1);
                 }
+                if let Some(name) = named.filter(|_| !stale) {
+                    backoff.on_failure(self.peer, name, rt::now());
+                }
                 let www_authenticate = authenticator.challenges(nonce, stale);
                 Some(Plan::status(ResponseHead { www_authenticate, ..ResponseHead::new(401) }))
             }
@@ -176,7 +238,7 @@ impl Push<'_> {
     }
 
     /// Reads the body and commits what is in it.
-    async fn take(&self, owner: &Rc<Owner>, body: &mut Body<'_>) -> Result<Accepted, Refusal> {
+    async fn take(&self, owner: Rc<Owner>, body: &mut Body<'_>) -> Result<Accepted, Refusal> {
         let size_max = self.channel.ring.body_size_max;
         if self.head.content_encoding.is_some() {
             return Err(Refusal::Coded);
@@ -186,14 +248,18 @@ impl Push<'_> {
                 return Err(Refusal::TooLarge { size_max });
             }
             Framing::Length(size) => size,
-            Framing::Chunked | Framing::None => {
-                owner.expected_body_size().max(BODY_RESERVATION_SIZE_MIN)
+            Framing::Chunked => {
+                owner.expected_body_size().max(BODY_RESERVATION_SIZE_MIN).min(size_max)
             }
+            Framing::None => return Err(Refusal::NoLength),
         };
+        // A channel may be taken away while a body arrives; its ring is not held up by that.
+        let owner = released(owner);
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
         let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
         let mut reserved = expected;
-        let mut parser = IntakeParser::new();
+        let expected_size = usize::try_from(expected).unwrap_or(0);
+        let mut parser = IntakeParser::with_expected_size(expected_size);
         let mut received = 0;
         while let Some(bytes) = body.next().await? {
             received += bytes.len() as u64;
@@ -207,13 +273,17 @@ impl Push<'_> {
             }
             parser.push(bytes)?;
         }
-        match parser.finish()? {
+        let understood = parser.finish()?;
+        let owner = owner.upgrade().ok_or(Refusal::Removed)?;
+        match understood {
+            Intake::Playlist(Playlist::Multivariant(_)) if received > MULTIVARIANT_SIZE_MAX => {
+                Err(Refusal::MultivariantSize)
+            }
             Intake::Playlist(playlist) => {
-                debug_assert!(received <= PLAYLIST_SIZE_MAX);
-                owner.on_playlist(self.input, self.name, &playlist)?;
+                owner.on_playlist(self.input, self.name, &playlist).await?;
                 Ok(Accepted::New)
             }
-            Intake::Segment(segment) => self.commit(owner, segment, received).await,
+            Intake::Segment(segment) => self.commit(&owner, segment, received).await,
         }
     }
 
@@ -232,20 +302,30 @@ impl Push<'_> {
                 "damaged segment"
             );
         }
+        let at = rt::wall().0;
         match owner.commit(self.input, self.name, segment, size).await? {
             Committed::Stored => {
+                counters.segment_at_us.set(u64::try_from(at).unwrap_or(0));
                 counters.segments.add(1);
                 Ok(Accepted::New)
             }
-            Committed::Dropped(DropReason::Crowded) => Err(Refusal::Crowded),
-            Committed::Dropped(DropReason::Duplicate | DropReason::Standby) => {
-                counters.duplicates.add(1);
+            known => {
+                let counter = match known {
+                    Committed::Divergent => &counters.divergent,
+                    Committed::Standby => &counters.standby,
+                    Committed::Stored | Committed::Duplicate => &counters.duplicates,
+                };
+                counters.segment_at_us.set(u64::try_from(at).unwrap_or(0));
+                counter.add(1);
                 Ok(Accepted::Known)
             }
         }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Plan<SharedFile> {
+        if let Some(limit) = refusal.limit() {
+            self.shard.hit(limit);
+        }
         tracing::warn!(
             channel = %self.channel.id, input = self.input.number(), name = self.name,
             status = refusal.status(), error = %refusal, "push refused"
@@ -259,6 +339,11 @@ impl Push<'_> {
         plan.head.retry_after = (status == 503).then_some(1);
         plan
     }
+}
+
+/// Lets go of a strong reference.
+fn released(owner: Rc<Owner>) -> Weak<Owner> {
+    Rc::downgrade(&owner)
 }
 
 /// A reply with a text that says what was wrong.

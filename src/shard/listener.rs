@@ -118,7 +118,7 @@ impl Drop for ConnectionTicket {
 }
 
 /// An IPv4 address, or the first 64 bits of an IPv6 one: a site has at least that many.
-fn address_key(address: IpAddr) -> IpAddr {
+pub(super) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -1,13 +1,19 @@
-//! Bytes that are not a view of a ring: made once however many ask, kept while there is room.
+//! Bytes that are not a view of a ring: made once however many ask, and kept in a ring of their own.
 //!
 //! The first who asks for a key makes the value; the others wait for it. Making reads files and
-//! works through megabytes, so it runs on a storage thread and no shard waits for it.
+//! works through megabytes, so it runs on a storage thread and no shard waits for it. A value is
+//! served from memory until it is in the cache ring, and from there by `sendfile` like anything
+//! else. A cache ring starts empty and forgets what its oldest file held.
 
-use crate::limits::MADE_WAITER_COUNT_MAX;
-use crate::ring::Storage;
+use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
+use crate::ring::{
+    Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored, WriteError,
+};
 use crate::shard::rt::oneshot;
+use crate::units::Extent;
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a value could not be had.
@@ -21,43 +27,59 @@ pub enum MakeError {
     Failed(String),
 }
 
-type Outcome = Result<Bytes, MakeError>;
+/// A value that was made.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// In memory, on its way to the cache ring or too large for it.
+    Memory(Bytes),
+    /// In the cache ring.
+    Kept(Arc<RingFile>, Extent),
+}
+
+type Outcome = Result<Value, MakeError>;
 
 /// The values made, shared by all shards.
-#[derive(Debug)]
 pub struct Made {
     shelf: Mutex<Shelf>,
     storage: Arc<Storage>,
+    /// Bytes of the largest value that is kept.
+    value_size_max: u64,
 }
 
-#[derive(Debug)]
 struct Shelf {
     entries: HashMap<String, Entry>,
-    /// Keys of finished values, oldest first.
-    order: VecDeque<String>,
-    size: u64,
-    size_max: u64,
+    ring: Ring,
+    /// Keys by the ring file that holds their values.
+    keys: BTreeMap<u64, Vec<String>>,
     made_count: u64,
 }
 
-#[derive(Debug)]
 enum Entry {
     Making(Vec<oneshot::Sender<Outcome>>),
-    Ready(Bytes),
+    /// On its way to this place of the ring.
+    Writing(Bytes, Extent),
+    Ready(Arc<RingFile>, Extent),
 }
 
 impl Made {
-    /// An empty shelf for `size_max` bytes.
-    #[must_use]
-    pub fn new(storage: Arc<Storage>, size_max: u64) -> Self {
-        let shelf = Shelf {
-            entries: HashMap::new(),
-            order: VecDeque::new(),
-            size: 0,
-            size_max,
-            made_count: 0,
-        };
-        Self { shelf: Mutex::new(shelf), storage }
+    /// An empty shelf whose ring takes `size` bytes in folder `dir`; what was there is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] where the folder cannot be emptied or the space not be had.
+    pub fn open(dir: &Path, size: u64, storage: &Arc<Storage>) -> Result<Self, RingError> {
+        if dir.exists() {
+            let kept =
+                |error: std::io::Error| RingError::Io { path: dir.to_owned(), kind: error.kind() };
+            std::fs::remove_dir_all(dir).map_err(kept)?;
+        }
+        // Four values to a file, and as many files as a ring must have.
+        let value_size_max = size / RING_FILE_COUNT_MIN / 4;
+        let config = RingConfig { dir: dir.to_owned(), size, body_size_max: value_size_max };
+        let (ring, _empty) = Ring::open(&config, storage, 0)?;
+        let (entries, keys) = (HashMap::new(), BTreeMap::new());
+        let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
+        Ok(Self { shelf, storage: Arc::clone(storage), value_size_max })
     }
 
     /// Values made so far.
@@ -76,23 +98,25 @@ impl Made {
         key: &str,
         make: impl FnOnce() -> Result<Vec<u8>, String> + Send + 'static,
     ) -> Outcome {
-        let pending = match self.join(key)? {
-            Joined::Ready(bytes) => return Ok(bytes),
-            Joined::Waiting(pending) => pending,
-            Joined::First(pending) => {
-                let job = Unfinished { made: Arc::clone(self), key: Some(key.to_owned()) };
+        let waiting = match self.join(key)? {
+            Joined::Ready(value) => return Ok(value),
+            Joined::Waiting(waiting) => waiting,
+            Joined::First(waiting) => {
+                let (made, key) = (Arc::clone(self), key.to_owned());
+                let job = Unfinished { made, key: Some(key) };
                 // A refused job is dropped, which tells everyone who waits.
                 let _told = self.storage.read(Box::new(move || job.finish(make())));
-                pending
+                waiting
             }
         };
-        pending.await.unwrap_or(Err(MakeError::Busy))
+        waiting.await.unwrap_or(Err(MakeError::Busy))
     }
 
     fn join(&self, key: &str) -> Result<Joined, MakeError> {
         let mut shelf = self.lock();
         match shelf.entries.get_mut(key) {
-            Some(Entry::Ready(bytes)) => Ok(Joined::Ready(bytes.clone())),
+            Some(Entry::Writing(bytes, _)) => Ok(Joined::Ready(Value::Memory(bytes.clone()))),
+            Some(Entry::Ready(file, at)) => Ok(Joined::Ready(Value::Kept(Arc::clone(file), *at))),
             Some(Entry::Making(waiters)) if waiters.len() >= MADE_WAITER_COUNT_MAX => {
                 Err(MakeError::Busy)
             }
@@ -109,19 +133,58 @@ impl Made {
         }
     }
 
-    fn settle(&self, key: &str, outcome: &Outcome) {
+    /// Tells those who wait, and writes a value behind their back.
+    fn settle(self: &Arc<Self>, key: String, outcome: Result<Bytes, MakeError>) {
         let mut shelf = self.lock();
-        let waiters = match shelf.entries.remove(key) {
+        let waiters = match shelf.entries.remove(&key) {
             Some(Entry::Making(waiters)) => waiters,
-            Some(Entry::Ready(_)) | None => Vec::new(),
+            _ => Vec::new(),
         };
-        if let Ok(bytes) = outcome {
-            shelf.keep(key, bytes.clone());
+        if let Ok(bytes) = &outcome {
+            shelf.made_count += 1;
+            if bytes.len() as u64 <= self.value_size_max {
+                self.keep(&mut shelf, key, bytes);
+            }
         }
         drop(shelf);
-        for waiter in waiters {
-            waiter.complete(outcome.clone());
+        let outcome = outcome.map(Value::Memory);
+        waiters.into_iter().for_each(|waiter| waiter.complete(outcome.clone()));
+    }
+
+    fn keep(self: &Arc<Self>, shelf: &mut Shelf, key: String, bytes: &Bytes) {
+        let record = Record {
+            kind: RecordKind::Media,
+            header: Vec::new(),
+            table: Vec::new(),
+            payload: bytes.to_vec(),
+        };
+        let (made, written) = (Arc::clone(self), key.clone());
+        let done = move |result: Result<Stored, WriteError>| made.on_written(&written, &result);
+        match shelf.ring.append(record, Vec::new, done) {
+            Ok(placed) => {
+                for file in placed.dropped_files {
+                    for key in shelf.keys.remove(&file).unwrap_or_default() {
+                        shelf.entries.remove(&key);
+                    }
+                }
+                let place = placed.location.payload;
+                shelf.keys.entry(place.file).or_default().push(key.clone());
+                shelf.entries.insert(key, Entry::Writing(bytes.clone(), place));
+            }
+            // Made anew for the next one who asks.
+            Err(error) => tracing::debug!(%error, "a made value was not kept"),
         }
+    }
+
+    /// A value is in the ring: its memory can go. Called on a storage thread.
+    fn on_written(&self, key: &str, result: &Result<Stored, WriteError>) {
+        let mut shelf = self.lock();
+        let Some(Entry::Writing(_, place)) = shelf.entries.get(key) else { return };
+        let place = *place;
+        match shelf.ring.file(place.file).filter(|_| result.is_ok()) {
+            Some(file) => shelf.entries.insert(key.to_owned(), Entry::Ready(file, place)),
+            None => shelf.entries.remove(key),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
@@ -130,23 +193,8 @@ impl Made {
     }
 }
 
-impl Shelf {
-    fn keep(&mut self, key: &str, bytes: Bytes) {
-        self.made_count += 1;
-        self.size += bytes.len() as u64;
-        self.order.push_back(key.to_owned());
-        self.entries.insert(key.to_owned(), Entry::Ready(bytes));
-        while self.size > self.size_max {
-            let Some(oldest) = self.order.pop_front() else { break };
-            if let Some(Entry::Ready(bytes)) = self.entries.remove(&oldest) {
-                self.size -= bytes.len() as u64;
-            }
-        }
-    }
-}
-
 enum Joined {
-    Ready(Bytes),
+    Ready(Value),
     Waiting(oneshot::Receiver<Outcome>),
     First(oneshot::Receiver<Outcome>),
 }
@@ -161,7 +209,7 @@ impl Unfinished {
     fn finish(mut self, result: Result<Vec<u8>, String>) {
         if let Some(key) = self.key.take() {
             let outcome = result.map(Bytes::from).map_err(MakeError::Failed);
-            self.made.settle(&key, &outcome);
+            self.made.settle(key, outcome);
         }
     }
 }
@@ -169,7 +217,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.made.settle(&key, &Err(MakeError::Busy));
+            self.made.settle(key, Err(MakeError::Busy));
         }
     }
 }
@@ -180,35 +228,85 @@ mod tests {
     use crate::shard::rt::{DriverChoice, run_shard};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn with_shelf(size_max: u64, test: impl AsyncFnOnce(Arc<Made>)) {
+    fn with_shelf(test: impl AsyncFnOnce(Arc<Made>)) {
+        let folder = tempfile::tempdir().expect("a folder");
         let storage = Storage::start(1).expect("threads");
-        let made = Arc::new(Made::new(storage, size_max));
+        let made = Made::open(&folder.path().join("cache"), 64 << 20, &storage).expect("opened");
+        let made = Arc::new(made);
         run_shard(0, None, DriverChoice::Best, async |_| test(made).await).expect("a driver");
+    }
+
+    fn content(value: &Value) -> Vec<u8> {
+        match value {
+            Value::Memory(bytes) => bytes.to_vec(),
+            Value::Kept(file, at) => {
+                let mut bytes = vec![0; usize::try_from(at.size).expect("small")];
+                file.read_at(at.offset, &mut bytes).expect("read");
+                bytes
+            }
+        }
     }
 
     #[test]
     fn a_value_is_made_once_and_forgotten_for_room() {
-        with_shelf(10, async |made| {
+        with_shelf(async |made| {
             let count = Arc::new(AtomicUsize::new(0));
-            for key in ["a", "a", "b", "b", "a"] {
+            let value = async |key: u8| {
                 let count = Arc::clone(&count);
-                let value = made.value(key, move || {
+                let make = move || {
                     count.fetch_add(1, Ordering::Relaxed);
-                    Ok(vec![0; 6])
-                });
-                assert_eq!(value.await.map(|bytes| bytes.len()), Ok(6));
+                    Ok(vec![key; 1_500_000])
+                };
+                let value = made.value(&key.to_string(), make).await.expect("made");
+                assert_eq!(content(&value), vec![key; 1_500_000]);
+            };
+            for key in [1, 1, 2, 2, 1] {
+                value(key).await;
             }
-            assert_eq!(count.load(Ordering::Relaxed), 3, "a, b, and a again");
+            assert_eq!(count.load(Ordering::Relaxed), 2);
+            // More than the ring holds: the first ones are gone, and made anew.
+            let mut key = 2;
+            while count.load(Ordering::Relaxed) < 60 {
+                key += 1;
+                value(key).await;
+            }
+            assert_eq!(made.made_count(), 60);
+            value(1).await;
+            assert_eq!(count.load(Ordering::Relaxed), 61);
+        });
+    }
+
+    #[test]
+    fn a_kept_value_comes_from_the_ring() {
+        with_shelf(async |made| {
+            let mut from_ring = false;
+            while !from_ring {
+                let value = made.value("a", || Ok(vec![7; 1000])).await.expect("made");
+                assert_eq!(content(&value), vec![7; 1000]);
+                from_ring = matches!(value, Value::Kept(..));
+            }
+            assert_eq!(made.made_count(), 1);
+        });
+    }
+
+    #[test]
+    fn a_value_too_large_to_keep_is_made_each_time() {
+        with_shelf(async |made| {
+            for _ in 0..2 {
+                let value = made.value("a", || Ok(vec![7; 3 << 20])).await.expect("made");
+                assert!(matches!(value, Value::Memory(_)));
+            }
+            assert_eq!(made.made_count(), 2);
         });
     }
 
     #[test]
     fn a_failure_is_told_and_tried_again() {
-        with_shelf(10, async |made| {
+        with_shelf(async |made| {
             let failed = made.value("a", || Err("no".to_owned())).await;
-            assert_eq!(failed, Err(MakeError::Failed("no".to_owned())));
+            assert_eq!(failed.err(), Some(MakeError::Failed("no".to_owned())));
             let panicked = made.value("a", || panic!("a test's panic")).await;
-            assert_eq!(panicked, Err(MakeError::Busy));
+            assert_eq!(panicked.err(), Some(MakeError::Busy));
             assert!(made.value("a", || Ok(vec![1])).await.is_ok());
         });
     }

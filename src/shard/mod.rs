@@ -4,6 +4,7 @@
 //! that carries it ([`mailbox`]). This layer knows sockets, requests and plans; it knows no codec,
 //! container or playlist.
 
+pub mod backoff;
 pub mod connection;
 pub mod counters;
 pub mod incoming;
@@ -15,6 +16,7 @@ pub mod node;
 pub mod outgoing;
 pub mod owner;
 pub mod playback;
+pub mod reopen;
 pub mod rt;
 pub mod site;
 pub mod turns;

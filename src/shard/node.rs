@@ -6,24 +6,26 @@
 use crate::http::access_record::{AccessQueue, AccessRecord, AccessTarget};
 use crate::http::digest::Authenticator;
 use crate::http::plan::Plan;
-use crate::http::request::RequestHead;
+use crate::http::request::{HeadError, RequestHead, TargetFault};
 use crate::http::response::{CacheControl, ResponseHead};
 use crate::limits::{
-    CONNECTION_COUNT_MAX, CONNECTION_COUNT_PER_ADDRESS_MAX, DRAIN_SPAN_MAX,
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_PER_ADDRESS_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX,
     MAILBOX_MESSAGE_COUNT_MAX,
 };
 use crate::ring::Storage;
+use crate::shard::backoff::Backoff;
 use crate::shard::connection::{Connection, Finished, MovingConnection, Service, Serving, serve};
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
-use crate::shard::ingest::{EncoderSession, Push};
+use crate::shard::ingest::{EncoderSession, Gate, Push};
 use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
-use crate::shard::made::Made;
 use crate::shard::mailbox;
-use crate::shard::owner::{Owner, Reopened, TICK_SPAN};
-use crate::shard::playback::{Playback, SharedFile};
+use crate::shard::owner::{Owner, TICK_SPAN};
+use crate::shard::playback::{MadeShelves, Playback, SharedFile};
+use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
-use crate::shard::site::{ChannelSite, Site};
+use crate::shard::site::{ChannelSite, EndpointSite, Site};
+use crate::units::InputNumber;
 use crate::units::Monotonic;
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
@@ -62,7 +64,7 @@ pub struct Shared {
     /// The storage threads.
     pub storage: Arc<Storage>,
     /// Bytes that are not a view of a ring.
-    pub made: Arc<Made>,
+    pub made: MadeShelves,
     /// Bounds on connections.
     pub connections: Arc<ConnectionLimits>,
     /// Counters by shard.
@@ -75,8 +77,12 @@ pub struct Shared {
     pub serving: AtomicUsize,
     /// The driver that the newest shard took.
     pub driver: Mutex<Option<Driver>>,
+    /// Who has guessed passwords lately.
+    pub backoff: Backoff,
     /// Finish what has begun and end.
     pub draining: AtomicBool,
+    /// Do not wait for what has begun.
+    pub hurrying: AtomicBool,
     /// Channels that wait to be taken over by their owner.
     pub adoptions: Mutex<Vec<(Arc<ChannelSite>, Reopened)>>,
     mailboxes: Vec<mailbox::Sender<Move>>,
@@ -100,7 +106,7 @@ impl Shared {
         shards: usize,
         authenticator: Authenticator,
         storage: Arc<Storage>,
-        cache_size: u64,
+        made: MadeShelves,
         sync_interval: Duration,
     ) -> (Arc<Self>, Vec<mailbox::Receiver<Move>>) {
         let (senders, receivers) =
@@ -108,7 +114,7 @@ impl Shared {
         let shared = Self {
             site: ArcSwap::default(),
             authenticator,
-            made: Arc::new(Made::new(Arc::clone(&storage), cache_size)),
+            made,
             storage,
             connections: ConnectionLimits::new(
                 CONNECTION_COUNT_MAX,
@@ -119,7 +125,9 @@ impl Shared {
             sync_interval,
             serving: AtomicUsize::new(0),
             driver: Mutex::new(None),
+            backoff: Backoff::default(),
             draining: AtomicBool::new(false),
+            hurrying: AtomicBool::new(false),
             adoptions: Mutex::new(Vec::new()),
             mailboxes: senders,
             request_serial: AtomicU64::new(0),
@@ -142,6 +150,7 @@ struct Node {
     owners: RefCell<BTreeMap<Arc<str>, Rc<Owner>>>,
     playback: Playback,
     serving: Serving,
+    accepting: AcceptCounters,
 }
 
 /// The shard as the connections of one listener see it.
@@ -161,8 +170,9 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         shard,
         site: RefCell::new(shared.site.load_full()),
         owners: RefCell::default(),
-        playback: Playback::new(Arc::clone(&shared.storage), Arc::clone(&shared.made)),
+        playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
+        accepting: AcceptCounters::default(),
         shared,
     });
     node.adopt();
@@ -178,24 +188,21 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
     node.tick_until_draining().await;
-    for stop in stops {
-        stop.complete(());
-    }
+    stops.into_iter().for_each(|stop| stop.complete(()));
     node.drain().await;
     node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
 }
 
 async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot::Receiver<()>) {
-    let (options, counters) = (SocketOptions::default(), AcceptCounters::default());
+    let options = SocketOptions::default();
     let connections = Arc::clone(&node.shared.connections);
-    let counted = Rc::clone(&node);
-    let opened = accept(&listener, stop, &options, &connections, &counters, |accepted| {
+    let opened = accept(&listener, stop, &options, &connections, &node.accepting, |accepted| {
         node.shared.counters[node.shard].accepted.add(1);
         Door { node: Rc::clone(&node), role }.spawn(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
-        tracing::error!(shard = counted.shard, %error, "a listener failed");
+        tracing::error!(shard = node.shard, %error, "a listener failed");
     }
 }
 
@@ -228,6 +235,12 @@ impl Node {
         let ours: Vec<_> = waiting.extract_if(.., |(site, _)| is_ours(site)).collect();
         drop(waiting);
         for (site, reopened) in ours {
+            // A later reload may have taken it away again.
+            let configured = self.shared.site.load();
+            let known = configured.channels.get(&*site.id);
+            if known.is_none_or(|known| !Arc::ptr_eq(&known.live, &site.live)) {
+                continue;
+            }
             let owner = Owner::new(Arc::clone(&site), reopened);
             self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
         }
@@ -240,7 +253,11 @@ impl Node {
             return;
         }
         self.playback.on_reload();
-        self.owners.borrow_mut().retain(|id, _| site.channels.contains_key(&**id));
+        let stays = |id: &str, owner: &Owner| {
+            let known = site.channels.get(id);
+            known.is_some_and(|known| Arc::ptr_eq(&known.live, &owner.site().live))
+        };
+        self.owners.borrow_mut().retain(|id, owner| stays(id, owner));
         for (id, owner) in self.owners.borrow().iter() {
             if let Some(channel) = site.channels.get(&**id) {
                 owner.reconfigure(Arc::clone(channel));
@@ -255,31 +272,53 @@ impl Node {
             let now = rt::now();
             self.follow_site();
             self.adopt();
-            let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
-            owners.iter().for_each(Owner::on_tick);
+            self.playback.on_tick();
+            let owners = self.tick_owners();
             if now >= sync_due {
-                for owner in &owners {
-                    owner.sync();
-                }
+                owners.iter().for_each(|owner| owner.sync());
                 sync_due = now + self.shared.sync_interval;
             }
-            let counters = self.counters();
-            let open = self.shared.connections.open_count() as u64;
-            counters.connections.set(open / self.shared.shard_count().max(1) as u64);
-            counters.spliced_bytes.set(self.serving.counters.sendfile.get());
-            counters.busy_us.add_span(rt::now().0.saturating_sub(now.0));
+            self.count();
             rt::sleep_until(now + TICK_SPAN).await;
         }
     }
 
-    /// Lets requests under way end.
+    fn tick_owners(&self) -> Vec<Rc<Owner>> {
+        let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
+        owners.iter().for_each(Owner::on_tick);
+        owners
+    }
+
+    /// Brings the gauges up to date.
+    fn count(&self) {
+        let (counters, sent) = (self.counters(), &self.serving.counters);
+        counters.connections.set(self.serving.open_connections.get() as u64);
+        counters.spliced_bytes.set(sent.sendfile.get());
+        counters.copied_bytes.set(sent.copied.get());
+        counters.storage_queue.set(self.playback.waiting_count() + sent.warming.get());
+        counters.busy_us.set_span(rt::thread_time().unwrap_or_default());
+        let refused = [&self.accepting.refused_total, &self.accepting.refused_address];
+        let refused = refused.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        counters.set_hits(Limit::Connections, refused);
+    }
+
+    /// Ends connections without a request at once, lets requests under way end, and has the last
+    /// changes of the channels written.
     async fn drain(&self) {
         self.serving.is_draining.set(true);
+        rt::end_idle();
         let deadline = rt::now() + DRAIN_SPAN_MAX;
-        while self.serving.open_requests.get() > 0 && rt::now() < deadline {
+        loop {
+            let owners = self.tick_owners();
+            let is_done = self.serving.open_requests.get() == 0
+                && owners.iter().all(|owner| owner.is_settled());
+            let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
+            if is_done || is_hurried || rt::now() >= deadline {
+                owners.iter().for_each(|owner| owner.sync());
+                return;
+            }
             rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
         }
-        self.owners.borrow().values().for_each(|owner| owner.sync());
     }
 }
 
@@ -287,17 +326,71 @@ impl Door {
     fn spawn(self, connection: Connection<EncoderSession>) {
         rt::spawn(async move { serve(connection, &self, &self.node.serving).await });
     }
+
+    /// What a path names to who comes in by this door.
+    fn addressed<'s, 'p>(&self, site: &'s Site, path: &'p str) -> Addressed<'s, 'p> {
+        if self.role != Role::Delivery
+            && let Some((channel, input, name)) = site.input(path)
+        {
+            return Addressed::Input { channel, input, name };
+        }
+        if self.role != Role::Ingest
+            && let Some((endpoint, path)) = site.endpoint(path)
+        {
+            return Addressed::Endpoint { endpoint, path };
+        }
+        Addressed::Nothing
+    }
+}
+
+/// What a path names.
+enum Addressed<'s, 'p> {
+    /// An input of a channel, and the encoder's name for the body.
+    Input { channel: &'s Arc<ChannelSite>, input: InputNumber, name: &'p str },
+    /// An endpoint, and the path below it.
+    Endpoint { endpoint: &'s Arc<EndpointSite>, path: &'p str },
+    /// Nothing configured.
+    Nothing,
+}
+
+impl Addressed<'_, '_> {
+    /// The same for the access log.
+    fn target(&self) -> AccessTarget {
+        match self {
+            Self::Input { channel, input, .. } => {
+                AccessTarget::Ingest { channel_id: Arc::clone(&channel.id), input_index: *input }
+            }
+            Self::Endpoint { endpoint, path } => {
+                let manifest = crate::engine::manifest::kind_of(path);
+                AccessTarget::Egress {
+                    channel_id: Arc::clone(&endpoint.channel.id),
+                    endpoint_id: Arc::clone(&endpoint.id),
+                    manifest_name: manifest.map(|_| (*path).into()),
+                    manifest_type: manifest,
+                }
+            }
+            Self::Nothing => AccessTarget::Unknown,
+        }
+    }
 }
 
 impl Service for Door {
     type File = SharedFile;
     type Session = EncoderSession;
 
-    fn owner(&self, head: &RequestHead) -> Option<usize> {
+    fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<usize> {
         let site = self.node.site.borrow();
-        let (channel, ..) = site.input(&head.path)?;
+        let Addressed::Input { channel, input, .. } = self.addressed(&site, &head.path) else {
+            return None;
+        };
         let owner = channel.live.owner.load(Ordering::Acquire);
-        (owner != self.node.shard && self.role != Role::Delivery).then_some(owner)
+        // Any shard can ask for credentials, and who has none is not worth a hand-over.
+        let is_challenged = channel.users[input.index()].is_some() && head.authorization.is_none();
+        if owner == self.node.shard || is_challenged || session.hand_overs >= HAND_OVER_COUNT_MAX {
+            return None;
+        }
+        session.hand_overs += 1;
+        Some(owner)
     }
 
     fn hand_over(
@@ -316,40 +409,64 @@ impl Service for Door {
     async fn answer(
         &self,
         session: &mut EncoderSession,
-        _: SocketAddr,
+        peer: SocketAddr,
         head: &RequestHead,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
         let site = Arc::clone(&self.node.site.borrow());
-        if self.role != Role::Delivery
-            && let Some((channel, input, name)) = site.input(&head.path)
-        {
-            let owner = self.node.owners.borrow().get(&channel.id).cloned();
-            let push = Push { site: &site, channel, input, name, head };
-            let authenticator = &self.node.shared.authenticator;
-            return push.answer(authenticator, owner.as_ref(), session, body).await;
+        match self.addressed(&site, &head.path) {
+            Addressed::Input { channel, input, name } => {
+                let owner = self.node.owners.borrow().get(&channel.id).cloned();
+                let shared = &self.node.shared;
+                let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
+                let (peer, shard) = (peer.ip(), self.node.counters());
+                let push = Push { site: &site, channel, input, name, head, peer, shard };
+                push.answer(&gate, owner, session, body).await
+            }
+            Addressed::Endpoint { endpoint, path } => {
+                self.node.playback.answer(endpoint, path, head).await
+            }
+            Addressed::Nothing => {
+                let cache_control = Some(CacheControl::MaxAge(1));
+                Plan::status(ResponseHead { cache_control, ..ResponseHead::new(404) })
+            }
         }
-        if self.role != Role::Ingest
-            && let Some((endpoint, path)) = site.endpoint(&head.path)
-        {
-            return self.node.playback.answer(endpoint, path, head).await;
-        }
-        let cache_control = Some(CacheControl::MaxAge(1));
-        Plan::status(ResponseHead { cache_control, ..ResponseHead::new(404) })
+    }
+
+    fn on_refused(&self, error: &HeadError) {
+        self.node.counters().stray_requests.add(1);
+        let limit = match error {
+            HeadError::RequestLineTooLong { .. } => Limit::RequestLineSize,
+            HeadError::FieldTooLong { .. } => Limit::HeaderFieldSize,
+            HeadError::HeadTooLong { .. } => Limit::RequestHeadSize,
+            HeadError::TooManyFields { .. } => Limit::HeaderCount,
+            HeadError::Target(TargetFault::QueryTooLong) => Limit::QuerySize,
+            _ => return,
+        };
+        self.node.counters().hit(limit);
+    }
+
+    fn on_body_abandoned(&self) {
+        self.node.counters().hit(Limit::RefusedBodyDrained);
     }
 
     fn on_finished(&self, finished: &Finished<'_>) {
         let site = self.node.site.borrow();
         let Finished { head, status, sent, first_byte_span, .. } = *finished;
         let shard = self.node.shard;
-        match site.endpoint(&head.path) {
-            Some((endpoint, _)) => {
+        let addressed = self.addressed(&site, &head.path);
+        match &addressed {
+            Addressed::Input { .. } => {}
+            Addressed::Endpoint { endpoint, .. } => {
                 endpoint.counters[shard].count(status, sent, first_byte_span);
             }
-            None if site.input(&head.path).is_none() => self.node.counters().stray_requests.add(1),
-            None => {}
+            Addressed::Nothing => self.node.counters().stray_requests.add(1),
         }
-        self.node.shared.access[shard].push(AccessRecord {
+        let access = &self.node.shared.access[shard];
+        if !access.is_open() {
+            return;
+        }
+        access.push(AccessRecord {
             event_timestamp: finished.at,
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,
@@ -363,24 +480,7 @@ impl Service for Door {
             user_agent: head.user_agent.as_deref().map(Into::into),
             domain_name: None,
             request_id: self.node.shared.request_serial.fetch_add(1, Ordering::Relaxed),
-            target: target(&site, head),
+            target: addressed.target(),
         });
-    }
-}
-
-/// What the request is for, as it is told in the access log.
-fn target(site: &Site, head: &RequestHead) -> AccessTarget {
-    if let Some((channel, input, _)) = site.input(&head.path) {
-        return AccessTarget::Ingest { channel_id: Arc::clone(&channel.id), input_index: input };
-    }
-    let Some((endpoint, path)) = site.endpoint(&head.path) else {
-        return AccessTarget::Unknown;
-    };
-    let manifest = crate::engine::manifest::kind_of(path);
-    AccessTarget::Egress {
-        channel_id: Arc::clone(&endpoint.channel.id),
-        endpoint_id: Arc::clone(&endpoint.id),
-        manifest_name: manifest.map(|_| path.into()),
-        manifest_type: manifest,
     }
 }

@@ -22,6 +22,9 @@ const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_mins(1);
 /// How long a response may last before [`SEND_RATE_MIN`] is asked of it.
 const SEND_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
 
+/// How often a stalled response looks whether its files are wanted back.
+const WANTED_BACK_LOOK_SPAN: Duration = Duration::from_secs(1);
+
 /// A file that responses send ranges of.
 pub trait FileSource: Clone {
     /// Its descriptor, open for as long as the source is held.
@@ -29,6 +32,15 @@ pub trait FileSource: Clone {
 
     /// Whether sending this range would not wait for a disk. Asked once per piece; never blocks.
     fn is_resident(&self, offset: u64, size: u64) -> bool;
+
+    /// Whether the file's space is needed now: sending from it ends, at the cost of the response.
+    fn is_wanted_back(&self) -> bool;
+
+    /// Whether reading the file has failed.
+    fn is_lost(&self) -> bool;
+
+    /// Notes that reading the file has failed.
+    fn mark_lost(&self);
 
     /// Has another thread bring the range into the page cache and complete `done`. Where it cannot
     /// be queued, `done` is dropped.
@@ -44,6 +56,8 @@ pub struct SendCounters {
     pub sendfile: Cell<u64>,
     /// Ranges that had to be brought into the page cache first.
     pub warmed: Cell<u64>,
+    /// Responses that wait for that now.
+    pub warming: Cell<u64>,
 }
 
 /// Why a response ended early; the connection is of no use then.
@@ -60,6 +74,17 @@ pub enum SendError {
     /// A file ends before a range that was promised of it.
     #[error("the file of a piece ends before its range does")]
     FileTooShort,
+    /// A file of the response cannot be read.
+    #[error("the file of a piece cannot be read")]
+    FileLost,
+    /// The file has left its ring, and the ring needs the space: the reader was too slow.
+    #[error("the ring needs the space of a file after {sent} bytes of {size}")]
+    FileWantedBack {
+        /// Bytes sent.
+        sent: u64,
+        /// Bytes of the response, head included.
+        size: u64,
+    },
     /// A cold range was not brought into the page cache: storage is overloaded.
     #[error("storage had no room to read a cold range")]
     StorageBusy,
@@ -68,44 +93,36 @@ pub enum SendError {
     Connection(io::Error),
 }
 
-/// Sends a response whole. Returns its bytes, head included.
-///
-/// # Errors
-///
-/// See [`SendError`]; how much of the response has left is unknown to the peer, so that the
-/// connection has to be closed.
+/// Sends a response. Returns the bytes that the socket took, head included, and whether that was
+/// all of it: where it was not, the connection has to be closed ([`SendError`] says why).
 pub async fn send<F: FileSource>(
     socket: &Socket,
     head: &[u8],
     pieces: &[Piece<F>],
     turns: &Turns,
     counters: &SendCounters,
-) -> Result<u64, SendError> {
+) -> (u64, Result<(), SendError>) {
     let size = head.len() as u64 + total_size(pieces);
     let began = rt::now();
     let bulk = (size >= BULK_RESPONSE_SIZE_MIN).then_some(turns);
-    let mut sending = Sending { socket, bulk, counters, size, sent: 0, began, moved: began };
-    let mut memory = vec![head];
-    for piece in pieces {
-        match piece {
-            Piece::Bytes(bytes) => memory.push(bytes),
-            Piece::File { file, offset, size } => {
-                // Asked before the head leaves, so that head and range go together.
-                prepare(file, *offset, *size, counters).await?;
-                sending.bytes(&mut memory, true).await?;
-                sending.range(file, *offset, *size).await?;
-            }
-        }
-    }
-    sending.bytes(&mut memory, false).await?;
-    Ok(size)
+    let is_wanted_back = || pieces.iter().any(is_wanted_back);
+    let is_wanted_back = &is_wanted_back;
+    let mut sending =
+        Sending { socket, bulk, counters, size, sent: 0, began, moved: began, is_wanted_back };
+    let ended = sending.all(head, pieces).await;
+    (sending.sent, ended)
+}
+
+fn is_wanted_back<F: FileSource>(piece: &Piece<F>) -> bool {
+    matches!(piece, Piece::File { file, .. } if file.is_wanted_back())
 }
 
 /// Waits until a range is in the page cache.
 ///
 /// # Errors
 ///
-/// [`SendError::StorageBusy`] where storage did not take the job.
+/// [`SendError::StorageBusy`] where storage did not take the job, [`SendError::FileLost`] where
+/// the file cannot be read.
 pub async fn prepare<F: FileSource>(
     file: &F,
     offset: u64,
@@ -118,7 +135,11 @@ pub async fn prepare<F: FileSource>(
     counters.warmed.set(counters.warmed.get() + 1);
     let (done, warmed) = oneshot::channel();
     file.warm(offset, size, done);
-    warmed.await.map_err(|_| SendError::StorageBusy)
+    counters.warming.set(counters.warming.get() + 1);
+    let warmed = warmed.await;
+    counters.warming.set(counters.warming.get() - 1);
+    warmed.map_err(|_| SendError::StorageBusy)?;
+    if file.is_lost() { Err(SendError::FileLost) } else { Ok(()) }
 }
 
 /// A response on its way.
@@ -132,9 +153,31 @@ struct Sending<'a> {
     began: Monotonic,
     /// When the socket last took something.
     moved: Monotonic,
+    /// Whether a ring needs the space of one of the response's files.
+    is_wanted_back: &'a dyn Fn() -> bool,
 }
 
 impl Sending<'_> {
+    async fn all<F: FileSource>(
+        &mut self,
+        head: &[u8],
+        pieces: &[Piece<F>],
+    ) -> Result<(), SendError> {
+        let mut memory = vec![head];
+        for piece in pieces {
+            match piece {
+                Piece::Bytes(bytes) => memory.push(bytes),
+                Piece::File { file, offset, size } => {
+                    // Asked before the head leaves, so that head and range go together.
+                    prepare(file, *offset, *size, self.counters).await?;
+                    self.bytes(&mut memory, true).await?;
+                    self.range(file, *offset, *size).await?;
+                }
+            }
+        }
+        self.bytes(&mut memory, false).await
+    }
+
     /// Sends slices of memory in their order and empties the list.
     async fn bytes(&mut self, memory: &mut Vec<&[u8]>, more: bool) -> Result<(), SendError> {
         let chunks = memory.drain(..).flat_map(|slice| slice.chunks(SENDFILE_CALL_SIZE_MAX));
@@ -163,6 +206,9 @@ impl Sending<'_> {
             let call = size.min(SENDFILE_CALL_SIZE_MAX as u64);
             self.begin_call(call).await;
             let taken = self.socket.try_send_file(file.fd(), offset, call);
+            if is_of_file(&taken) {
+                file.mark_lost();
+            }
             let taken = self.end_call(call, taken).await?;
             self.counters.sendfile.set(self.counters.sendfile.get() + taken);
             offset += taken;
@@ -202,17 +248,34 @@ impl Sending<'_> {
             ErrorKind::UnexpectedEof => return Err(SendError::FileTooShort),
             _ => return Err(SendError::Connection(error)),
         }
-        let too_slow = SendError::TooSlow { sent: self.sent, size: self.size };
+        let Self { sent, size, .. } = *self;
         let lasted = rt::now().0.saturating_sub(self.began.0);
-        if lasted > SEND_RATE_GRACE_SPAN && self.sent < SEND_RATE_MIN * lasted.as_secs() {
-            return Err(too_slow);
+        if lasted > SEND_RATE_GRACE_SPAN && sent < SEND_RATE_MIN * lasted.as_secs() {
+            return Err(SendError::TooSlow { sent, size });
         }
-        match self.socket.writable_before(self.moved + NO_PROGRESS_SPAN_MAX).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::TimedOut => Err(too_slow),
-            Err(error) => Err(SendError::Connection(error)),
+        let deadline = self.moved + NO_PROGRESS_SPAN_MAX;
+        loop {
+            if (self.is_wanted_back)() {
+                return Err(SendError::FileWantedBack { sent, size });
+            }
+            let looked_at = deadline.min(rt::now() + WANTED_BACK_LOOK_SPAN);
+            match self.socket.writable_before(looked_at).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() != ErrorKind::TimedOut => {
+                    return Err(SendError::Connection(error));
+                }
+                Err(_) if rt::now() >= deadline => return Err(SendError::TooSlow { sent, size }),
+                Err(_) => {}
+            }
         }
     }
+}
+
+/// Whether a call failed for the file's sake and not the socket's (sendfile(2): EIO; an end before
+/// the range's).
+fn is_of_file(taken: &io::Result<usize>) -> bool {
+    let is_eof = |error: &io::Error| error.kind() == ErrorKind::UnexpectedEof;
+    taken.as_ref().is_err_and(|error| is_eof(error) || error.raw_os_error() == Some(libc::EIO))
 }
 
 /// How many of `slices` go into one call, and their bytes: as many as make up

@@ -1,28 +1,39 @@
 //! A channel on the shard that owns it: its state machine, its ring, and the order between them.
 //!
 //! Changes go to the ring before viewers see what they lead to, so that a restart never un-lists
-//! what somebody has fetched. The state that a new ring file begins with is the one *before* the
-//! changes that are written next.
+//! what somebody has fetched. One record of changes is written at a time: where that fails, its
+//! changes are written again before any later one. Changes are numbered from the ring's first;
+//! the state that a ring file begins with says which ones it includes ([`super::reopen`]).
 
 use crate::engine::channel::candidate::RecordMeta;
 use crate::engine::channel::state::{Change, State, Windows};
-use crate::engine::channel::{Channel, DropReason, Event, Now, Recovery, Verdict};
+use crate::engine::channel::{Channel, ChannelConfig, DropReason, Event, Now, Verdict};
 use crate::engine::playlist::Playlist;
 use crate::engine::presentation::Presentation;
 use crate::engine::sample_table;
 use crate::engine::segment::SegmentBody;
-use crate::ring::{
-    Location, Record, RecordKind, Recovered, Refused, Ring, RingError, Stored, WriteError,
-};
+use crate::limits::{CHANGE_BATCH_COUNT_MAX, CHANGE_UNWRITTEN_COUNT_MAX};
+use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
 use crate::shard::counters::ChannelCounters;
+use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, Published};
-use crate::units::{InputNumber, MediaTime};
+use crate::units::{InputNumber, MediaTime, Monotonic};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How often a channel looks at the time.
+pub const TICK_SPAN: Duration = Duration::from_millis(100);
+
+/// How long nothing is written after a failed write; doubled with each that follows. A failed
+/// write costs a ring file, so that a failing disk must not be tried at every tick.
+const WRITE_PAUSE_SPAN_MIN: Duration = Duration::from_secs(1);
+/// Doublings of that pause: a minute at most.
+const WRITE_PAUSE_DOUBLINGS_MAX: u32 = 6;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -35,12 +46,27 @@ struct Inner {
     ring: Ring,
     /// State and windows as the ring has them.
     written: (State, Windows),
-    /// Changes that the ring has not taken yet.
-    unwritten: Vec<Change>,
+    /// Changes that led to them, since the ring's first.
+    written_count: u64,
+    /// Changes of the record that is being written.
+    writing: Vec<Change>,
+    /// Changes that the ring has not been given yet.
+    unwritten: VecDeque<Change>,
+    /// Who waits for changes to be written, and up to which.
+    waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// Failed writes since the last good one, and when the next is due.
+    pause: Option<(u32, Monotonic)>,
+    /// The ring took no changes at the last try.
+    is_refused: bool,
+    /// Files that have left the ring, to be told to the channel.
+    dropped_files: Vec<u64>,
     /// Files were begun or dropped since the last publication.
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// Has the next step panic.
+    #[cfg(test)]
+    panics: bool,
 }
 
 /// What became of a sound segment.
@@ -48,11 +74,15 @@ struct Inner {
 pub enum Committed {
     /// It is in the ring.
     Stored,
-    /// It was not needed.
-    Dropped(DropReason),
+    /// The same media is there already, with the same bytes.
+    Duplicate,
+    /// The same media is there already, with other bytes.
+    Divergent,
+    /// It is of the input that is not in use, and does not fit the one that is.
+    Standby,
 }
 
-/// Why a sound segment is not in the ring.
+/// Why a sound segment or playlist is not in the ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Uncommitted {
     /// The ring did not take it.
@@ -61,95 +91,43 @@ pub enum Uncommitted {
     /// It could not be written.
     #[error(transparent)]
     Unwritten(#[from] WriteError),
-    /// The storage thread went away.
-    #[error("storage ended")]
+    /// The storage thread went away, or changes that it led to could not be written.
+    #[error("storage did not take it")]
     Abandoned,
-    /// The channel's state had to be restarted while this segment was looked at.
+    /// Too many segments wait to be listed.
+    #[error("too many segments wait to be listed")]
+    Crowded,
+    /// Its timestamps span nothing, or more than a segment may last.
+    #[error("timestamps span nothing, or more than a segment may last")]
+    Implausible,
+    /// The channel's state had to be restarted while this was looked at.
     #[error("the channel restarted")]
     Restarted,
 }
 
-/// A channel read back from its ring, before its shard runs.
-pub struct Reopened {
-    ring: Ring,
-    channel: Channel,
-    written: (State, Windows),
-    unwritten: Vec<Change>,
-}
-
-/// Why a channel cannot be read back.
-#[derive(Debug, thiserror::Error)]
-pub enum ReopenError {
-    /// Its ring cannot be opened.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    /// A state, change or media header is not readable: written by another version.
-    #[error("record header at offset {offset} of ring file {file} is not readable")]
-    Header {
-        /// Number of the file.
-        file: u64,
-        /// Offset of the header in bytes.
-        offset: u64,
-    },
-}
-
-impl Reopened {
-    /// Rebuilds a channel from the records of its ring.
-    ///
-    /// # Errors
-    ///
-    /// [`ReopenError`]; the ring's files are left as they are.
-    pub fn new(site: &ChannelSite, ring: Ring, recovered: Recovered) -> Result<Self, ReopenError> {
-        let mut recovery: Option<Recovery> = None;
-        let mut present = std::collections::HashSet::new();
-        for record in recovered.records {
-            let Location { header, table, payload } = record.location;
-            let unreadable = |_| ReopenError::Header { file: header.file, offset: header.offset };
-            match record.kind {
-                // Later files begin with what the changes before have led to already.
-                RecordKind::State if recovery.is_some() => {}
-                RecordKind::State => {
-                    let state = postcard::from_bytes(&record.header).map_err(unreadable)?;
-                    recovery = Some(Recovery::new(state));
-                }
-                RecordKind::Change => {
-                    let changes: Vec<Change> =
-                        postcard::from_bytes(&record.header).map_err(unreadable)?;
-                    let recovery = recovery.get_or_insert_default();
-                    for change in &changes {
-                        recovery.on_change(change);
-                    }
-                }
-                RecordKind::Media => {
-                    let meta = postcard::from_bytes(&record.header).map_err(unreadable)?;
-                    present.insert(payload);
-                    let recovery = recovery.get_or_insert_default();
-                    recovery.on_media(meta, (table, payload), record.hash);
-                }
-            }
-        }
-        let exists = |listed: &crate::engine::presentation::Listed| {
-            listed.media.as_ref().is_some_and(|media| present.contains(&media.payload))
-        };
-        let mut recovery = recovery.unwrap_or_default();
-        let lost = recovery.drop_lost(exists);
-        if lost > 0 {
-            tracing::warn!(channel = %site.id, lost, "listed segments are gone from the ring");
-        }
-        let written = recovery.snapshot();
-        let mut channel = recovery.finish(site.timeline.clone(), now());
-        let unwritten = channel.take_changes();
-        Ok(Self { ring, channel, written, unwritten })
-    }
-}
+type Receipt = oneshot::Receiver<Result<Stored, WriteError>>;
 
 impl Owner {
     /// Takes a channel over on this shard.
     #[must_use]
     pub fn new(site: Arc<ChannelSite>, reopened: Reopened) -> Rc<Self> {
-        let Reopened { ring, channel, written, unwritten } = reopened;
-        let inner =
-            Inner { channel, ring, written, unwritten, files_changed: true, body_size_recent: 0 };
+        let Reopened { ring, channel, written, written_count, unwritten } = reopened;
+        let inner = Inner {
+            channel,
+            ring,
+            written,
+            written_count,
+            writing: Vec::new(),
+            unwritten: unwritten.into(),
+            waiting: Vec::new(),
+            pause: None,
+            is_refused: false,
+            dropped_files: Vec::new(),
+            files_changed: true,
+            body_size_recent: 0,
+            #[cfg(test)]
+            panics: false,
+        };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
         owner.publish();
         owner
@@ -164,15 +142,20 @@ impl Owner {
     /// Takes a new configuration: timeline, users, ring size.
     pub fn reconfigure(self: &Rc<Self>, site: Arc<ChannelSite>) {
         let size = site.ring.size;
+        let is_resized = size != self.site.borrow().ring.size;
+        let timeline = site.timeline.clone();
+        *self.site.borrow_mut() = Arc::clone(&site);
         let mut inner = self.inner.borrow_mut();
-        inner.channel.reconfigure(site.timeline.clone());
-        if size != self.site.borrow().ring.size {
+        // After a panic the channel goes on with the new timeline just the same.
+        let _restarted = inner.step(&site, |channel| channel.reconfigure(timeline));
+        if is_resized {
             match inner.ring.resize(size) {
-                Ok(dropped) => inner.on_files_dropped(&dropped),
+                Ok(dropped) => inner.dropped_files.extend(dropped),
                 Err(error) => tracing::error!(channel = %site.id, %error, "ring not resized"),
             }
+            inner.files_changed = true;
+            inner.forget_dropped(&site);
         }
-        *self.site.borrow_mut() = site;
         drop(inner);
         self.publish();
     }
@@ -188,7 +171,7 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Uncommitted`]; nothing of it is kept then.
+    /// [`Uncommitted`]; nothing of it is listed then.
     pub async fn commit(
         self: &Rc<Self>,
         input: InputNumber,
@@ -196,54 +179,82 @@ impl Owner {
         mut body: SegmentBody,
         size: u64,
     ) -> Result<Committed, Uncommitted> {
-        self.inner.borrow_mut().note_size(size);
-        let verdict = self.guarded(|inner| inner.channel.on_segment(now(), input, name, &body));
-        let metas = match verdict.ok_or(Uncommitted::Restarted)? {
-            Verdict::Drop(reason) => return Ok(Committed::Dropped(reason)),
-            Verdict::Store(metas) => metas,
-        };
-        let mut writing = Vec::with_capacity(metas.len());
-        for (at, meta) in metas {
-            let track = &mut body.tracks[at];
-            let table = sample_table::encode(&track.samples);
-            let payload = std::mem::take(&mut track.payload);
-            let placed = self.inner.borrow_mut().append_media(&meta, table, payload)?;
-            writing.push((meta, placed));
-        }
-        let mut stored = Vec::with_capacity(writing.len());
-        for (meta, (location, done)) in writing {
-            let Stored { hash } = done.await.map_err(|_| Uncommitted::Abandoned)??;
-            stored.push((meta, location, hash));
-        }
-        let listed = self.guarded(|inner| {
-            for (meta, location, hash) in stored {
-                inner.channel.on_stored(now(), meta, (location.table, location.payload), hash);
+        let at = now();
+        let placed = {
+            let (site, mut inner) = (self.site(), self.inner.borrow_mut());
+            inner.note_size(size);
+            inner.may_write(at.monotonic)?;
+            let ends = body.tracks.iter().map(|track| track.presentation_end);
+            if let Some(end) = ends.max()
+                && let Some(lateness) = inner.channel.lateness(at, end)
+            {
+                site.live.counters.inputs[input.index()].lateness.observe(lateness);
             }
-            inner.channel.on_body_stored(now());
+            let judged = inner.step(&site, |channel| channel.on_segment(at, input, name, &body));
+            let metas = match judged.ok_or(Uncommitted::Restarted)? {
+                Verdict::Store(metas) => metas,
+                Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
+                Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
+                Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
+                Verdict::Drop(DropReason::Duplicate) => {
+                    let metas = RecordMeta::of_body(input, name, at.wall, &body);
+                    return Ok(inner.compare(&metas, &body));
+                }
+            };
+            let placed = inner.append_body(metas, &mut body);
+            inner.forget_dropped(&site);
+            placed?
+        };
+        let mut stored = Vec::with_capacity(placed.len());
+        for (meta, location, written) in placed {
+            let written = written.await.map_err(|_| Uncommitted::Abandoned)?;
+            self.inner.borrow_mut().note_write(&written);
+            stored.push((meta, location, written?.hash));
+        }
+        let listed = self.inner.borrow_mut().step(&self.site(), |channel| {
+            for (meta, location, hash) in stored {
+                channel.on_stored(now(), meta, (location.table, location.payload), hash);
+            }
+            channel.on_body_stored(now());
         });
         self.publish();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
     }
 
-    /// Takes a playlist. Returns once what it leads to is under way to the ring.
+    /// Takes a playlist. Returns once what it leads to is in the ring.
     ///
     /// # Errors
     ///
-    /// [`Uncommitted::Restarted`].
-    pub fn on_playlist(
+    /// [`Uncommitted`]; the encoder sends it again.
+    pub async fn on_playlist(
         self: &Rc<Self>,
         input: InputNumber,
         name: &str,
         playlist: &Playlist,
     ) -> Result<(), Uncommitted> {
-        let taken = self.guarded(|inner| inner.channel.on_playlist(now(), input, name, playlist));
+        let at = now();
+        let mut inner = self.inner.borrow_mut();
+        inner.may_write(at.monotonic)?;
+        let site = self.site();
+        let taken = inner.step(&site, |channel| channel.on_playlist(at, input, name, playlist));
+        taken.ok_or(Uncommitted::Restarted)?;
+        inner.take_changes();
+        let (written, up_to) = (inner.written_count, inner.change_count());
+        let (done, waiting) = oneshot::channel();
+        inner.waiting.push((up_to, done));
+        drop(inner);
         self.publish();
-        taken.ok_or(Uncommitted::Restarted)
+        if written == up_to {
+            return Ok(());
+        }
+        waiting.await.map_err(|_| Uncommitted::Abandoned)
     }
 
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
-        let _restarted = self.guarded(|inner| inner.channel.on_tick(now()));
+        let _restarted = self.inner.borrow_mut().step(&self.site(), |channel| {
+            channel.on_tick(now());
+        });
         self.publish();
     }
 
@@ -257,56 +268,84 @@ impl Owner {
         counters.ring_bytes.set(fill.bytes_total);
     }
 
-    /// Runs the channel's state machine. A panic in it restarts the channel from what the ring
-    /// has, and loses just what was being looked at.
-    fn guarded<T>(&self, step: impl FnOnce(&mut Inner) -> T) -> Option<T> {
-        let mut inner = self.inner.borrow_mut();
-        // The ring is not touched by a step, and the rest is replaced where it was left halfway.
-        let stepped = catch_unwind(AssertUnwindSafe(|| step(&mut inner)));
-        let site = self.site.borrow();
-        let Ok(value) = stepped else {
-            tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
-            site.live.counters.restarts.add(1);
-            inner.restart(site.timeline.clone());
-            return None;
-        };
-        let events = inner.channel.take_events();
-        for event in &events {
-            report(&site, event);
-        }
-        Some(value)
+    /// True where all changes so far are in the ring.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.change_count() == inner.written_count
     }
 
     /// Writes what changed to the ring, and shows it to viewers once it is there.
     fn publish(self: &Rc<Self>) {
+        let site = self.site();
         let mut inner = self.inner.borrow_mut();
-        let changes = inner.channel.take_changes();
-        inner.unwritten.extend(changes);
-        if inner.unwritten.is_empty() && !inner.files_changed {
+        inner.take_changes();
+        if !inner.writing.is_empty() {
+            // Whoever waits for that record publishes again.
             return;
         }
-        let (done, written) = oneshot::channel();
         if inner.unwritten.is_empty() {
-            done.complete(Ok(Stored { hash: 0 }));
-        } else if let Err(error) = inner.append_changes(move |result| done.complete(result)) {
-            // Tried again with the next tick; viewers keep what they have.
-            tracing::warn!(channel = %self.site.borrow().id, %error, "changes wait for the ring");
+            inner.waiting.clear();
+            if inner.files_changed
+                && let Some(published) = inner.present(&site)
+            {
+                drop(inner);
+                self.show(published);
+            }
             return;
         }
-        inner.files_changed = false;
-        let presentation = inner.channel.present();
-        let files = inner.ring.files();
+        let appended = match inner.may_write(rt::now()) {
+            Ok(()) => inner.append_changes(),
+            Err(refused) => Err(refused),
+        };
+        inner.forget_dropped(&site);
+        let written = match appended {
+            Ok(written) => written,
+            Err(error) => {
+                // Tried again with the next tick; viewers keep what they have.
+                if !std::mem::replace(&mut inner.is_refused, true) {
+                    tracing::warn!(channel = %site.id, %error, "changes wait for the ring");
+                }
+                inner.waiting.clear();
+                return;
+            }
+        };
+        inner.is_refused = false;
+        let published = if inner.unwritten.is_empty() { inner.present(&site) } else { None };
         drop(inner);
         let owner = Rc::clone(self);
         rt::spawn(async move {
-            match written.await {
-                Ok(Ok(_)) => owner.show(Published { presentation, files }),
-                Ok(Err(error)) => {
-                    tracing::error!(channel = %owner.site.borrow().id, %error, "changes lost");
-                }
-                Err(_) => {}
-            }
+            let written = written.await;
+            owner.on_changes_written(written.ok(), published);
         });
+    }
+
+    /// The record of changes is in the ring, or not: `None` where storage has ended.
+    fn on_changes_written(
+        self: &Rc<Self>,
+        written: Option<Result<Stored, WriteError>>,
+        published: Option<Published>,
+    ) {
+        let site = self.site();
+        let mut inner = self.inner.borrow_mut();
+        match written {
+            Some(Ok(stored)) => {
+                inner.note_write(&Ok(stored));
+                let listed = inner.confirm_changes();
+                site.live.counters.published_segments.add(listed);
+                drop(inner);
+                if let Some(published) = published {
+                    self.show(published);
+                }
+                self.publish();
+            }
+            Some(Err(error)) => {
+                tracing::error!(channel = %site.id, %error, "changes not written, to be repeated");
+                inner.note_write(&Err(error));
+                inner.repeat_changes();
+            }
+            None => inner.repeat_changes(),
+        }
     }
 
     fn show(&self, published: Published) {
@@ -317,72 +356,199 @@ impl Owner {
         counters.window_us.set(window_us(&published.presentation));
         site.live.published.store(Arc::new(published));
     }
+
+    /// Has the channel's next step panic, as a defect of it would.
+    #[cfg(test)]
+    pub(super) fn panic_at_next_step(&self) {
+        self.inner.borrow_mut().panics = true;
+    }
 }
 
 impl Inner {
+    /// Runs the channel's state machine. A panic in it restarts the channel from what the ring
+    /// has or is being given, and loses just what was being looked at.
+    fn step<T>(&mut self, site: &ChannelSite, step: impl FnOnce(&mut Channel) -> T) -> Option<T> {
+        #[cfg(test)]
+        let panics = std::mem::take(&mut self.panics);
+        let channel = &mut self.channel;
+        // What a panic leaves halfway is thrown away below.
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            assert!(!panics, "a test's panic");
+            step(channel)
+        }));
+        if let Ok(value) = stepped {
+            self.channel.take_events().iter().for_each(|event| report(site, event));
+            return Some(value);
+        }
+        tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
+        site.live.counters.restarts.add(1);
+        self.restart(site.timeline.clone());
+        None
+    }
+
+    fn restart(&mut self, config: ChannelConfig) {
+        let (mut state, mut windows) = self.written.clone();
+        for change in &self.writing {
+            state.apply(change);
+            windows.apply(change);
+        }
+        self.channel = Channel::resume(config, state, windows);
+        self.unwritten.clear();
+        self.files_changed = true;
+    }
+
     /// Remembers the largest size, letting it fade by a sixteenth per segment.
     fn note_size(&mut self, size: u64) {
         self.body_size_recent = size.max(self.body_size_recent - self.body_size_recent / 16);
     }
 
-    fn append_media(
-        &mut self,
-        meta: &RecordMeta,
-        table: Vec<u8>,
-        payload: Vec<u8>,
-    ) -> Result<(Location, oneshot::Receiver<Result<Stored, WriteError>>), Refused> {
-        let header = postcard::to_stdvec(meta).expect("records have no unserialisable parts");
-        let record = Record { kind: RecordKind::Media, header, table, payload };
-        let (done, written) = oneshot::channel();
-        let location = self.append(record, move |result| done.complete(result))?;
-        Ok((location, written))
+    fn take_changes(&mut self) {
+        let changes = self.channel.take_changes();
+        self.unwritten.extend(changes);
     }
 
-    fn append_changes(
-        &mut self,
-        done: impl FnOnce(Result<Stored, WriteError>) + Send + 'static,
-    ) -> Result<(), Refused> {
-        let header = postcard::to_stdvec(&self.unwritten).expect("changes are plain data");
-        let record =
-            Record { kind: RecordKind::Change, header, table: Vec::new(), payload: Vec::new() };
-        self.append(record, done)?;
-        for change in self.unwritten.drain(..) {
-            self.written.0.apply(&change);
-            self.written.1.apply(&change);
+    /// Changes decided so far, written or not.
+    fn change_count(&self) -> u64 {
+        self.written_count + (self.writing.len() + self.unwritten.len()) as u64
+    }
+
+    /// Refuses while changes pile up that the ring does not take, and for a while after a failure.
+    fn may_write(&self, now: Monotonic) -> Result<(), Refused> {
+        let pauses = self.pause.is_some_and(|(_, due)| now < due);
+        if pauses || self.unwritten.len() >= CHANGE_UNWRITTEN_COUNT_MAX {
+            return Err(Refused::Busy);
         }
         Ok(())
     }
 
-    fn append(
-        &mut self,
-        record: Record,
-        done: impl FnOnce(Result<Stored, WriteError>) + Send + 'static,
-    ) -> Result<Location, Refused> {
-        let state = &self.written.0;
-        let state = || postcard::to_stdvec(state).expect("states are plain data");
-        let placed = self.ring.append(record, state, done)?;
-        self.files_changed |= placed.began_file.is_some();
-        self.on_files_dropped(&placed.dropped_files);
-        Ok(placed.location)
+    fn note_write(&mut self, written: &Result<Stored, WriteError>) {
+        self.pause = match written {
+            Ok(_) => None,
+            Err(_) => {
+                let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
+                let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
+                Some((failures, rt::now() + span))
+            }
+        };
     }
 
-    fn on_files_dropped(&mut self, dropped: &[u64]) {
-        for &file in dropped {
-            self.channel.on_file_dropped(file);
-            self.written.1.drop_files(file);
-            self.files_changed = true;
+    /// Compares a body that is not needed with what is there.
+    fn compare(&self, metas: &[RecordMeta], body: &SegmentBody) -> Committed {
+        let differs = |(meta, track): (&RecordMeta, &crate::engine::segment::TrackSegment)| {
+            let table = sample_table::encode(&track.samples);
+            let known = self.channel.hash_of_same_time(meta);
+            known.is_some_and(|known| known != content_hash(&table, &track.payload))
+        };
+        if metas.iter().zip(&body.tracks).any(differs) {
+            Committed::Divergent
+        } else {
+            Committed::Duplicate
         }
     }
 
-    fn restart(&mut self, config: crate::engine::channel::ChannelConfig) {
-        let (state, windows) = self.written.clone();
-        self.channel = Channel::resume(config, state, windows);
-        self.unwritten.clear();
-        self.files_changed = true;
+    /// Gives the ring a record for each track that must be stored.
+    fn append_body(
+        &mut self,
+        metas: Vec<(usize, RecordMeta)>,
+        body: &mut SegmentBody,
+    ) -> Result<Vec<(RecordMeta, Location, Receipt)>, Refused> {
+        let mut placed = Vec::with_capacity(metas.len());
+        for (at, meta) in metas {
+            let track = &mut body.tracks[at];
+            let record = Record {
+                kind: RecordKind::Media,
+                header: postcard::to_stdvec(&meta).expect("records are plain data"),
+                table: sample_table::encode(&track.samples),
+                payload: std::mem::take(&mut track.payload),
+            };
+            // Where a later track is refused, the earlier ones are never told to the channel, and
+            // the encoder's retry brings all of them again.
+            let (location, written) = self.append(record)?;
+            placed.push((meta, location, written));
+        }
+        Ok(placed)
+    }
+
+    /// Gives the ring a record of the oldest unwritten changes.
+    fn append_changes(&mut self) -> Result<Receipt, Refused> {
+        assert!(self.writing.is_empty(), "one record of changes at a time");
+        let count = self.unwritten.len().min(CHANGE_BATCH_COUNT_MAX);
+        let changes: Vec<Change> = self.unwritten.iter().take(count).cloned().collect();
+        let header = postcard::to_stdvec(&(self.written_count, &changes));
+        let header = header.expect("changes are plain data");
+        let record =
+            Record { kind: RecordKind::Change, header, table: Vec::new(), payload: Vec::new() };
+        let (_, written) = self.append(record)?;
+        self.unwritten.drain(..count);
+        self.writing = changes;
+        Ok(written)
+    }
+
+    fn append(&mut self, record: Record) -> Result<(Location, Receipt), Refused> {
+        let Self { ring, written, written_count, writing, .. } = self;
+        let state = || {
+            let mut state = written.0.clone();
+            writing.iter().for_each(|change| state.apply(change));
+            let count = *written_count + writing.len() as u64;
+            postcard::to_stdvec(&(count, &state)).expect("states are plain data")
+        };
+        let (done, receipt) = oneshot::channel();
+        let placed = ring.append(record, state, move |result| done.complete(result))?;
+        self.files_changed |= placed.began_file.is_some() || !placed.dropped_files.is_empty();
+        self.dropped_files.extend(placed.dropped_files);
+        Ok((placed.location, receipt))
+    }
+
+    /// Forgets what lay in files that have left the ring.
+    fn forget_dropped(&mut self, site: &ChannelSite) {
+        for file in std::mem::take(&mut self.dropped_files) {
+            self.written.1.drop_files(file);
+            self.written.0.forget_unreferenced(&self.written.1);
+            let _restarted = self.step(site, |channel| channel.on_file_dropped(file));
+        }
+    }
+
+    /// The changes that were being written are in the ring. Returns the segments listed by them.
+    fn confirm_changes(&mut self) -> u64 {
+        let mut listed = 0;
+        for change in self.writing.drain(..) {
+            self.written.0.apply(&change);
+            self.written.1.apply(&change);
+            self.written_count += 1;
+            if let Change::Listed(_, entry) | Change::Filled(_, entry) = &change {
+                listed += u64::from(entry.media.is_some());
+            }
+        }
+        if let Some(oldest) = self.ring.files().first() {
+            self.written.1.drop_files(oldest.sequence().saturating_sub(1));
+        }
+        let written = self.written_count;
+        self.waiting.extract_if(.., |(up_to, _)| *up_to <= written).for_each(|(_, waiting)| {
+            waiting.complete(());
+        });
+        listed
+    }
+
+    /// The changes that were being written are not in the ring: they come first next time.
+    fn repeat_changes(&mut self) {
+        for change in self.writing.drain(..).rev() {
+            self.unwritten.push_front(change);
+        }
+        self.waiting.clear();
+    }
+
+    /// What viewers are to see once all changes so far are written.
+    fn present(&mut self, site: &ChannelSite) -> Option<Published> {
+        let presentation = self.step(site, Channel::present)?;
+        self.files_changed = false;
+        Some(Published::new(presentation, self.ring.files()))
     }
 }
 
-fn now() -> Now {
+/// The two clocks.
+#[must_use]
+pub fn now() -> Now {
     Now { monotonic: rt::now(), wall: rt::wall() }
 }
 
@@ -416,7 +582,7 @@ fn report(site: &ChannelSite, event: &Event) {
             tracing::warn!(channel, track = track.0, count, "segments are missing");
         }
         Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place");
+            tracing::info!(channel, track = track.0, "late segment in place")
         }
         Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
@@ -424,5 +590,5 @@ fn report(site: &ChannelSite, event: &Event) {
     }
 }
 
-/// How often a channel looks at the time.
-pub const TICK_SPAN: Duration = Duration::from_millis(100);
+#[cfg(test)]
+mod tests;

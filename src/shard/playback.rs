@@ -6,16 +6,16 @@ use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
-use crate::limits::RESPONSE_CACHE_COUNT_MAX;
+use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
 use crate::ring::{RingFile, Storage};
-use crate::shard::made::{Made, MakeError};
+use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rt::oneshot;
 use crate::shard::site::{EndpointSite, Published};
 use crate::units::Extent;
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
@@ -45,6 +45,18 @@ impl FileSource for SharedFile {
         self.is_live || self.file.is_resident(offset, size)
     }
 
+    fn is_wanted_back(&self) -> bool {
+        self.file.is_wanted_back()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.file.is_lost()
+    }
+
+    fn mark_lost(&self) {
+        self.file.mark_lost();
+    }
+
     fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>) {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         // A full queue drops `done`, which the sender of the response takes for what it is.
@@ -56,65 +68,142 @@ impl FileSource for SharedFile {
 /// A response as a shard keeps it, good for one publication.
 type Kept = Representation<SharedFile>;
 
-/// What a shard has answered since the newest publication of each endpoint's channel.
+/// What a shard has answered since the newest publication of each endpoint's channel. Kept
+/// responses hold ring files, so what is out of date is dropped with the next tick, asked for or
+/// not.
 #[derive(Default)]
-pub struct ResponseCache {
-    endpoints: RefCell<HashMap<Arc<str>, EndpointCache>>,
+struct ResponseCache {
+    endpoints: HashMap<Arc<str>, EndpointCache>,
+    /// Bytes in memory of all that is kept.
+    size: u64,
 }
 
-#[derive(Default)]
 struct EndpointCache {
-    version: u64,
+    endpoint: Arc<EndpointSite>,
+    serial: u64,
+    size: u64,
     kept: HashMap<String, Kept>,
 }
 
+impl EndpointCache {
+    fn is_of(&self, endpoint: &Arc<EndpointSite>, serial: u64) -> bool {
+        Arc::ptr_eq(&self.endpoint, endpoint) && self.serial == serial
+    }
+}
+
 impl ResponseCache {
-    fn find(&self, endpoint: &EndpointSite, version: u64, key: &str) -> Option<Kept> {
-        let endpoints = self.endpoints.borrow();
-        let cache = endpoints.get(&endpoint.id).filter(|cache| cache.version == version)?;
-        cache.kept.get(key).cloned()
+    fn find(&self, endpoint: &Arc<EndpointSite>, serial: u64, key: &str) -> Option<Kept> {
+        let cache = self.endpoints.get(&endpoint.id)?;
+        let kept = cache.kept.get(key).filter(|_| cache.is_of(endpoint, serial))?;
+        (!is_lost(&kept.pieces)).then(|| kept.clone())
     }
 
-    fn keep(&self, endpoint: &EndpointSite, version: u64, key: String, kept: Kept) {
-        let mut endpoints = self.endpoints.borrow_mut();
-        let cache = endpoints.entry(Arc::clone(&endpoint.id)).or_default();
-        if cache.version != version {
-            *cache = EndpointCache { version, kept: HashMap::new() };
+    fn keep(&mut self, endpoint: &Arc<EndpointSite>, serial: u64, key: String, kept: &Kept) {
+        let size = key.len() as u64 + memory_size(&kept.pieces);
+        let known = self.endpoints.get(&endpoint.id);
+        if known.is_none_or(|cache| !cache.is_of(endpoint, serial)) {
+            let (endpoint, kept) = (Arc::clone(endpoint), HashMap::new());
+            self.drop_endpoint(&endpoint.id);
+            let id = Arc::clone(&endpoint.id);
+            self.endpoints.insert(id, EndpointCache { endpoint, serial, size: 0, kept });
         }
-        if cache.kept.len() < RESPONSE_CACHE_COUNT_MAX {
-            cache.kept.insert(key, kept);
+        let Some(cache) = self.endpoints.get_mut(&endpoint.id) else { return };
+        let is_full = cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX
+            || self.size + size > RESPONSE_CACHE_SIZE_MAX;
+        if !is_full && cache.kept.insert(key, kept.clone()).is_none() {
+            cache.size += size;
+            self.size += size;
         }
     }
 
-    /// Forgets everything: endpoints were configured anew.
-    pub fn clear(&self) {
-        self.endpoints.borrow_mut().clear();
+    fn drop_endpoint(&mut self, id: &str) {
+        if let Some(cache) = self.endpoints.remove(id) {
+            self.size -= cache.size;
+        }
     }
+
+    /// Drops what a newer publication has replaced.
+    fn drop_outdated(&mut self) {
+        let is_outdated = |cache: &EndpointCache| {
+            cache.endpoint.channel.live.published.load().serial != cache.serial
+        };
+        let dropped = self.endpoints.extract_if(|_, cache| is_outdated(cache));
+        self.size -= dropped.map(|(_, cache)| cache.size).sum::<u64>();
+    }
+}
+
+fn memory_size(pieces: &[Piece<SharedFile>]) -> u64 {
+    let sizes = pieces.iter().map(|piece| match piece {
+        Piece::Bytes(bytes) => bytes.len(),
+        Piece::File { .. } => size_of::<Piece<SharedFile>>(),
+    });
+    sizes.sum::<usize>() as u64
+}
+
+fn is_lost(pieces: &[Piece<SharedFile>]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::File { file, .. } if file.file.is_lost()))
 }
 
 /// What answers the delivery requests of one shard.
 pub struct Playback {
     storage: Arc<Storage>,
-    made: Arc<Made>,
-    cache: ResponseCache,
+    made: MadeShelves,
+    cache: RefCell<ResponseCache>,
+    waiting: Cell<u64>,
+}
+
+/// Counts a request as waiting for a storage thread while it lives.
+struct Waiting<'a>(&'a Cell<u64>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<u64>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Made bytes of the live window, and of what lies behind it: catching up never pushes out live.
+#[derive(Clone)]
+pub struct MadeShelves {
+    /// Segments that manifests list.
+    pub live: Arc<Made>,
+    /// Older ones.
+    pub catch_up: Arc<Made>,
 }
 
 impl Playback {
     /// With the storage threads and the shelf that all shards share.
     #[must_use]
-    pub fn new(storage: Arc<Storage>, made: Arc<Made>) -> Self {
-        Self { storage, made, cache: ResponseCache::default() }
+    pub fn new(storage: Arc<Storage>, made: MadeShelves) -> Self {
+        Self { storage, made, cache: RefCell::default(), waiting: Cell::new(0) }
+    }
+
+    /// Drops what was answered from publications that are replaced by now.
+    pub fn on_tick(&self) {
+        self.cache.borrow_mut().drop_outdated();
     }
 
     /// Forgets what was answered before a reload.
     pub fn on_reload(&self) {
-        self.cache.clear();
+        *self.cache.borrow_mut() = ResponseCache::default();
+    }
+
+    /// Requests that wait for a storage thread.
+    #[must_use]
+    pub fn waiting_count(&self) -> u64 {
+        self.waiting.get()
     }
 
     /// Answers a request for `path` below the endpoint.
     pub async fn answer(
         &self,
-        endpoint: &EndpointSite,
+        endpoint: &Arc<EndpointSite>,
         path: &str,
         head: &RequestHead,
     ) -> Plan<SharedFile> {
@@ -127,44 +216,50 @@ impl Playback {
             }
         }
         let published = endpoint.channel.live.published.load_full();
-        let version = published.presentation.version;
+        let serial = published.serial;
+        let gzip = head.accept_encoding_gzip && manifest::kind_of(path).is_some();
         // The two forms of a manifest are kept apart by a mark that no path begins with.
-        let key = if head.accept_encoding_gzip { format!(" {path}") } else { path.to_owned() };
-        if let Some(kept) = self.cache.find(endpoint, version, &key) {
+        let key = if gzip { format!(" {path}") } else { path.to_owned() };
+        let kept = self.cache.borrow().find(endpoint, serial, &key);
+        if let Some(kept) = kept {
             return Plan::answer(head, kept);
         }
-        match self.make(endpoint, &published, path, head.accept_encoding_gzip).await {
-            Ok(made) => {
-                self.cache.keep(endpoint, version, key, made.clone());
+        match self.make(endpoint, &published, path, gzip).await {
+            Ok((made, keeps)) => {
+                if keeps {
+                    self.cache.borrow_mut().keep(endpoint, serial, key, &made);
+                }
                 Plan::answer(head, made)
             }
             Err(why) => refusal(&why),
         }
     }
 
+    /// The response, and whether it is to be kept: what was made of samples is on the shelf.
     async fn make(
         &self,
         endpoint: &EndpointSite,
         published: &Arc<Published>,
         path: &str,
         gzip: bool,
-    ) -> Result<Kept, Refusal> {
+    ) -> Result<(Kept, bool), Refusal> {
         let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
         match manifest::resolve(settings, presentation, path)? {
             Resource::Manifest(id) => {
                 let rendered = manifest::render(settings, presentation, &id)?;
-                Ok(text_of(rendered, gzip))
+                Ok((text_of(rendered, gzip), true))
             }
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
-                Ok(Representation {
+                let made = Representation {
                     content_type: "video/mp4",
                     cache_control,
                     etag: manifest::etag(&bytes),
                     coding: Coding::Sole,
                     pieces: vec![Piece::Bytes(bytes.into())],
-                })
+                };
+                Ok((made, true))
             }
             Resource::Segment(id) => {
                 let plan = manifest::plan_segment(settings, presentation, &id)?;
@@ -173,13 +268,15 @@ impl Playback {
                 } else {
                     self.made(endpoint, published, path, &plan).await?
                 };
-                Ok(Representation {
+                let keeps = plan.is_view();
+                let made = Representation {
                     content_type: plan.content_type,
                     cache_control: CacheControl::Immutable(plan.max_age_seconds),
                     etag: plan.etag,
                     coding: Coding::Sole,
                     pieces,
-                })
+                };
+                Ok((made, keeps))
             }
         }
     }
@@ -212,6 +309,9 @@ impl Playback {
             let size = u64::from(payload.size);
             pieces.push(Piece::File { file, offset: payload.offset, size });
         }
+        if is_lost(&pieces) {
+            return Err(Refusal::Broken);
+        }
         Ok(pieces)
     }
 
@@ -224,10 +324,20 @@ impl Playback {
         plan: &SegmentPlan,
     ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
         let key = format!("{}/{path}#{}", endpoint.id, plan.etag);
+        let window = i64::from(endpoint.endpoint.window_seconds_max()) * 90_000;
+        let edge = published.presentation.edge().unwrap_or_default();
+        let is_live = plan.end.ticks() + window >= edge.ticks();
+        let shelf = if is_live { &self.made.live } else { &self.made.catch_up };
         let (published, plan) = (Arc::clone(published), plan.clone());
-        let bytes = self.made.value(&key, move || make_from(&published, &plan)).await;
-        match bytes {
-            Ok(bytes) => Ok(vec![Piece::Bytes(bytes)]),
+        let _waiting = Waiting::new(&self.waiting);
+        let value = shelf.value(&key, move || make_from(&published, &plan)).await;
+        match value {
+            Ok(Value::Memory(bytes)) => Ok(vec![Piece::Bytes(bytes)]),
+            Ok(Value::Kept(file, at)) => {
+                let storage = Arc::clone(&self.storage);
+                let file = SharedFile { file, storage, is_live };
+                Ok(vec![Piece::File { file, offset: at.offset, size: u64::from(at.size) }])
+            }
             Err(MakeError::Busy) => Err(Refusal::Busy),
             Err(MakeError::Failed(error)) => {
                 tracing::error!(error, path, "a listed segment cannot be made");
@@ -243,6 +353,7 @@ impl Playback {
         if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
             return Ok(bytes);
         }
+        let _waiting = Waiting::new(&self.waiting);
         let (done, read) = oneshot::channel();
         let file = Arc::clone(file);
         let job = move || done.complete(file.read_at(at.offset, &mut bytes).map(|()| bytes));

@@ -31,7 +31,7 @@ pub struct Site {
 pub struct ChannelSite {
     /// Its id, the path element after `/in/v2/`.
     pub id: Arc<str>,
-    /// Who may push to inputs 1 and 2; `None` where an input asks for no authentication.
+    /// Who may push to inputs 1 and 2; `None` where the channel has no such input.
     pub users: [Option<InputUser>; 2],
     /// Its timeline.
     pub timeline: ChannelConfig,
@@ -76,9 +76,15 @@ pub struct ChannelLive {
     pub memory: Budget,
 }
 
+/// Numbers publications of all channels, so that no two are ever taken for one another.
+static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// A channel's listed media and the files it lies in.
 #[derive(Debug, Default)]
 pub struct Published {
+    /// Tells this publication from every other one of the process, restarts of channels included;
+    /// 0 before a channel's first.
+    pub serial: u64,
     /// The listed media.
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
@@ -86,6 +92,13 @@ pub struct Published {
 }
 
 impl Published {
+    /// A publication of its own serial.
+    #[must_use]
+    pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
+        let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { serial, presentation, files }
+    }
+
     /// The ring file with this number.
     #[must_use]
     pub fn file(&self, sequence: u64) -> Option<&Arc<RingFile>> {

@@ -7,7 +7,7 @@ use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
 use crate::http::plan::{Piece, Plan};
-use crate::http::request::RequestHead;
+use crate::http::request::{HeadError, RequestHead};
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
 use std::fs::File;
@@ -29,6 +29,8 @@ struct TestFile {
     file: Arc<File>,
     resident: Arc<AtomicBool>,
     storage_busy: bool,
+    wanted_back: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
 }
 
 impl FileSource for TestFile {
@@ -38,6 +40,18 @@ impl FileSource for TestFile {
 
     fn is_resident(&self, _: u64, _: u64) -> bool {
         self.resident.load(Ordering::Relaxed)
+    }
+
+    fn is_wanted_back(&self) -> bool {
+        self.wanted_back.load(Ordering::Relaxed)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn mark_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
     }
 
     fn warm(&self, _: u64, _: u64, done: oneshot::Sender<()>) {
@@ -77,7 +91,7 @@ impl Service for TestService {
     type File = TestFile;
     type Session = u32;
 
-    fn owner(&self, head: &RequestHead) -> Option<usize> {
+    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<usize> {
         (head.path == "/elsewhere" && self.shard == 0).then_some(1)
     }
 
@@ -130,6 +144,10 @@ impl Service for TestService {
         }
     }
 
+    fn on_refused(&self, _: &HeadError) {}
+
+    fn on_body_abandoned(&self) {}
+
     fn on_finished(&self, _: &Finished<'_>) {}
 }
 
@@ -146,6 +164,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
         file: Arc::new(File::open(path).expect("just written")),
         resident: Arc::new(AtomicBool::new(true)),
         storage_busy: false,
+        wanted_back: Arc::default(),
+        lost: Arc::default(),
     };
     for driver in [Driver::UringDeferred, Driver::Uring, Driver::Epoll] {
         let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
@@ -333,7 +353,8 @@ fn malformed_heads_and_panics_end_their_connection_alone() {
         malformed.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(malformed));
         let mut panicking = connect(address);
-        panicking.write_all(get("/panic").as_bytes()).expect("open");
+        assert!(ask(&mut panicking, &get("/panic")).0.starts_with("HTTP/1.1 500 "));
+        panicking.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(panicking));
         assert_eq!(ask(&mut kept, &get("/a")).1, "shard 0 request 2");
     });

@@ -85,6 +85,12 @@ impl RecordMeta {
         self.end - self.start
     }
 
+    /// When its first picture was, as far as its arrival tells.
+    #[must_use]
+    pub fn arrival_start(&self) -> WallClock {
+        WallClock::from_ticks_90k(self.arrived.ticks_90k() - self.duration().0)
+    }
+
     /// Mean duration of a sample: the tolerance within which segments are contiguous.
     #[must_use]
     pub fn frame(&self) -> MediaTime {

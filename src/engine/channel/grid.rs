@@ -102,7 +102,9 @@ impl Grid {
     ) -> Self {
         assert!(first_number > 0, "a grid has a predecessor's number before it");
         let phase = phase_of(start, period);
-        let follow = |seconds: u32| self.joined_number(first_number - 1, seconds) + 1;
+        // Nothing of this grid was listed where its successor begins with it.
+        let begun = u64::from(first_number > self.first_number);
+        let follow = |seconds: u32| self.joined_number(first_number - 1, seconds) + begun;
         Self {
             id,
             cadence: self.cadence,

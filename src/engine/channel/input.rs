@@ -16,6 +16,8 @@ pub struct Inputs {
 struct Input {
     playlists: Playlists,
     heard: Option<Monotonic>,
+    /// PROGRAM-DATE-TIME minus the wall clock of media time, as of the newest listed segment.
+    drift: Option<MediaTime>,
 }
 
 impl Inputs {
@@ -24,6 +26,21 @@ impl Inputs {
         if !body.tracks.is_empty() {
             self.inputs[input.index()].heard = Some(now);
         }
+    }
+
+    /// Counts the input as heard, for want of a memory from before a restart.
+    pub fn presume_alive(&mut self, input: InputNumber, now: Monotonic) {
+        self.inputs[input.index()].heard = Some(now);
+    }
+
+    /// A segment was listed whose PROGRAM-DATE-TIME is `drift` ahead of media time plus W.
+    pub fn set_drift(&mut self, input: InputNumber, drift: MediaTime) {
+        self.inputs[input.index()].drift = Some(drift);
+    }
+
+    /// How far PROGRAM-DATE-TIME was ahead of media time plus W; `None` where none was seen.
+    pub const fn drift(&self, input: InputNumber) -> Option<MediaTime> {
+        self.inputs[input.index()].drift
     }
 
     /// A media playlist arrived.

@@ -17,14 +17,21 @@
 //! so that all of them break at the same numbers.
 
 pub mod candidate;
+mod edges;
 pub mod grid;
 mod input;
+mod judging;
 mod layout;
 mod listing;
+mod numbering;
+mod recent;
 mod session;
 pub mod source;
 pub mod state;
+mod text;
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 
@@ -35,14 +42,18 @@ use crate::engine::segment::SegmentBody;
 use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
 use candidate::{Candidate, RecordMeta};
+use grid::unwrap_near;
 use input::Inputs;
-use listing::RecentNames;
+use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
 use std::time::Duration;
 
 /// The top playlist's name, as the ingest URL promises it to encoders.
 pub const TOP_NAME: &str = "channel.m3u8";
+
+/// A segment further than an hour from the clock is not late but of another time.
+const LATENESS_MAX: MediaTime = MediaTime(3_600 * 90_000);
 
 /// The two clocks, as the shard read them.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +91,8 @@ pub enum DropReason {
     Duplicate,
     /// It came from the input that is not in use, and does not fit the one that is.
     Standby,
+    /// Its timestamps span nothing, or more than [`limits::SEGMENT_TICKS_MAX`].
+    Implausible,
     /// Too many committed segments wait to be listed ([`limits::CANDIDATE_COUNT_MAX`]).
     Crowded,
 }
@@ -116,8 +129,8 @@ pub struct Channel {
     candidates: Vec<Candidate>,
     inputs: Inputs,
     recent: RecentNames,
-    /// When the first candidate of an empty channel was committed.
-    waiting_since: Option<Monotonic>,
+    /// Since when every live input has sent ENDLIST and nothing waits.
+    ended_since: Option<Monotonic>,
     /// Grids moved since the last number that was where it should be.
     off_grid: u32,
     set_waits: std::collections::BTreeMap<crate::engine::codec::TrackKind, (u64, Monotonic)>,
@@ -148,7 +161,7 @@ impl Channel {
             candidates: Vec::new(),
             inputs: Inputs::default(),
             recent: RecentNames::default(),
-            waiting_since: None,
+            ended_since: None,
             off_grid: 0,
             set_waits: std::collections::BTreeMap::new(),
             changes: Vec::new(),
@@ -158,8 +171,15 @@ impl Channel {
 
     /// Takes a new configuration; sessions and numbers go on.
     pub fn reconfigure(&mut self, config: ChannelConfig) {
-        self.state.number_joins(&config.join_seconds);
         self.config = config;
+        self.number_joins();
+    }
+
+    /// Every grid knows its joined numbers for every duration that endpoints want.
+    fn number_joins(&mut self) {
+        while let Some(change) = self.state.missing_join(&self.config.join_seconds) {
+            self.emit(change);
+        }
     }
 
     /// A body arrived whole: what must be committed of it.
@@ -176,6 +196,12 @@ impl Channel {
             return Verdict::Drop(DropReason::Crowded);
         }
         let metas = RecordMeta::of_body(input, name, now.wall, body);
+        // Text is placed by its playlist, and may be empty.
+        let timed = |meta: &&RecordMeta| meta.kind() != TrackKind::Text;
+        let plausible = 1..=limits::SEGMENT_TICKS_MAX;
+        if metas.iter().filter(timed).any(|meta| !plausible.contains(&meta.duration().0)) {
+            return Verdict::Drop(DropReason::Implausible);
+        }
         let mut reason = DropReason::Duplicate;
         let mut stored = Vec::with_capacity(metas.len());
         for (at, meta) in metas.into_iter().enumerate() {
@@ -196,11 +222,6 @@ impl Channel {
         hash: u64,
     ) {
         let committed = now.monotonic;
-        self.waiting_since.get_or_insert(committed);
-        if self.state.ended {
-            self.inputs.resume(meta.input);
-            self.emit(Change::Ended(false));
-        }
         self.candidates.push(Candidate { meta, rendition: None, table, payload, hash, committed });
     }
 
@@ -216,6 +237,7 @@ impl Channel {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
                 self.inputs.on_media_playlist(input, name, list);
+                self.measure_drift(input);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
         };
@@ -225,19 +247,19 @@ impl Channel {
             self.emit(Change::Source(input, source));
         }
         self.settle(now);
-        self.notice_end(now);
     }
 
     /// Time passed. Call every 100 ms or so.
     pub fn on_tick(&mut self, now: Now) {
         self.settle(now);
+        self.notice_end(now.monotonic);
     }
 
     /// The ring file `file` was unlinked: what lay in it leaves the windows.
     pub fn on_file_dropped(&mut self, file: u64) {
         self.windows.drop_files(file);
         self.candidates.retain(|candidate| candidate.payload.file > file);
-        self.forget_unreferenced();
+        self.state.forget_unreferenced(&self.windows);
     }
 
     /// Changes since the last call, in the order in which they must be written.
@@ -281,6 +303,33 @@ impl Channel {
         self.state.active
     }
 
+    /// Compares PROGRAM-DATE-TIME with media time where the leader's newest segment is listed.
+    fn measure_drift(&mut self, input: InputNumber) {
+        let (Some(leader), Some(offset)) = (self.state.leader(), self.state.clock_offset) else {
+            return;
+        };
+        let id = leader.info.id;
+        let Some((number, name)) = self.recent.newest_of(id, input) else { return };
+        let said = self.inputs.playlists(input).segment(name);
+        if let Some(date) = said.and_then(|said| said.program_date_time)
+            && let Some(listed) = self.listed_number(id, number)
+        {
+            let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
+            self.inputs.set_drift(input, drift);
+        }
+    }
+
+    /// How long after its end, by the channel's clock, a segment came; zero where it came before.
+    /// `None` while there is no clock, and where the segment's time is of another session.
+    #[must_use]
+    pub fn lateness(&self, now: Now, end: MediaTime) -> Option<Duration> {
+        let session = self.state.session?;
+        let wall = MediaTime(now.wall.0.checked_mul(9)? / 100);
+        let edge = wall - self.state.clock_offset?;
+        let late = edge - unwrap_near(end, session.shift, edge);
+        (late.0.abs() < LATENESS_MAX.0).then(|| span(late))
+    }
+
     fn emit(&mut self, change: Change) {
         self.state.apply(&change);
         self.windows.apply(&change);
@@ -291,10 +340,18 @@ impl Channel {
         self.state.sources[input.index()].as_ref()
     }
 
-    /// ENDLIST counts when every input that is alive has sent it.
-    fn notice_end(&mut self, now: Now) {
-        let ended = self.inputs.all_live_ended(now.monotonic, self.silence());
-        if ended && !self.state.ended && !self.state.grids.is_empty() {
+    /// ENDLIST counts when every input that is alive has sent it, and the last segment, which may
+    /// come after its playlist, had half a target to be listed.
+    fn notice_end(&mut self, now: Monotonic) {
+        if self.state.ended || self.state.grids.is_empty() {
+            return;
+        }
+        if !self.inputs.all_live_ended(now, self.silence()) || !self.candidates.is_empty() {
+            self.ended_since = None;
+            return;
+        }
+        let since = *self.ended_since.get_or_insert(now);
+        if since + span(self.target()) / 2 <= now {
             self.emit(Change::Ended(true));
             self.events.push(Event::Ended);
         }
@@ -304,26 +361,6 @@ impl Channel {
     fn silence(&self) -> Duration {
         2 * span(self.target())
     }
-
-    /// Grids and configurations that nothing listed refers to any more.
-    fn forget_unreferenced(&mut self) {
-        let windows = &self.windows;
-        let listed = || {
-            let logs = self.state.tracks.iter().filter_map(|track| windows.segments(track.info.id));
-            logs.filter_map(|segments| segments.first())
-        };
-        let Some(grid_min) = listed().map(|first: &Listed| first.grid).min() else { return };
-        let current: Vec<u32> = self.state.tracks.iter().filter_map(|track| track.grid).collect();
-        let newest: Vec<u32> = self.state.tracks.iter().filter_map(|track| track.init).collect();
-        self.state.grids.retain(|grid| {
-            grid.id >= grid_min || current.contains(&grid.id) || grid.last_number.is_none()
-        });
-        let oldest =
-            listed().filter_map(|first| first.media.as_ref()).map(|media| media.init).min();
-        if let Some(oldest) = oldest {
-            self.state.inits.retain(|id, _| *id >= oldest || newest.contains(id));
-        }
-    }
 }
 
 /// A state and what was written after it, read back from the ring.
@@ -332,21 +369,28 @@ pub struct Recovery {
     state: State,
     windows: Windows,
     unlisted: Vec<(RecordMeta, Extent, Extent, u64)>,
+    recent: RecentNames,
 }
 
 impl Recovery {
     /// Begins with the oldest state record.
     #[must_use]
     pub fn new(state: State) -> Self {
-        Self { state, windows: Windows::default(), unlisted: Vec::new() }
+        Self { state, ..Self::default() }
     }
 
     /// Takes the next change record.
     pub fn on_change(&mut self, change: &Change) {
-        if let Change::Listed(_, listed) | Change::Filled(_, listed) = change
-            && let Some(media) = &listed.media
-        {
-            self.unlisted.retain(|(_, _, payload, _)| *payload != media.payload);
+        match change {
+            Change::Listed(id, listed) | Change::Filled(id, listed) => {
+                if let Some(media) = &listed.media
+                    && let Some(meta) = self.take_unlisted(media.payload)
+                {
+                    self.recent.push(*id, listed.number, meta.input, &meta.name);
+                }
+            }
+            Change::Dropped(payload) => drop(self.take_unlisted(*payload)),
+            _ => {}
         }
         self.state.apply(change);
         self.windows.apply(change);
@@ -354,7 +398,16 @@ impl Recovery {
 
     /// Takes the next media record.
     pub fn on_media(&mut self, meta: RecordMeta, (table, payload): (Extent, Extent), hash: u64) {
+        if self.unlisted.len() == limits::CANDIDATE_COUNT_MAX {
+            self.unlisted.remove(0);
+        }
         self.unlisted.push((meta, table, payload, hash));
+    }
+
+    fn take_unlisted(&mut self, payload: Extent) -> Option<RecordMeta> {
+        // What is listed was committed lately: the search ends soon.
+        let at = self.unlisted.iter().rposition(|it| it.2 == payload)?;
+        Some(self.unlisted.remove(at).0)
     }
 
     /// State and windows as they are in the ring.
@@ -371,9 +424,14 @@ impl Recovery {
 
     /// The channel as it was. Committed records that were not listed are judged again.
     #[must_use]
-    pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
-        self.state.number_joins(&config.join_seconds);
+    pub fn finish(self, config: ChannelConfig, now: Now) -> Channel {
         let mut channel = Channel::resume(config, self.state, self.windows);
+        channel.recent = self.recent;
+        // A restart of ours is no reason to switch.
+        if let Some(active) = channel.state.active {
+            channel.inputs.presume_alive(active, now.monotonic);
+        }
+        channel.number_joins();
         for (meta, table, payload, hash) in self.unlisted {
             channel.on_stored(now, meta, (table, payload), hash);
         }

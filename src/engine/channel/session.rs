@@ -9,6 +9,10 @@ use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::Grid;
 use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
 
+/// Microseconds from 1970 to 2000 and to 2200.
+const YEAR_2000: i64 = 946_684_800_000_000;
+const YEAR_2200: i64 = 7_258_118_400_000_000;
+
 /// The stream that decides: its kind, rendition and ordinal. Orders by who is asked first.
 type LeaderKey = (TrackKind, RenditionKey, u8);
 
@@ -19,10 +23,9 @@ impl Channel {
         if self.state.session.is_some() {
             return true;
         }
-        let Some(since) = self.waiting_since else { return false };
-        let longest = self.candidates.iter().map(|it| it.meta.duration()).max().unwrap_or_default();
-        let patience = 3 * span(self.inputs.target().unwrap_or(MediaTime(180_000)).max(longest));
-        let impatient = since + patience <= now.monotonic;
+        let oldest = self.candidates.iter().map(|it| it.committed).min();
+        let Some(since) = oldest else { return false };
+        let impatient = since + self.patience() <= now.monotonic;
         let Some(input) = self.first_input(impatient) else { return false };
         self.name_candidates();
         if !impatient && !self.every_rendition_has_media(input) {
@@ -41,7 +44,6 @@ impl Channel {
         self.emit(Change::Clock(offset));
         self.emit(Change::Session(Session { id: 0, shift: MediaTime(shift), start }));
         self.emit(Change::Grid(grid));
-        self.waiting_since = None;
         self.events.push(Event::Started);
         true
     }
@@ -90,7 +92,9 @@ impl Channel {
         let first = run.first()?;
         for candidate in run {
             let listed = self.inputs.playlists(candidate.meta.input).segment(&candidate.meta.name);
-            if let Some(time) = listed.and_then(|listed| listed.program_date_time) {
+            if let Some(time) = listed.and_then(|listed| listed.program_date_time)
+                && is_plausible(time)
+            {
                 let zero = MediaTime(0);
                 let ahead = unwrap_near(candidate.meta.start, zero, first.meta.start);
                 let before = ahead - first.meta.start;
@@ -98,7 +102,7 @@ impl Channel {
             }
         }
         let listed = self.inputs.playlists(first.meta.input).segment(&first.meta.name);
-        (listed.is_some() || impatient).then(|| arrival_start(first))
+        (listed.is_some() || impatient).then(|| first.meta.arrival_start())
     }
 
     /// The source's period, and the position in `run` of a segment that lies on its grid.
@@ -134,7 +138,9 @@ impl Channel {
             return false;
         };
         let wall = listed.and_then(|listed| listed.program_date_time);
-        let wall = wall.unwrap_or_else(|| arrival_start(&candidate));
+        let wall = wall
+            .filter(|&time| is_plausible(time))
+            .unwrap_or_else(|| candidate.meta.arrival_start());
         let tracks = || self.state.tracks.iter().filter(|track| track.next_number.is_some());
         let published = tracks().map(|track| track.end).max().unwrap_or(before.start);
         let start = (MediaTime(wall.ticks_90k()) - offset).max(published);
@@ -142,20 +148,20 @@ impl Channel {
         let session = Session { id: before.id + 1, shift, start };
         self.emit(Change::Session(session));
 
-        self.begin_grids(start, Some(session), None);
+        self.begin_grids(start, Some(session), None, true);
         self.off_grid = 0;
         self.events.push(Event::Discontinuity);
         true
     }
 
     /// Begins a grid in every cadence, each at the first number that none of its tracks has
-    /// listed: all tracks change together. With a new `period`, which is the leader's, there is no
-    /// discontinuity.
+    /// listed: all tracks change together. A new `period` is the leader's.
     pub(super) fn begin_grids(
         &mut self,
         start: MediaTime,
         session: Option<Session>,
         period: Option<(u64, u32)>,
+        breaks: bool,
     ) {
         let mut cadences: Vec<u16> = self.state.grids.iter().map(|grid| grid.cadence).collect();
         cadences.sort_unstable();
@@ -165,7 +171,7 @@ impl Channel {
             let first = self.next_free_number(cadence).max(newest.first_number + 1);
             let period_here = period.filter(|_| cadence == 0).unwrap_or(newest.period);
             let mut grid = newest.successor(self.next_grid_id(), first, start, period_here);
-            grid.breaks = period.is_none();
+            grid.breaks = breaks;
             grid.session_start = start;
             grid.session = session.map_or(newest.session, |session| session.id);
             self.emit(Change::Grid(grid));
@@ -183,10 +189,10 @@ impl Channel {
     }
 }
 
-/// When a candidate's first picture was, as far as its arrival tells.
-fn arrival_start(candidate: &Candidate) -> WallClock {
-    let arrived = candidate.meta.arrived.ticks_90k();
-    WallClock::from_ticks_90k(arrived - candidate.meta.duration().0)
+/// False for the PROGRAM-DATE-TIME of an encoder whose clock was never set: media time must count
+/// from 1970 without becoming negative, and stay under 2^53 ticks.
+fn is_plausible(time: WallClock) -> bool {
+    (YEAR_2000..YEAR_2200).contains(&time.0)
 }
 
 /// The period of a steady segment: whole pictures at the declared frame rate where they fit, so

@@ -219,6 +219,14 @@ impl Playlists {
         found.map(|(name, _)| name.as_str())
     }
 
+    /// True where a segment called `name` is the last of its playlist.
+    #[must_use]
+    pub fn ends_with(&self, name: &str) -> bool {
+        let list = self.lists.values().find(|list| list.segments.contains_key(name));
+        let last = list.and_then(|list| list.segments.iter().max_by_key(|(_, it)| it.sequence));
+        last.is_some_and(|(last, _)| last == name)
+    }
+
     /// Names of the media playlists, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.lists.keys().map(String::as_str)

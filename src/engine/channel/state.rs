@@ -8,7 +8,7 @@ use crate::engine::channel::source::{RenditionKey, SourceTop};
 use crate::engine::codec::TrackKind;
 use crate::engine::log::Log;
 use crate::engine::presentation::{Grid, Init, Listed, Presentation, Track, TrackInfo};
-use crate::units::{InputNumber, MediaTime, TrackId};
+use crate::units::{Extent, InputNumber, MediaTime, TrackId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +39,11 @@ pub enum Change {
     SetEdge(TrackKind, u64),
     /// Every live input has sent ENDLIST, or one went on.
     Ended(bool),
+    /// Committed media, by its payload, will never be listed.
+    Dropped(Extent),
+    /// The joined number that a grid's first base number belongs to, for a duration in seconds
+    /// that endpoints want only since now.
+    Joined { grid: u32, seconds: u32, first: u64 },
 }
 
 /// A stretch of the timeline on which source time maps to media time by one shift.
@@ -118,12 +123,17 @@ impl State {
                 self.inits.insert(*id, init.clone());
             }
             Change::Listed(id, listed) => self.list(*id, listed),
-            Change::Filled(..) => {}
+            Change::Filled(..) | Change::Dropped(_) => {}
             Change::Active(input) => self.active = Some(*input),
             Change::SetEdge(kind, number) => {
                 self.set_edges.insert(*kind, *number);
             }
             Change::Ended(ended) => self.ended = *ended,
+            Change::Joined { grid, seconds, first } => {
+                if let Some(grid) = self.grids.iter_mut().find(|known| known.id == *grid) {
+                    grid.joined_first.insert(*seconds, *first);
+                }
+            }
         }
     }
 
@@ -154,19 +164,35 @@ impl State {
         }
     }
 
-    /// Gives each grid its first joined number for durations that endpoints want only since now.
-    pub fn number_joins(&mut self, join_seconds: &[u32]) {
-        for &seconds in join_seconds {
-            for at in 0..self.grids.len() {
-                let (before, rest) = self.grids.split_at(at);
-                let grid = &rest[0];
-                let previous = before.iter().rfind(|it| it.cadence == grid.cadence);
-                let first = previous.map_or_else(
-                    || grid.joined_number(grid.first_number, seconds),
-                    |previous| previous.joined_number(grid.first_number - 1, seconds) + 1,
-                );
-                self.grids[at].joined_first.entry(seconds).or_insert(first);
-            }
+    /// The first joined number that a grid lacks for one of the durations `join_seconds`, as the
+    /// change that gives it, oldest grid first.
+    #[must_use]
+    pub fn missing_join(&self, join_seconds: &[u32]) -> Option<Change> {
+        self.grids.iter().enumerate().find_map(|(at, grid)| {
+            let lacks = |seconds: &&u32| !grid.joined_first.contains_key(seconds);
+            let &seconds = join_seconds.iter().find(lacks)?;
+            let previous = self.grids[..at].iter().rfind(|it| it.cadence == grid.cadence);
+            let first = previous.map_or_else(
+                || grid.joined_number(grid.first_number, seconds),
+                |previous| previous.joined_number(grid.first_number - 1, seconds) + 1,
+            );
+            Some(Change::Joined { grid: grid.id, seconds, first })
+        })
+    }
+
+    /// Forgets grids and configurations that nothing in `windows` refers to any more.
+    pub fn forget_unreferenced(&mut self, windows: &Windows) {
+        let logs = self.tracks.iter().filter_map(|track| windows.segments(track.info.id));
+        let fronts: Vec<&Listed> = logs.filter_map(|segments| segments.first()).collect();
+        let Some(grid_min) = fronts.iter().map(|front| front.grid).min() else { return };
+        let current: Vec<u32> = self.tracks.iter().filter_map(|track| track.grid).collect();
+        let newest: Vec<u32> = self.tracks.iter().filter_map(|track| track.init).collect();
+        self.grids.retain(|grid| {
+            grid.id >= grid_min || current.contains(&grid.id) || grid.last_number.is_none()
+        });
+        let inits = fronts.iter().filter_map(|front| front.media.as_ref()).map(|media| media.init);
+        if let Some(oldest) = inits.min() {
+            self.inits.retain(|id, _| *id >= oldest || newest.contains(id));
         }
     }
 
@@ -214,6 +240,9 @@ impl Windows {
                     segments.set(position, listed.clone());
                 }
             }
+            Change::Track(track) if track.next_number.is_none() => {
+                self.logs.remove(&track.info.id);
+            }
             _ => {}
         }
     }
@@ -226,18 +255,14 @@ impl Windows {
 
     /// Forgets what lay in ring files up to `file`, which was unlinked, and gaps before the rest.
     pub fn drop_files(&mut self, file: u64) {
+        let gone =
+            |listed: &Listed| listed.media.as_ref().is_some_and(|media| media.payload.file <= file);
         for segments in self.logs.values_mut() {
-            while let Some(first) = segments.first() {
-                let next = segments.iter().find_map(|listed| listed.media.as_ref());
-                let gone = match (&first.media, next) {
-                    (Some(media), _) | (None, Some(media)) => media.payload.file <= file,
-                    (None, None) => false,
-                };
-                if !gone {
-                    break;
-                }
-                segments.pop_front();
-            }
+            // Media is not always listed in the order in which it was committed.
+            let last = (0..segments.len()).rfind(|&at| segments.get(at).is_some_and(gone));
+            let Some(last) = last else { continue };
+            let count = segments.iter_from(last + 1).take_while(|it| it.media.is_none()).count();
+            (0..=last + count).for_each(|_| segments.pop_front());
         }
     }
 

@@ -129,6 +129,11 @@ impl VideoAssembler {
         }
     }
 
+    /// Takes memory for `size` bytes of payload at once, so that growing copies none of it.
+    pub fn reserve(&mut self, size: usize) {
+        self.payload.reserve_exact(size);
+    }
+
     /// Takes the PES payload `packet[start..]`. The buffer is exchanged for an empty one, so that
     /// the payload is not copied before its NAL units are known.
     ///

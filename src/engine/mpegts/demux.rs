@@ -73,6 +73,8 @@ pub struct TsDemuxer {
     lost_packets: u32,
     packets: u64,
     listed: usize,
+    /// Bytes to take memory for when the first video track comes, which is nearly all of them.
+    expected_size: usize,
     body: SegmentBody,
 }
 
@@ -94,12 +96,19 @@ impl Default for TsDemuxer {
             lost_packets: 0,
             packets: 0,
             listed: 0,
+            expected_size: 0,
             body: SegmentBody::default(),
         }
     }
 }
 
 impl TsDemuxer {
+    /// For a stream of about `size` bytes.
+    #[must_use]
+    pub fn with_expected_size(size: usize) -> Self {
+        Self { expected_size: size, ..Self::default() }
+    }
+
     /// Takes the next bytes of the stream.
     ///
     /// # Errors
@@ -195,13 +204,12 @@ impl TsDemuxer {
             };
             self.routes[usize::from(source.pid)] = route;
             match sink {
-                Some(sink) => self.streams.push(Stream {
-                    source: *source,
-                    sink,
-                    continuity: None,
-                    pes: Vec::new(),
-                    lost_packets: 0,
-                }),
+                Some(mut sink) => {
+                    if let Sink::Video(video) = &mut sink {
+                        video.reserve(std::mem::take(&mut self.expected_size));
+                    }
+                    self.streams.push(Stream::new(*source, sink));
+                }
                 None => self.body.unknown_streams.push((source.pid, source.stream_type)),
             }
         }
@@ -267,6 +275,10 @@ impl Sink {
 }
 
 impl Stream {
+    const fn new(source: ElementaryStream, sink: Sink) -> Self {
+        Self { source, sink, continuity: None, pes: Vec::new(), lost_packets: 0 }
+    }
+
     fn on_packet(
         &mut self,
         packet: &Packet<'_>,

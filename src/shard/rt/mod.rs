@@ -25,8 +25,9 @@ pub use affinity::{cpus, shard_count};
 pub use clock::{Elapsed, now, sleep_until, timeout_at, wall};
 pub use driver::{Driver, DriverChoice, ShardError, run_shard};
 pub use listener::{AcceptError, Listener};
-pub use socket::{Socket, SocketOptions};
-pub use task::{spawn, task_panic_count, until};
+pub use socket::{Socket, SocketOptions, end_idle};
+pub use sys::thread_time;
+pub use task::{guarded, spawn, task_panic_count, until};
 pub use turnstile::Turnstile;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use monoio::io::AsyncReadRent;
 use monoio::net::TcpStream;
 use socket2::SockRef;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -20,8 +20,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::pin;
 
 thread_local! {
-    /// The sockets open on this shard, to be shut down when it ends.
-    static OPEN: RefCell<BTreeSet<RawFd>> = const { RefCell::new(BTreeSet::new()) };
+    /// The sockets open on this shard, to be shut down when it ends, and whether they idle.
+    static OPEN: RefCell<BTreeMap<RawFd, bool>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Options set on every accepted connection.
@@ -176,6 +176,16 @@ impl Socket {
         sys::shut_down(self.stream.as_raw_fd(), libc::SHUT_WR);
     }
 
+    /// Says whether the connection waits for a request of which nothing has come yet.
+    pub fn set_idle(&self, is_idle: bool) {
+        let fd = self.stream.as_raw_fd();
+        OPEN.with_borrow_mut(|open| {
+            if let Some(known) = open.get_mut(&fd) {
+                *known = is_idle;
+            }
+        });
+    }
+
     /// The peer's address.
     ///
     /// # Errors
@@ -198,7 +208,16 @@ pub(super) fn retrying<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result
 
 /// Shuts down every socket of this shard, which ends the operations in flight on them.
 pub(super) fn shut_down_all() {
-    OPEN.with_borrow(|open| open.iter().for_each(|&fd| sys::shut_down(fd, libc::SHUT_RDWR)));
+    OPEN.with_borrow(|open| open.keys().for_each(|&fd| sys::shut_down(fd, libc::SHUT_RDWR)));
+}
+
+/// Ends the wait for a request on every socket of this shard that [idles](Socket::set_idle): its
+/// read returns the end of the stream.
+pub fn end_idle() {
+    OPEN.with_borrow(|open| {
+        let idle = open.iter().filter(|(_, is_idle)| **is_idle);
+        idle.for_each(|(&fd, _)| sys::shut_down(fd, libc::SHUT_RD));
+    });
 }
 
 /// An entry of [`OPEN`].
@@ -206,7 +225,7 @@ struct Open(RawFd);
 
 impl Open {
     fn new(fd: RawFd) -> Self {
-        OPEN.with_borrow_mut(|open| open.insert(fd));
+        OPEN.with_borrow_mut(|open| open.insert(fd, false));
         Self(fd)
     }
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Sends up to `size` bytes of `file` from `offset` to `socket`, through the page cache
 /// (sendfile(2)). Returns the bytes that the socket took; 0 where the file ends at `offset`.
@@ -31,6 +32,18 @@ pub fn event_counter() -> io::Result<File> {
     }
     // SAFETY: the kernel has just made this descriptor and nobody else has it.
     Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Processor time that this thread has used (clock_gettime(2)).
+pub fn thread_time() -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call.
+    let code = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    match (code, seconds, nanoseconds) {
+        (0, Ok(seconds), Ok(nanoseconds)) => Ok(Duration::new(seconds, nanoseconds)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The processors that this thread may run on, ascending (sched_getaffinity(2)).

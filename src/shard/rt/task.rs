@@ -42,6 +42,20 @@ pub async fn until<S: Future, F: Future>(mut stop: Pin<&mut S>, future: F) -> Op
     .await
 }
 
+/// Runs `future` to its end: `None` where it panicked, which is counted and logged. What it had is
+/// dropped by the panic already.
+pub async fn guarded<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Some),
+        Err(payload) => {
+            note_panic(payload.as_ref());
+            Poll::Ready(None)
+        }
+    })
+    .await
+}
+
 /// Completes when no spawned task is left on this shard.
 pub(super) async fn drained() {
     poll_fn(|context| {
@@ -102,14 +116,19 @@ impl<F: Future> Future for Guarded<F> {
             Ok(polled) => return polled.map(Ok),
             Err(payload) => payload,
         };
-        PANIC_COUNT.fetch_add(1, Ordering::Relaxed);
-        let panicked = Panicked(message(payload.as_ref()));
-        tracing::error!(message = %panicked.0, "a task panicked and was ended");
+        let panicked = note_panic(payload.as_ref());
         // What the future holds may be broken too, and a panic in a destructor must end here.
         let broken = self.0.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
         Poll::Ready(Err(panicked))
     }
+}
+
+fn note_panic(payload: &(dyn Any + Send)) -> Panicked {
+    PANIC_COUNT.fetch_add(1, Ordering::Relaxed);
+    let panicked = Panicked(message(payload));
+    tracing::error!(message = %panicked.0, "a task panicked and was ended");
+    panicked
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

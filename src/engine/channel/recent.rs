@@ -1,0 +1,39 @@
+//! Where the newest listed segments came from: tells a retry from an encoder that began anew.
+
+use crate::limits;
+use crate::units::{InputNumber, TrackId};
+use std::collections::VecDeque;
+
+/// Where the newest listed segments came from. Bounded; forgotten at a restart.
+#[derive(Debug, Default)]
+pub struct RecentNames {
+    entries: VecDeque<(TrackId, u64, InputNumber, String)>,
+}
+
+impl RecentNames {
+    pub(super) fn push(&mut self, track: TrackId, number: u64, input: InputNumber, name: &str) {
+        if self.entries.len() == limits::RECENT_NAME_COUNT_MAX {
+            self.entries.pop_front();
+        }
+        self.entries.push_back((track, number, input, name.to_owned()));
+    }
+
+    pub(super) fn source_of(&self, track: TrackId, number: u64) -> Option<(InputNumber, &str)> {
+        let found = self.entries.iter().rfind(|entry| (entry.0, entry.1) == (track, number));
+        found.map(|(_, _, input, name)| (*input, name.as_str()))
+    }
+
+    /// The number of the newest segment listed from an input on a track.
+    pub(super) fn newest_of(&self, track: TrackId, input: InputNumber) -> Option<(u64, &str)> {
+        let same =
+            |entry: &&(TrackId, u64, InputNumber, String)| (entry.0, entry.2) == (track, input);
+        self.entries.iter().rfind(same).map(|entry| (entry.1, entry.3.as_str()))
+    }
+
+    pub(super) fn number_of(&self, track: TrackId, input: InputNumber, name: &str) -> Option<u64> {
+        let same = |entry: &&(TrackId, u64, InputNumber, String)| {
+            entry.0 == track && entry.2 == input && entry.3 == name
+        };
+        self.entries.iter().rfind(same).map(|entry| entry.1)
+    }
+}

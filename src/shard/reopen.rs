@@ -1,0 +1,156 @@
+//! A channel read back from the records of its ring, before its shard runs.
+//!
+//! A change record is the number of its first change and the changes; a state record is the number
+//! of the change after those that it includes, and the state. By the numbers, changes that were
+//! written again after a failure count once, and where records are missing the channel goes on
+//! from the next state that includes them.
+
+use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::state::{Change, State, Windows};
+use crate::engine::channel::{Channel, Now, Recovery};
+use crate::engine::presentation::Listed;
+use crate::limits::UNLISTED_AGE_MAX;
+use crate::ring::{Location, RecordKind, Recovered, RecoveredRecord, Ring, RingError};
+use crate::shard::site::ChannelSite;
+use crate::units::{Extent, WallClock};
+use std::collections::HashSet;
+
+/// A channel that is ready to be taken over.
+pub struct Reopened {
+    pub(super) ring: Ring,
+    pub(super) channel: Channel,
+    pub(super) written: (State, Windows),
+    pub(super) written_count: u64,
+    pub(super) unwritten: Vec<Change>,
+}
+
+/// Why a channel cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReopenError {
+    /// Its ring cannot be opened.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// A state, change or media header is not readable: written by another version.
+    #[error("record header at offset {offset} of ring file {file} is not readable")]
+    Header {
+        /// Number of the file.
+        file: u64,
+        /// Offset of the header in bytes.
+        offset: u64,
+    },
+}
+
+/// What the records so far have led to.
+#[derive(Default)]
+struct Reading {
+    recovery: Option<Recovery>,
+    /// Changes that it includes, since the ring's first.
+    count: u64,
+    /// A file began with a state that includes others.
+    other: Option<(u64, State)>,
+    /// Changes that could not be applied, for want of those before them.
+    lost: u64,
+    present: HashSet<Extent>,
+}
+
+impl Reading {
+    fn on_record(
+        &mut self,
+        record: &RecoveredRecord,
+        oldest: WallClock,
+    ) -> Result<(), postcard::Error> {
+        match record.kind {
+            RecordKind::State => {
+                let (count, state) = postcard::from_bytes(&record.header)?;
+                self.on_state(count, state);
+            }
+            RecordKind::Change => {
+                let (first, changes): (u64, Vec<Change>) = postcard::from_bytes(&record.header)?;
+                self.on_changes(first, &changes);
+            }
+            RecordKind::Media => {
+                let meta: RecordMeta = postcard::from_bytes(&record.header)?;
+                let Location { table, payload, .. } = record.location;
+                self.present.insert(payload);
+                if meta.arrived >= oldest {
+                    let recovery = self.recovery.get_or_insert_default();
+                    recovery.on_media(meta, (table, payload), record.hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_state(&mut self, count: u64, state: State) {
+        if self.recovery.is_none() {
+            (self.recovery, self.count) = (Some(Recovery::new(state)), count);
+        } else {
+            // The changes in between may follow, written again.
+            self.other = (count != self.count).then_some((count, state));
+        }
+    }
+
+    fn on_changes(&mut self, first: u64, changes: &[Change]) {
+        if let Some((count, state)) = self.other.take_if(|(count, _)| *count == first)
+            && first != self.count
+        {
+            self.lost += count.saturating_sub(self.count);
+            (self.recovery, self.count) = (Some(Recovery::new(state)), count);
+        }
+        let recovery = self.recovery.get_or_insert_default();
+        match self.count.checked_sub(first).map(usize::try_from) {
+            Some(known) => {
+                for change in changes.iter().skip(known.unwrap_or(usize::MAX)) {
+                    recovery.on_change(change);
+                    self.count += 1;
+                }
+            }
+            None => self.lost += changes.len() as u64,
+        }
+    }
+}
+
+impl Reopened {
+    /// Rebuilds a channel from the records of its ring.
+    ///
+    /// # Errors
+    ///
+    /// [`ReopenError`]; the ring's files are left as they are.
+    pub fn new(
+        site: &ChannelSite,
+        ring: Ring,
+        recovered: &Recovered,
+        now: Now,
+    ) -> Result<Self, ReopenError> {
+        let mut reading = Reading::default();
+        let oldest = oldest_unlisted(recovered);
+        for record in &recovered.records {
+            let Extent { file, offset, .. } = record.location.header;
+            let read = reading.on_record(record, oldest);
+            read.map_err(|_| ReopenError::Header { file, offset })?;
+        }
+        let Reading { recovery, count: written_count, lost, present, .. } = reading;
+        let exists = |listed: &Listed| {
+            listed.media.as_ref().is_some_and(|media| present.contains(&media.payload))
+        };
+        let mut recovery = recovery.unwrap_or_default();
+        let gone = recovery.drop_lost(exists);
+        if gone > 0 || lost > 0 {
+            tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
+        }
+        let written = recovery.snapshot();
+        let mut channel = recovery.finish(site.timeline.clone(), now);
+        let unwritten = channel.take_changes();
+        Ok(Self { ring, channel, written, written_count, unwritten })
+    }
+}
+
+/// What arrived before this and was not listed had been given up when the process ended.
+fn oldest_unlisted(recovered: &Recovered) -> WallClock {
+    let media = recovered.records.iter().rev().filter(|record| record.kind == RecordKind::Media);
+    let arrived =
+        media.filter_map(|record| postcard::from_bytes::<RecordMeta>(&record.header).ok());
+    let newest = arrived.map(|meta| meta.arrived).max();
+    let age = i64::try_from(UNLISTED_AGE_MAX.as_micros()).unwrap_or(i64::MAX);
+    WallClock(newest.map_or(i64::MIN, |newest| newest.0.saturating_sub(age)))
+}

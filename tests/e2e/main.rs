@@ -1,0 +1,20 @@
+//! The built binary from the outside: real encoders push, and what players fetch is checked.
+//!
+//! One program for all of it, so that the tests share their origins' addresses and the media that
+//! ffmpeg makes once. Every origin has an address and a directory of its own: tests run side by
+//! side. Needs ffmpeg, ffprobe and curl.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
+mod client;
+mod delivery;
+mod hour;
+mod ingest_contract;
+mod origin;
+mod payload_identity;
+mod playback;
+mod probe;
+mod real_encoders;
+mod restart;
+mod source;
+mod timeline;

@@ -1,0 +1,243 @@
+//! The binary, started with a configuration, an address and a directory of its own.
+
+use crate::client::{Connection, Response};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Reached only where something is broken.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// Between two looks at a condition.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const DATA_PORT: u16 = 7080;
+const CONTROL_PORT: u16 = 7081;
+/// Where encoders alone are served, in the origins that have such a listener.
+pub const INGEST_PORT: u16 = 7082;
+
+/// Users of the two inputs of every channel here, with their passwords.
+pub const USERS: [(&str, &str); 2] = [("encoder1", "first secret"), ("encoder2", "second secret")];
+
+/// Looks again and again until `condition` gives something.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// A channel with a small ring.
+pub fn channel(id: &str) -> String {
+    channel_with(id, "40MiB", "1MiB")
+}
+
+/// A channel with this `ring` and `segment_size_max`.
+pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
+    let mut text = format!(
+        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n"
+    );
+    for (username, password) in USERS {
+        write!(text, "[[channel.input]]\nusername = \"{username}\"\npassword = \"{password}\"\n")
+            .unwrap();
+    }
+    text
+}
+
+/// An endpoint of every packager for channel `id`, with segments of `seconds`: `{id}-hls`,
+/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`.
+pub fn endpoints(id: &str, seconds: u32) -> String {
+    let mut text = String::new();
+    for (name, package) in
+        [("hls", "hls_package"), ("cmaf", "cmaf_package"), ("dash", "dash_package")]
+    {
+        write!(
+            text,
+            "[[endpoint]]\nid = \"{id}-{name}\"\nchannel = \"{id}\"\n\
+             startover_window_seconds = 300\n[endpoint.{package}]\n\
+             segment_duration_seconds = {seconds}\n"
+        )
+        .unwrap();
+    }
+    text.replace(
+        "[endpoint.cmaf_package]\n",
+        "[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n\
+         program_date_time_interval_seconds = 1\n[endpoint.cmaf_package]\n",
+    )
+}
+
+/// A channel `demo` with an endpoint of every packager.
+pub fn demo() -> String {
+    channel("demo") + &endpoints("demo", 2)
+}
+
+/// A running origin; it ends with the value.
+pub struct Origin {
+    dir: TempDir,
+    address: Ipv4Addr,
+    process: Option<Child>,
+}
+
+impl Origin {
+    /// Starts an origin with these channels and endpoints and waits until it serves.
+    pub fn start(tables: &str) -> Self {
+        Self::start_with("", tables)
+    }
+
+    /// The same with more lines in its `[server]`, where `{ip}` is its address.
+    pub fn start_with(server: &str, tables: &str) -> Self {
+        static ORIGIN_COUNT: AtomicU8 = AtomicU8::new(0);
+        // All of 127/8 is this machine: the process and a count make an address of its own.
+        let number = ORIGIN_COUNT.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
+        let mut origin = Self { dir: TempDir::new().unwrap(), address, process: None };
+        origin.configure(server, tables);
+        origin.restart();
+        origin
+    }
+
+    /// Writes the configuration file.
+    pub fn configure(&self, server: &str, tables: &str) {
+        let (ip, dir) = (self.address, self.dir.path().display());
+        let server = server.replace("{ip}", &ip.to_string());
+        let text = format!(
+            "[server]\nhttp = \"{ip}:{DATA_PORT}\"\nshards = 2\n{server}\n\
+             [control]\nlisten = \"{ip}:{CONTROL_PORT}\"\n\
+             [storage]\ndir = \"{dir}/data\"\ncache = \"32MiB\"\n\
+             [log]\nformat = \"json\"\n[access_log]\npath = \"{dir}/access.log\"\n{tables}"
+        );
+        fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
+    }
+
+    fn spawn(&self, log: &str, environment: &[(&str, String)]) -> Child {
+        let log = File::options().create(true).append(true).open(self.dir.path().join(log));
+        let log = log.unwrap();
+        Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["serve", "--config"])
+            .arg(self.dir.path().join("headwater.toml"))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Starts the process on the same directory and waits until it serves.
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let mut child = self.spawn("log", &[]);
+        eventually("the origin is ready", || {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}, log:\n{}", self.log());
+            let mut control = Connection::try_open(self.control()).ok()?;
+            let ready = control.try_request("GET", "/readyz", &[], b"").ok()?;
+            (ready.status == 200).then_some(())
+        });
+        self.process = Some(child);
+    }
+
+    /// A second process on the same directory, at other addresses: how it ends, and what it says.
+    pub fn second_process(&self) -> (ExitStatus, String) {
+        let address = |port| format!("{}:{port}", self.address);
+        let environment = [
+            ("HEADWATER_SERVER__HTTP", address(DATA_PORT + 10)),
+            ("HEADWATER_CONTROL__LISTEN", address(CONTROL_PORT + 10)),
+        ];
+        let mut child = self.spawn("second.log", &environment);
+        let status = eventually("the second process ends", || child.try_wait().unwrap());
+        (status, fs::read_to_string(self.dir.path().join("second.log")).unwrap())
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().unwrap().id();
+        let kill = format!("kill -{name} {pid}");
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut child = self.process.take().unwrap();
+        eventually("the origin ends", || child.try_wait().unwrap())
+    }
+
+    /// Ends the process without any warning.
+    pub fn kill(&mut self) {
+        let mut child = self.process.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Address of encoders and players.
+    pub fn data(&self) -> SocketAddr {
+        (self.address, DATA_PORT).into()
+    }
+
+    /// Address of encoders alone.
+    pub fn ingest(&self) -> SocketAddr {
+        (self.address, INGEST_PORT).into()
+    }
+
+    /// Address of the control plane.
+    pub fn control(&self) -> SocketAddr {
+        (self.address, CONTROL_PORT).into()
+    }
+
+    /// A player's request on a connection of its own.
+    pub fn get(&self, path: &str) -> Response {
+        Connection::open(self.data()).request("GET", path, &[], b"")
+    }
+
+    /// What the process has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Lines of the access log.
+    pub fn access_log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default()
+    }
+
+    /// The sum of a metric's samples whose labels contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = Connection::open(self.control()).request("GET", "/metrics", &[], b"").text();
+        let samples = page.lines().filter_map(|line| {
+            let (sample, value) = line.rsplit_once(' ')?;
+            let rest = sample.strip_prefix(name)?;
+            let own = rest.is_empty() || rest.starts_with('{');
+            (own && rest.contains(labels)).then(|| value.parse::<f64>().unwrap())
+        });
+        let samples: Vec<f64> = samples.collect();
+        assert!(!samples.is_empty(), "no metric {name} with {labels}:\n{page}");
+        samples.iter().sum()
+    }
+
+    /// Bytes of anonymous memory that the process holds.
+    pub fn anonymous_memory(&self) -> u64 {
+        let pid = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.process {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("log of the origin:\n{}", self.log());
+        }
+    }
+}

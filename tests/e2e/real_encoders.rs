@@ -1,0 +1,145 @@
+//! Encoders as people run them: curl, ffmpeg, GStreamer.
+
+use crate::origin::{Origin, USERS, demo};
+use crate::playback::{CMAF, DASH, HLS, Rendition, listed_with};
+use crate::probe::probe;
+use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND};
+use std::fs;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The URL of a file of input 1, with credentials.
+fn url(origin: &Origin, name: &str) -> String {
+    let (user, password) = USERS[0];
+    let password = password.replace(' ', "%20");
+    format!("http://{user}:{password}@{}/in/v2/demo/1/{name}", origin.data())
+}
+
+fn curl(origin: &Origin, dir: &TempDir, name: &str, body: &[u8]) -> String {
+    let file = dir.path().join(name);
+    fs::write(&file, body).unwrap();
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--digest", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code}", "-T"])
+        .arg(file)
+        .arg(url(origin, name))
+        .output()
+        .expect("curl is installed");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn curl_pushes(server: &str) {
+    let origin = Origin::start_with(server, &demo());
+    let dir = TempDir::new().unwrap();
+    let variant = &MUXED.variants[0];
+    for segment in &variant.segments {
+        assert_eq!(curl(&origin, &dir, &segment.name, &segment.body), "201", "{}", segment.name);
+    }
+    let playlist = variant.playlist_of(0..SEGMENT_COUNT);
+    assert_eq!(curl(&origin, &dir, &variant.playlist, playlist.as_bytes()), "201");
+    assert_eq!(curl(&origin, &dir, "channel.m3u8", MUXED.multivariant.as_bytes()), "201");
+    for path in [HLS, CMAF, DASH] {
+        listed_with(&origin, path, SEGMENT_COUNT);
+    }
+}
+
+#[test]
+fn curl_with_sha_256() {
+    curl_pushes("digest = [\"sha-256\"]");
+}
+
+#[test]
+fn curl_with_md5() {
+    curl_pushes("digest = [\"md5\"]");
+}
+
+#[test]
+fn curl_with_both_offered() {
+    curl_pushes("");
+}
+
+/// Twelve seconds of two variants as ffmpeg pushes them by itself, faster than real time.
+fn ffmpeg_pushes(options: &str) -> Vec<Rendition> {
+    let origin = Origin::start(&demo());
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error"])
+        .args(format!("{PICTURE} {SOUND} -map 0:v -map 1:a -map 0:v -map 1:a").split_whitespace())
+        .args(format!("{H264} -s:v:1 160x90 -c:a aac -t 12 -f hls -hls_time 2").split_whitespace())
+        .args(["-method", "PUT", "-master_pl_name", "channel.m3u8"])
+        .args(["-var_stream_map", "v:0,a:0 v:1,a:1"])
+        .args(options.split_whitespace())
+        .args(["-hls_segment_filename", &url(&origin, "channel_%v_%05d.ts")])
+        .arg(url(&origin, "channel_%v.m3u8"))
+        .output()
+        .expect("ffmpeg is installed");
+    assert!(output.status.success(), "{output:?}");
+    let mut all = Vec::new();
+    for (path, name) in [(HLS, "fetched.ts"), (CMAF, "fetched.mp4"), (DASH, "fetched.mp4")] {
+        let renditions = listed_with(&origin, path, SEGMENT_COUNT);
+        for rendition in &renditions {
+            for stream in probe(name, &rendition.fetched(&origin)) {
+                let wanted = if stream.is_video() { 300..=300 } else { 560..=570 };
+                let count = stream.packets.len();
+                assert!(wanted.contains(&count), "{count} packets of {}", rendition.name);
+            }
+        }
+        all.extend(renditions);
+    }
+    assert_eq!(origin.metric("headwater_ingest_requests_total", "status=\"5xx\""), 0.0);
+    assert_eq!(origin.metric("headwater_gaps_total", "channel=\"demo\""), 0.0);
+    all
+}
+
+#[test]
+fn ffmpeg_with_a_connection_for_each_file() {
+    ffmpeg_pushes("-hls_list_size 0 -hls_flags program_date_time+independent_segments");
+}
+
+#[test]
+fn ffmpeg_with_kept_connections() {
+    ffmpeg_pushes("-http_persistent 1 -hls_list_size 0 -hls_flags program_date_time");
+}
+
+#[test]
+fn ffmpeg_that_deletes_behind_itself() {
+    ffmpeg_pushes(
+        "-hls_list_size 2 -hls_delete_threshold 1 -hls_flags program_date_time+delete_segments",
+    );
+}
+
+#[test]
+fn ffmpeg_without_dates() {
+    ffmpeg_pushes("-hls_list_size 0");
+}
+
+#[test]
+fn gstreamer_posts() {
+    let known = Command::new("gst-inspect-1.0").args(["--exists", "curlhttpsink"]).status();
+    if !known.is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: GStreamer's curlhttpsink is not installed");
+        return;
+    }
+    let origin = Origin::start(&demo());
+    let dir = TempDir::new().unwrap();
+    let variant = &MUXED.variants[0];
+    let playlist = variant.playlist_of(0..SEGMENT_COUNT);
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("channel.m3u8", MUXED.multivariant.as_bytes()),
+        (&variant.playlist, playlist.as_bytes()),
+    ];
+    files.extend(variant.segments.iter().map(|one| (one.name.as_str(), one.body.as_slice())));
+    let (user, password) = USERS[0];
+    for (name, body) in files {
+        fs::write(dir.path().join(name), body).unwrap();
+        let output = Command::new("gst-launch-1.0")
+            .args(["-q", "filesrc", &format!("location={name}"), "!", "curlhttpsink"])
+            .arg(format!("location=http://{}/in/v2/demo/1/{name}", origin.data()))
+            .args([&format!("user={user}"), &format!("passwd={password}")])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+    }
+    listed_with(&origin, HLS, SEGMENT_COUNT);
+}
