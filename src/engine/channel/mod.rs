@@ -37,6 +37,7 @@ mod tests;
 
 use crate::engine::playlist::Playlist;
 use crate::engine::playlist::name_of_uri;
+use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Listed, Presentation};
 use crate::engine::segment::SegmentBody;
 use crate::limits;

@@ -129,11 +129,11 @@ impl Bench {
             segments: segments.collect(),
             ..MediaPlaylist::default()
         };
-        self.list(input, "channel.m3u8", Playlist::Media(list));
+        self.list(input, "channel.m3u8", &Playlist::Media(list));
     }
 
-    fn list(&mut self, input: InputNumber, name: &str, playlist: Playlist) {
-        self.channel.on_playlist(self.now(), input, name, &playlist);
+    fn list(&mut self, input: InputNumber, name: &str, playlist: &Playlist) {
+        self.channel.on_playlist(self.now(), input, name, playlist);
         self.sync();
     }
 
@@ -429,7 +429,7 @@ fn a_ladder_has_one_copy_of_its_muxed_sound() {
             bench.muxed(ONE, &name, 900_000 + at * 2 * SECOND, 2 * SECOND);
         }
         if at == 0 {
-            bench.list(ONE, "channel.m3u8", Playlist::Multivariant(list.clone()));
+            bench.list(ONE, "channel.m3u8", &Playlist::Multivariant(list.clone()));
         }
         bench.wait(2.0);
     }
@@ -512,9 +512,9 @@ fn endlist_of_every_live_input_ends_the_presentation_and_media_resumes_it() {
     let mut bench = started();
     let ended = MediaPlaylist { target_duration: 2, ended: true, ..MediaPlaylist::default() };
     bench.picture(TWO, "a2.ts", 900_000 + 4 * SECOND, 2 * SECOND);
-    bench.list(ONE, "channel.m3u8", Playlist::Media(ended.clone()));
+    bench.list(ONE, "channel.m3u8", &Playlist::Media(ended.clone()));
     assert!(!bench.channel.present().ended, "the other input is alive");
-    bench.list(TWO, "channel.m3u8", Playlist::Media(ended));
+    bench.list(TWO, "channel.m3u8", &Playlist::Media(ended));
     bench.wait(1.2);
     assert!(bench.channel.present().ended);
     bench.run(3, 4, 900_000);
