@@ -22,4 +22,6 @@ pub mod site;
 pub mod turns;
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;

@@ -154,3 +154,83 @@ fn oldest_unlisted(recovered: &Recovered) -> WallClock {
     let age = i64::try_from(UNLISTED_AGE_MAX.as_micros()).unwrap_or(i64::MAX);
     WallClock(newest.map_or(i64::MIN, |newest| newest.0.saturating_sub(age)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::MediaTime;
+    use proptest::prelude::*;
+
+    /// Change `number` of a ring; each leads to another state.
+    fn change(number: u64) -> Change {
+        Change::Clock(MediaTime(i64::try_from(number).expect("small")))
+    }
+
+    fn changes(numbers: std::ops::Range<u64>) -> Vec<Change> {
+        numbers.map(change).collect()
+    }
+
+    fn state(count: u64) -> State {
+        let mut state = State::default();
+        changes(0..count).iter().for_each(|change| state.apply(change));
+        state
+    }
+
+    fn end_of(reading: &Reading) -> (u64, u64, State) {
+        let recovery = reading.recovery.as_ref().expect("something was read");
+        (reading.count, reading.lost, recovery.snapshot().0)
+    }
+
+    #[test]
+    fn changes_written_again_count_once() {
+        let mut reading = Reading::default();
+        reading.on_state(0, state(0));
+        reading.on_changes(0, &changes(0..3));
+        // The record of 3 and 4 failed after a file with their state was begun.
+        reading.on_state(5, state(5));
+        reading.on_changes(3, &changes(3..5));
+        reading.on_changes(5, &changes(5..6));
+        assert_eq!(end_of(&reading), (6, 0, state(6)));
+        // The files before that one have left the ring.
+        let mut reading = Reading::default();
+        reading.on_state(5, state(5));
+        reading.on_changes(3, &changes(3..6));
+        assert_eq!(end_of(&reading), (6, 0, state(6)));
+    }
+
+    #[test]
+    fn lost_changes_are_made_up_for_by_the_next_state() {
+        let mut reading = Reading::default();
+        reading.on_state(0, state(0));
+        reading.on_changes(0, &changes(0..3));
+        reading.on_changes(5, &changes(5..7));
+        assert_eq!(end_of(&reading), (3, 2, state(3)));
+        reading.on_state(7, state(7));
+        reading.on_changes(7, &changes(7..8));
+        assert_eq!(end_of(&reading), (8, 6, state(8)));
+    }
+
+    proptest! {
+        /// However records are cut, repeated, and mixed with states, what is read is what was
+        /// decided.
+        #[test]
+        fn any_history_is_read_back(
+            steps in prop::collection::vec((1_u64..4, any::<bool>(), any::<bool>()), 1..20),
+        ) {
+            let mut reading = Reading::default();
+            reading.on_state(0, state(0));
+            let mut count = 0;
+            for (size, begins_file, fails) in steps {
+                if begins_file {
+                    // Begun by media while the changes were on their way.
+                    reading.on_state(count + size, state(count + size));
+                }
+                if !fails {
+                    reading.on_changes(count, &changes(count..count + size));
+                    count += size;
+                }
+            }
+            prop_assert_eq!(end_of(&reading), (count, 0, state(count)));
+        }
+    }
+}

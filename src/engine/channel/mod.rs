@@ -35,9 +35,9 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::codec::TrackKind;
 use crate::engine::playlist::Playlist;
 use crate::engine::playlist::name_of_uri;
-use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Listed, Presentation};
 use crate::engine::segment::SegmentBody;
 use crate::limits;

@@ -1,1 +1,174 @@
+//! Channels on a shard: commits, failures, panics, and what is read back afterwards.
 
+use super::*;
+use crate::ring::Storage;
+use crate::shard::fixtures::{channel_site, name, owner, playlist, segment};
+use crate::shard::rt::{DriverChoice, run_shard};
+
+/// Reached only where something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn on_a_shard(test: impl AsyncFnOnce(Arc<Storage>)) {
+    let storage = Storage::start(1).expect("threads");
+    run_shard(0, None, DriverChoice::Best, async |_| test(storage).await).expect("a driver");
+}
+
+/// Numbers that viewers are shown, and whether each has media.
+fn shown(site: &ChannelSite) -> Vec<(u64, bool)> {
+    let published = site.live.published.load();
+    let Some(track) = published.presentation.tracks.first() else { return Vec::new() };
+    track.segments.iter_from(0).map(|listed| (listed.number, listed.media.is_some())).collect()
+}
+
+/// Waits until `condition` holds, letting time pass for the channel.
+async fn until(owner: &Rc<Owner>, what: &str, condition: impl Fn() -> bool) {
+    let deadline = rt::now() + PATIENCE;
+    while !condition() {
+        assert!(rt::now() < deadline, "{what}: {:?}", shown(&owner.site()));
+        owner.on_tick();
+        rt::sleep_until(rt::now() + TICK_SPAN / 10).await;
+    }
+}
+
+async fn push(owner: &Rc<Owner>, number: u8) -> Result<Committed, Uncommitted> {
+    owner.commit(InputNumber::ONE, &name(number), segment(number), 5_000).await
+}
+
+/// Pushes until the channel takes it.
+async fn push_again(owner: &Rc<Owner>, number: u8) {
+    let deadline = rt::now() + PATIENCE;
+    while let Err(error) = push(owner, number).await {
+        assert!(rt::now() < deadline, "{error}");
+        rt::sleep_until(rt::now() + TICK_SPAN).await;
+    }
+}
+
+async fn begin(owner: &Rc<Owner>, count: u8) {
+    let begun = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(60)).await;
+    assert_eq!(begun, Ok(()));
+    for number in 0..count {
+        assert_eq!(push(owner, number).await, Ok(Committed::Stored), "{number}");
+    }
+    let site = owner.site();
+    until(owner, "listed", || shown(&site).len() == usize::from(count)).await;
+}
+
+#[test]
+fn what_is_shown_is_read_back_after_an_abrupt_end() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 8).await;
+        let before = shown(&site);
+        drop(first);
+        assert!(storage.flush(PATIENCE));
+        let again = channel_site(dir.path());
+        let second = owner(&again, &storage);
+        until(&second, "shown", || !shown(&again).is_empty()).await;
+        assert_eq!(shown(&again), before);
+        assert_eq!(push(&second, 7).await, Ok(Committed::Duplicate));
+        assert_eq!(push(&second, 8).await, Ok(Committed::Stored));
+        until(&second, "goes on", || shown(&again).len() == 9).await;
+        assert_eq!(shown(&again)[..8], before);
+        let published = again.live.counters.published_segments.value();
+        assert_eq!(published, 1, "those of before are not counted again");
+    });
+}
+
+#[test]
+fn a_panic_restarts_its_channel_alone() {
+    on_a_shard(async |storage| {
+        let dirs = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
+        let sites = dirs.each_ref().map(|dir| channel_site(dir.path()));
+        let owners = sites.each_ref().map(|site| owner(site, &storage));
+        for owner in &owners {
+            begin(owner, 3).await;
+        }
+        let serial = sites[0].live.published.load().serial;
+        owners[0].panic_at_next_step();
+        assert_eq!(push(&owners[0], 3).await, Err(Uncommitted::Restarted));
+        owners[0].panic_at_next_step();
+        owners[0].on_tick();
+        assert_eq!(sites.each_ref().map(|it| it.live.counters.restarts.value()), [2, 0]);
+        for (owner, site) in owners.iter().zip(&sites) {
+            let _again = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(60)).await;
+            for number in 3..6 {
+                assert_eq!(push(owner, number).await, Ok(Committed::Stored), "{number}");
+            }
+            until(owner, "goes on", || shown(site).len() == 6).await;
+            assert!(shown(site).iter().all(|(_, has_media)| *has_media));
+        }
+        assert!(sites[0].live.published.load().serial > serial, "no serial comes twice");
+    });
+}
+
+#[test]
+fn a_failed_write_is_told_and_repeated() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 4).await;
+        let newest = site.live.published.load().files.last().map(|file| file.sequence());
+        let path = dir.path().join(format!("{:020}.ring", newest.expect("a file")));
+        std::fs::File::options().write(true).open(path).and_then(|it| it.set_len(0)).expect("cut");
+        // What the playlist changes cannot be written, so the encoder is not told that it was.
+        let other = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\nchannel_1.m3u8\n";
+        let other = crate::engine::playlist::parse_playlist(other.as_bytes()).expect("sound");
+        let told = first.on_playlist(InputNumber::TWO, "channel.m3u8", &other).await;
+        assert_eq!(told, Err(Uncommitted::Abandoned));
+        assert!(matches!(push(&first, 4).await, Err(Uncommitted::Refused(Refused::Busy))));
+        push_again(&first, 4).await;
+        until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
+        assert!(first.inner.borrow().written.0.sources[1].is_some(), "the change came after all");
+        drop(first);
+        assert!(storage.flush(PATIENCE));
+        let again = channel_site(dir.path());
+        let second = owner(&again, &storage);
+        push_again(&second, 5).await;
+        until(&second, "goes on", || shown(&again).iter().any(|it| *it == (5, true))).await;
+        assert!(second.inner.borrow().written.0.sources[1].is_some());
+    });
+}
+
+#[test]
+fn copies_are_told_apart() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        assert_eq!(push(&owner, 2).await, Ok(Committed::Duplicate));
+        let mut other = segment(2);
+        other.tracks[0].payload[0] ^= 1;
+        let came = owner.commit(InputNumber::ONE, &name(2), other, 5_000).await;
+        assert_eq!(came, Ok(Committed::Divergent));
+    });
+}
+
+#[test]
+fn a_ring_turns_over_while_old_responses_are_held() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        let held = site.live.published.load().files.to_vec();
+        let is_gone = || {
+            let files = Arc::clone(&site.live.published.load().files);
+            files.first().is_some_and(|first| first.sequence() > held[0].sequence())
+        };
+        let mut number = 3;
+        while !is_gone() {
+            push_again(&owner, number).await;
+            owner.on_tick();
+            number += 1;
+            assert!(number < 250, "{:?}", owner.inner.borrow().ring.fill());
+        }
+        until(&owner, "listed", || shown(&site).last().is_some_and(|it| it.1)).await;
+        let first = shown(&site)[0].0;
+        assert!(first > 0, "what lay in the file is not listed any more");
+        assert!(held[0].read_at(0, &mut [0; 8]).is_ok(), "who holds it still has it");
+    });
+}
