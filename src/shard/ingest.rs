@@ -68,7 +68,8 @@ impl Refusal {
             Self::Body(BodyError::Paused { .. }) => 408,
             Self::TooLarge { .. }
             | Self::MultivariantSize
-            | Self::Intake(IntakeError::PlaylistSize) => 413,
+            | Self::Intake(IntakeError::PlaylistSize)
+            | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
             Self::NoLength => 411,
@@ -76,7 +77,6 @@ impl Refusal {
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
             ) => 507,
-            Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Uncommitted(_) | Self::NoMemory | Self::Removed => 503,
         }
     }

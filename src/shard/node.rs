@@ -188,7 +188,9 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
     node.tick_until_draining().await;
-    stops.into_iter().for_each(|stop| stop.complete(()));
+    for stop in stops {
+        stop.complete(());
+    }
     node.drain().await;
     node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
@@ -275,7 +277,9 @@ impl Node {
             self.playback.on_tick();
             let owners = self.tick_owners();
             if now >= sync_due {
-                owners.iter().for_each(|owner| owner.sync());
+                for owner in &owners {
+                    owner.sync();
+                }
                 sync_due = now + self.shared.sync_interval;
             }
             self.count();

@@ -232,22 +232,12 @@ impl Owner {
         name: &str,
         playlist: &Playlist,
     ) -> Result<(), Uncommitted> {
-        let at = now();
-        let mut inner = self.inner.borrow_mut();
-        inner.may_write(at.monotonic)?;
-        let site = self.site();
-        let taken = inner.step(&site, |channel| channel.on_playlist(at, input, name, playlist));
-        taken.ok_or(Uncommitted::Restarted)?;
-        inner.take_changes();
-        let (written, up_to) = (inner.written_count, inner.change_count());
-        let (done, waiting) = oneshot::channel();
-        inner.waiting.push((up_to, done));
-        drop(inner);
+        let written = self.inner.borrow_mut().take_playlist(&self.site(), input, name, playlist)?;
         self.publish();
-        if written == up_to {
-            return Ok(());
+        match written {
+            Some(written) => written.await.map_err(|_| Uncommitted::Abandoned),
+            None => Ok(()),
         }
-        waiting.await.map_err(|_| Uncommitted::Abandoned)
     }
 
     /// Time passed.
@@ -411,6 +401,29 @@ impl Inner {
     /// Changes decided so far, written or not.
     fn change_count(&self) -> u64 {
         self.written_count + (self.writing.len() + self.unwritten.len()) as u64
+    }
+
+    /// Takes a playlist. Returns what completes once its changes are in the ring; `None` where
+    /// they are.
+    fn take_playlist(
+        &mut self,
+        site: &ChannelSite,
+        input: InputNumber,
+        name: &str,
+        playlist: &Playlist,
+    ) -> Result<Option<oneshot::Receiver<()>>, Uncommitted> {
+        let at = now();
+        self.may_write(at.monotonic)?;
+        let taken = self.step(site, |channel| channel.on_playlist(at, input, name, playlist));
+        taken.ok_or(Uncommitted::Restarted)?;
+        self.take_changes();
+        let up_to = self.change_count();
+        if self.written_count == up_to {
+            return Ok(None);
+        }
+        let (done, written) = oneshot::channel();
+        self.waiting.push((up_to, done));
+        Ok(Some(written))
     }
 
     /// Refuses while changes pile up that the ring does not take, and for a while after a failure.
@@ -582,7 +595,7 @@ fn report(site: &ChannelSite, event: &Event) {
             tracing::warn!(channel, track = track.0, count, "segments are missing");
         }
         Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place")
+            tracing::info!(channel, track = track.0, "late segment in place");
         }
         Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),

@@ -36,7 +36,7 @@ fn samples(origin: &Origin) -> Vec<String> {
 }
 
 fn is_manifest(path: &str) -> bool {
-    path.ends_with(".m3u8") || path.ends_with(".mpd")
+    matches!(path.rsplit_once('.'), Some((_, "m3u8" | "mpd")))
 }
 
 #[test]

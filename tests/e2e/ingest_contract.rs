@@ -313,7 +313,7 @@ fn shapes_of_a_body() {
     // A byte at a time, head and all.
     let message = encoder.message("PUT", &segments[2].name, &segments[2].body);
     let (head, body) = message.split_at(message.len() - segments[2].body.len());
-    head.iter().for_each(|byte| connection.send(&[*byte]).unwrap());
+    head.chunks(1).for_each(|byte| connection.send(byte).unwrap());
     body.chunks(1000).for_each(|piece| connection.send(piece).unwrap());
     assert_eq!(connection.try_response(false).unwrap().status, 201);
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -71,7 +72,7 @@ fn stream(name: &str, about: &Value) -> Stream {
     let time_base = about["time_base"].as_str().unwrap();
     Stream {
         codec: about["codec_name"].as_str().unwrap().to_owned(),
-        is_fragmented: name.ends_with(".mp4"),
+        is_fragmented: Path::new(name).extension().is_some_and(|it| it == "mp4"),
         timescale: time_base.strip_prefix("1/").unwrap().parse().unwrap(),
         about: about.clone(),
         packets: Vec::new(),

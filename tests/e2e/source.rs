@@ -1,6 +1,7 @@
 //! What an encoder would push: made by ffmpeg once, faster than real time, kept in memory.
 
 use crate::client::Encoder;
+use std::fmt::Write as _;
 use std::fs;
 use std::ops::Range;
 use std::process::Command;
@@ -32,7 +33,7 @@ impl Variant {
     /// The playlist that lists these segments.
     pub fn playlist_of(&self, listed: Range<usize>) -> String {
         let mut text = self.head.clone();
-        text.push_str(&format!("#EXT-X-MEDIA-SEQUENCE:{}\n", listed.start));
+        writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", listed.start).unwrap();
         for segment in &self.segments[listed] {
             text.push_str(&segment.lines);
         }
