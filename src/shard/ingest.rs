@@ -254,7 +254,8 @@ impl Push<'_> {
             Framing::None => return Err(Refusal::NoLength),
         };
         // A channel may be taken away while a body arrives; its ring is not held up by that.
-        let owner = released(owner);
+        let weak_owner = Rc::downgrade(&owner);
+        drop(owner);
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
         let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
         let mut reserved = expected;
@@ -274,7 +275,7 @@ impl Push<'_> {
             parser.push(bytes)?;
         }
         let understood = parser.finish()?;
-        let owner = owner.upgrade().ok_or(Refusal::Removed)?;
+        let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
         match understood {
             Intake::Playlist(Playlist::Multivariant(_)) if received > MULTIVARIANT_SIZE_MAX => {
                 Err(Refusal::MultivariantSize)
@@ -339,11 +340,6 @@ impl Push<'_> {
         plan.head.retry_after = (status == 503).then_some(1);
         plan
     }
-}
-
-/// Lets go of a strong reference.
-fn released(owner: Rc<Owner>) -> Weak<Owner> {
-    Rc::downgrade(&owner)
 }
 
 /// A reply with a text that says what was wrong.

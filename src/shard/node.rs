@@ -262,7 +262,7 @@ impl Node {
         self.owners.borrow_mut().retain(|id, owner| stays(id, owner));
         for (id, owner) in self.owners.borrow().iter() {
             if let Some(channel) = site.channels.get(&**id) {
-                owner.reconfigure(Arc::clone(channel));
+                owner.reconfigure(channel);
             }
         }
         *self.site.borrow_mut() = site;
@@ -318,7 +318,9 @@ impl Node {
                 && owners.iter().all(|owner| owner.is_settled());
             let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
             if is_done || is_hurried || rt::now() >= deadline {
-                owners.iter().for_each(|owner| owner.sync());
+                for owner in &owners {
+                    owner.sync();
+                }
                 return;
             }
             rt::sleep_until(rt::now() + TICK_SPAN / 5).await;

@@ -140,21 +140,21 @@ impl Owner {
     }
 
     /// Takes a new configuration: timeline, users, ring size.
-    pub fn reconfigure(self: &Rc<Self>, site: Arc<ChannelSite>) {
+    pub fn reconfigure(self: &Rc<Self>, site: &Arc<ChannelSite>) {
         let size = site.ring.size;
         let is_resized = size != self.site.borrow().ring.size;
         let timeline = site.timeline.clone();
-        *self.site.borrow_mut() = Arc::clone(&site);
+        *self.site.borrow_mut() = Arc::clone(site);
         let mut inner = self.inner.borrow_mut();
         // After a panic the channel goes on with the new timeline just the same.
-        let _restarted = inner.step(&site, |channel| channel.reconfigure(timeline));
+        let _restarted = inner.step(site, |channel| channel.reconfigure(timeline));
         if is_resized {
             match inner.ring.resize(size) {
                 Ok(dropped) => inner.dropped_files.extend(dropped),
                 Err(error) => tracing::error!(channel = %site.id, %error, "ring not resized"),
             }
             inner.files_changed = true;
-            inner.forget_dropped(&site);
+            inner.forget_dropped(site);
         }
         drop(inner);
         self.publish();
@@ -436,14 +436,11 @@ impl Inner {
     }
 
     fn note_write(&mut self, written: &Result<Stored, WriteError>) {
-        self.pause = match written {
-            Ok(_) => None,
-            Err(_) => {
-                let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
-                let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
-                Some((failures, rt::now() + span))
-            }
-        };
+        self.pause = written.is_err().then(|| {
+            let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
+            let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
+            (failures, rt::now() + span)
+        });
     }
 
     /// Compares a body that is not needed with what is there.
@@ -502,7 +499,9 @@ impl Inner {
         let Self { ring, written, written_count, writing, .. } = self;
         let state = || {
             let mut state = written.0.clone();
-            writing.iter().for_each(|change| state.apply(change));
+            for change in &*writing {
+                state.apply(change);
+            }
             let count = *written_count + writing.len() as u64;
             postcard::to_stdvec(&(count, &state)).expect("states are plain data")
         };

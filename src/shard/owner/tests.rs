@@ -127,7 +127,7 @@ fn a_failed_write_is_told_and_repeated() {
         let again = channel_site(dir.path());
         let second = owner(&again, &storage);
         push_again(&second, 5).await;
-        until(&second, "goes on", || shown(&again).iter().any(|it| *it == (5, true))).await;
+        until(&second, "goes on", || shown(&again).contains(&(5, true))).await;
         assert!(second.inner.borrow().written.0.sources[1].is_some());
     });
 }
