@@ -22,7 +22,7 @@ use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
