@@ -43,7 +43,9 @@ impl AccessLog {
     ) -> io::Result<Self> {
         let signals = Arc::new(Signals::default());
         let file = open(path)?;
-        queues.iter().for_each(|queue| queue.open());
+        for queue in &queues {
+            queue.open();
+        }
         let writer = Writer {
             path: path.to_owned(),
             file,

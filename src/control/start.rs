@@ -106,8 +106,9 @@ struct Running {
 
 impl Running {
     fn wait(self) -> ExitCode {
-        let ended = self.shards.into_iter().map(|shard| shard.join().unwrap_or(false));
-        let well = ended.fold(true, |well, shard| well && shard);
+        let ended: Vec<bool> =
+            self.shards.into_iter().map(|shard| shard.join().unwrap_or(false)).collect();
+        let well = ended.iter().all(|&well| well);
         let is_flushed = self.storage.flush(STORAGE_FLUSH_SPAN_MAX);
         if !is_flushed {
             tracing::error!("storage did not end its jobs in time");

@@ -9,6 +9,7 @@ use crate::shard::owner::{self, Owner};
 use crate::shard::reopen::Reopened;
 use crate::shard::site::{ChannelLive, ChannelSite};
 use crate::units::MediaTime;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub fn playlist(count: u8) -> Playlist {
         if number == 0 {
             text.push_str("#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n");
         }
-        text.push_str(&format!("#EXTINF:2.005333,\n{}\n", name(number)));
+        writeln!(text, "#EXTINF:2.005333,\n{}", name(number)).expect("memory");
     }
     parse_playlist(text.as_bytes()).expect("sound")
 }

@@ -22,7 +22,7 @@ use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,7 +68,8 @@ impl Refusal {
             Self::Body(BodyError::Paused { .. }) => 408,
             Self::TooLarge { .. }
             | Self::MultivariantSize
-            | Self::Intake(IntakeError::PlaylistSize) => 413,
+            | Self::Intake(IntakeError::PlaylistSize)
+            | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
             Self::NoLength => 411,
@@ -76,7 +77,6 @@ impl Refusal {
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
             ) => 507,
-            Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Uncommitted(_) | Self::NoMemory | Self::Removed => 503,
         }
     }
@@ -254,7 +254,8 @@ impl Push<'_> {
             Framing::None => return Err(Refusal::NoLength),
         };
         // A channel may be taken away while a body arrives; its ring is not held up by that.
-        let owner = released(owner);
+        let weak_owner = Rc::downgrade(&owner);
+        drop(owner);
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
         let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
         let mut reserved = expected;
@@ -274,7 +275,7 @@ impl Push<'_> {
             parser.push(bytes)?;
         }
         let understood = parser.finish()?;
-        let owner = owner.upgrade().ok_or(Refusal::Removed)?;
+        let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
         match understood {
             Intake::Playlist(Playlist::Multivariant(_)) if received > MULTIVARIANT_SIZE_MAX => {
                 Err(Refusal::MultivariantSize)
@@ -339,11 +340,6 @@ impl Push<'_> {
         plan.head.retry_after = (status == 503).then_some(1);
         plan
     }
-}
-
-/// Lets go of a strong reference.
-fn released(owner: Rc<Owner>) -> Weak<Owner> {
-    Rc::downgrade(&owner)
 }
 
 /// A reply with a text that says what was wrong.

@@ -148,7 +148,9 @@ impl Made {
         }
         drop(shelf);
         let outcome = outcome.map(Value::Memory);
-        waiters.into_iter().for_each(|waiter| waiter.complete(outcome.clone()));
+        for waiter in waiters {
+            waiter.complete(outcome.clone());
+        }
     }
 
     fn keep(self: &Arc<Self>, shelf: &mut Shelf, key: String, bytes: &Bytes) {

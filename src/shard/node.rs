@@ -188,7 +188,9 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
     node.tick_until_draining().await;
-    stops.into_iter().for_each(|stop| stop.complete(()));
+    for stop in stops {
+        stop.complete(());
+    }
     node.drain().await;
     node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
@@ -260,7 +262,7 @@ impl Node {
         self.owners.borrow_mut().retain(|id, owner| stays(id, owner));
         for (id, owner) in self.owners.borrow().iter() {
             if let Some(channel) = site.channels.get(&**id) {
-                owner.reconfigure(Arc::clone(channel));
+                owner.reconfigure(channel);
             }
         }
         *self.site.borrow_mut() = site;
@@ -275,7 +277,9 @@ impl Node {
             self.playback.on_tick();
             let owners = self.tick_owners();
             if now >= sync_due {
-                owners.iter().for_each(|owner| owner.sync());
+                for owner in &owners {
+                    owner.sync();
+                }
                 sync_due = now + self.shared.sync_interval;
             }
             self.count();
@@ -314,7 +318,9 @@ impl Node {
                 && owners.iter().all(|owner| owner.is_settled());
             let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
             if is_done || is_hurried || rt::now() >= deadline {
-                owners.iter().for_each(|owner| owner.sync());
+                for owner in &owners {
+                    owner.sync();
+                }
                 return;
             }
             rt::sleep_until(rt::now() + TICK_SPAN / 5).await;

@@ -140,21 +140,21 @@ impl Owner {
     }
 
     /// Takes a new configuration: timeline, users, ring size.
-    pub fn reconfigure(self: &Rc<Self>, site: Arc<ChannelSite>) {
+    pub fn reconfigure(self: &Rc<Self>, site: &Arc<ChannelSite>) {
         let size = site.ring.size;
         let is_resized = size != self.site.borrow().ring.size;
         let timeline = site.timeline.clone();
-        *self.site.borrow_mut() = Arc::clone(&site);
+        *self.site.borrow_mut() = Arc::clone(site);
         let mut inner = self.inner.borrow_mut();
         // After a panic the channel goes on with the new timeline just the same.
-        let _restarted = inner.step(&site, |channel| channel.reconfigure(timeline));
+        let _restarted = inner.step(site, |channel| channel.reconfigure(timeline));
         if is_resized {
             match inner.ring.resize(size) {
                 Ok(dropped) => inner.dropped_files.extend(dropped),
                 Err(error) => tracing::error!(channel = %site.id, %error, "ring not resized"),
             }
             inner.files_changed = true;
-            inner.forget_dropped(&site);
+            inner.forget_dropped(site);
         }
         drop(inner);
         self.publish();
@@ -232,22 +232,12 @@ impl Owner {
         name: &str,
         playlist: &Playlist,
     ) -> Result<(), Uncommitted> {
-        let at = now();
-        let mut inner = self.inner.borrow_mut();
-        inner.may_write(at.monotonic)?;
-        let site = self.site();
-        let taken = inner.step(&site, |channel| channel.on_playlist(at, input, name, playlist));
-        taken.ok_or(Uncommitted::Restarted)?;
-        inner.take_changes();
-        let (written, up_to) = (inner.written_count, inner.change_count());
-        let (done, waiting) = oneshot::channel();
-        inner.waiting.push((up_to, done));
-        drop(inner);
+        let written = self.inner.borrow_mut().take_playlist(&self.site(), input, name, playlist)?;
         self.publish();
-        if written == up_to {
-            return Ok(());
+        match written {
+            Some(written) => written.await.map_err(|_| Uncommitted::Abandoned),
+            None => Ok(()),
         }
-        waiting.await.map_err(|_| Uncommitted::Abandoned)
     }
 
     /// Time passed.
@@ -413,6 +403,29 @@ impl Inner {
         self.written_count + (self.writing.len() + self.unwritten.len()) as u64
     }
 
+    /// Takes a playlist. Returns what completes once its changes are in the ring; `None` where
+    /// they are.
+    fn take_playlist(
+        &mut self,
+        site: &ChannelSite,
+        input: InputNumber,
+        name: &str,
+        playlist: &Playlist,
+    ) -> Result<Option<oneshot::Receiver<()>>, Uncommitted> {
+        let at = now();
+        self.may_write(at.monotonic)?;
+        let taken = self.step(site, |channel| channel.on_playlist(at, input, name, playlist));
+        taken.ok_or(Uncommitted::Restarted)?;
+        self.take_changes();
+        let up_to = self.change_count();
+        if self.written_count == up_to {
+            return Ok(None);
+        }
+        let (done, written) = oneshot::channel();
+        self.waiting.push((up_to, done));
+        Ok(Some(written))
+    }
+
     /// Refuses while changes pile up that the ring does not take, and for a while after a failure.
     fn may_write(&self, now: Monotonic) -> Result<(), Refused> {
         let pauses = self.pause.is_some_and(|(_, due)| now < due);
@@ -423,14 +436,11 @@ impl Inner {
     }
 
     fn note_write(&mut self, written: &Result<Stored, WriteError>) {
-        self.pause = match written {
-            Ok(_) => None,
-            Err(_) => {
-                let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
-                let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
-                Some((failures, rt::now() + span))
-            }
-        };
+        self.pause = written.is_err().then(|| {
+            let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
+            let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
+            (failures, rt::now() + span)
+        });
     }
 
     /// Compares a body that is not needed with what is there.
@@ -489,7 +499,9 @@ impl Inner {
         let Self { ring, written, written_count, writing, .. } = self;
         let state = || {
             let mut state = written.0.clone();
-            writing.iter().for_each(|change| state.apply(change));
+            for change in &*writing {
+                state.apply(change);
+            }
             let count = *written_count + writing.len() as u64;
             postcard::to_stdvec(&(count, &state)).expect("states are plain data")
         };
@@ -582,7 +594,7 @@ fn report(site: &ChannelSite, event: &Event) {
             tracing::warn!(channel, track = track.0, count, "segments are missing");
         }
         Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place")
+            tracing::info!(channel, track = track.0, "late segment in place");
         }
         Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),

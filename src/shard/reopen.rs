@@ -172,7 +172,9 @@ mod tests {
 
     fn state(count: u64) -> State {
         let mut state = State::default();
-        changes(0..count).iter().for_each(|change| state.apply(change));
+        for change in &changes(0..count) {
+            state.apply(change);
+        }
         state
     }
 

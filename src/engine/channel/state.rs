@@ -43,7 +43,14 @@ pub enum Change {
     Dropped(Extent),
     /// The joined number that a grid's first base number belongs to, for a duration in seconds
     /// that endpoints want only since now.
-    Joined { grid: u32, seconds: u32, first: u64 },
+    Joined {
+        /// The grid.
+        grid: u32,
+        /// Seconds of the joined segments.
+        seconds: u32,
+        /// The joined number.
+        first: u64,
+    },
 }
 
 /// A stretch of the timeline on which source time maps to media time by one shift.

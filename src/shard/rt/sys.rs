@@ -35,6 +35,10 @@ pub fn event_counter() -> io::Result<File> {
 }
 
 /// Processor time that this thread has used (clock_gettime(2)).
+///
+/// # Errors
+///
+/// The system's.
 pub fn thread_time() -> io::Result<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` outlives the call.
