@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 

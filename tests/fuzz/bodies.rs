@@ -38,12 +38,15 @@ fn mutated_bodies_never_panic() {
     for original in bodies() {
         for _ in 0..ROUNDS {
             let bytes = random.mutate(&original);
-            let mut parser = SegmentParser::new();
             let size = 1 + random.below(5000);
-            if bytes.chunks(size).any(|piece| parser.push(piece).is_err()) {
-                continue;
-            }
-            let Ok(body) = parser.finish() else { continue };
+            let mut parsed = None;
+            measured("body", bytes.len(), || {
+                let mut parser = SegmentParser::new();
+                if bytes.chunks(size).all(|piece| parser.push(piece).is_ok()) {
+                    parsed = parser.finish().ok();
+                }
+            });
+            let Some(body) = parsed else { continue };
             accepted += 1;
             for track in &body.tracks {
                 let sizes: u64 = track.samples.iter().map(|s| u64::from(s.size)).sum();
