@@ -235,3 +235,5 @@ pub const HAND_OVER_COUNT_MAX: u32 = 16;
 pub const BODY_RATE_MIN: u64 = 4 << 10;
 /// Reloads that wait while one is carried out.
 pub const RELOAD_COUNT_MAX: usize = 4;
+/// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
+pub const CACHE_SIZE_MIN: u64 = 128 << 20;

@@ -227,6 +227,8 @@ impl Drop for Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CACHE_SIZE_MIN;
+    use crate::ring::plan_files;
     use crate::shard::rt::{DriverChoice, run_shard};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -276,6 +278,12 @@ mod tests {
             value(1).await;
             assert_eq!(count.load(Ordering::Relaxed), 61);
         });
+    }
+
+    #[test]
+    fn the_smallest_cache_makes_two_rings() {
+        let size = CACHE_SIZE_MIN / 2;
+        assert!(plan_files(size, size / RING_FILE_COUNT_MIN / 4).is_ok());
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::engine::endpoint::{
     StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
-use crate::limits::{CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX};
+use crate::limits::{
+    CACHE_SIZE_MIN, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX,
+};
 use crate::ring::plan_files;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -90,6 +92,10 @@ fn server(section: &Section) -> Option<Server> {
 
 fn storage(section: &Section) -> Option<Storage> {
     let (dir, cache) = (section.text("dir"), section.integer("cache"));
+    if let Some(cache) = cache.filter(|&cache| cache < CACHE_SIZE_MIN) {
+        let (least, found) = (write_size(CACHE_SIZE_MIN), write_size(cache));
+        section.reject("cache", format!("expected {least} at least, found {found}"));
+    }
     let sync_interval = section.span("sync_interval");
     Some(Storage { dir: PathBuf::from(dir?), cache_bytes: cache?, sync_interval: sync_interval? })
 }

@@ -10,7 +10,7 @@ http = ["127.0.0.1:8080", "[::1]:8080"]
 shards = 2
 digest = ["md5"]
 [storage]
-cache = "64MiB"
+cache = "256MiB"
 sync_interval = "250ms"
 [access_log]
 path = "access.jsonl"
@@ -103,7 +103,7 @@ fn a_whole_configuration() {
     let config = parse("h.toml", GOOD, variables(&[("SECOND", "two")])).unwrap();
     assert_eq!(config.server.http.len(), 2);
     assert_eq!(config.server.digest, [Algorithm::Md5]);
-    assert_eq!(config.storage.cache_bytes, 64 << 20);
+    assert_eq!(config.storage.cache_bytes, 256 << 20);
     assert_eq!(config.access_log.as_deref(), Some(Path::new("access.jsonl")));
     let [channel] = config.channels.as_slice() else { panic!("one channel") };
     assert_eq!(channel.segment, Some(SegmentDuration { ticks: 180_180, timescale: 90_000 }));
