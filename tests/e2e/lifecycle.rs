@@ -4,7 +4,7 @@ use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, channel, demo, endpoints, eventually};
 use crate::source::MUXED;
 
-fn reloaded(origin: &Origin, tables: &str, count: f64) {
+fn reloaded(origin: &Origin, tables: &str, count: u64) {
     origin.configure("", tables);
     origin.signal("HUP");
     eventually("the reload is carried out", || {
@@ -21,15 +21,15 @@ fn a_channel_is_taken_away_and_given_back_beside_another() {
     let mut taken = Encoder::new(&origin, "demo", 1);
     MUXED.push(&mut kept, 0..2);
     MUXED.push(&mut taken, 0..2);
-    reloaded(&origin, &(channel("other") + &endpoints("other", 2)), 1.0);
+    reloaded(&origin, &(channel("other") + &endpoints("other", 2)), 1);
     eventually("the channel is gone", || {
         let there = origin.get("/out/v1/demo-hls/index.m3u8").status;
         let pushed = taken.put("channel_0_00002.ts", b"x").status;
         (there == 404 && pushed == 404).then_some(())
     });
     // The same configuration twice, and the channel again while its ring may still be released.
-    reloaded(&origin, &both, 2.0);
-    reloaded(&origin, &both, 3.0);
+    reloaded(&origin, &both, 2);
+    reloaded(&origin, &both, 3);
     let segment = &MUXED.variants[0].segments[2];
     let mut again = Encoder::new(&origin, "demo", 1);
     eventually("the channel goes on", || {
@@ -96,7 +96,7 @@ fn guesses_are_slowed_down() {
     let statuses: Vec<(u16, bool)> = statuses.collect();
     assert_eq!(statuses[..10], [(401, false); 10]);
     assert!(statuses[10..].contains(&(429, true)), "{statuses:?}");
-    assert!(origin.metric("headwater_limit_hits_total", "login_guesses") >= 1.0);
+    assert!(origin.metric("headwater_limit_hits_total", "login_guesses") >= 1);
     // Once a guess is due again, the right password gets in.
     let mut encoder = Encoder::new(&origin, "demo", 1);
     eventually("the encoder gets in", || {
