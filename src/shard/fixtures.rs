@@ -38,10 +38,15 @@ pub fn packed_aac(number: u8, frame_size: u16) -> Vec<u8> {
     segment
 }
 
-/// The same, understood.
+/// The same of a usual size, understood.
 pub fn segment(number: u8) -> SegmentBody {
+    segment_of(number, 400)
+}
+
+/// The same, understood.
+pub fn segment_of(number: u8, frame_size: u16) -> SegmentBody {
     let mut parser = SegmentParser::new();
-    parser.push(&packed_aac(number, 400)).expect("sound");
+    parser.push(&packed_aac(number, frame_size)).expect("sound");
     parser.finish().expect("sound")
 }
 

@@ -13,8 +13,8 @@ const FRAME_TICKS: u64 = 1_920;
 /// Bytes of one AAC frame, header not counted.
 const FRAME_SIZE: u16 = 5_000;
 const PAYLOAD_SIZE: usize = 94 * 5_000;
-/// Enough to fill the ring thrice.
-const SEGMENT_COUNT: u8 = 80;
+/// Enough to fill the ring twice.
+const SEGMENT_COUNT: u8 = 160;
 
 /// Segment `number`: packed AAC, each frame filled with that number.
 fn packed_aac(number: u8) -> Vec<u8> {
@@ -93,7 +93,7 @@ fn newest(origin: &Origin) -> Option<String> {
 
 #[test]
 fn a_ring_turns_over_under_readers_who_wait() {
-    let tables = channel_with("demo", "12MiB", "512KiB") + &endpoints("demo", 2);
+    let tables = channel_with("demo", "30MiB", "512KiB") + &endpoints("demo", 2);
     let origin = Origin::start(&tables);
     let mut encoder = Encoder::new(&origin, "demo", 1);
     let mut readers: Vec<TcpStream> = Vec::new();

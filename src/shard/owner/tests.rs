@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ring::Storage;
-use crate::shard::fixtures::{channel_site, name, owner, playlist, segment};
+use crate::shard::fixtures::{channel_site, name, owner, playlist, segment, segment_of};
 use crate::shard::rt::{DriverChoice, run_shard};
 
 /// Reached only where something is broken.
@@ -44,7 +44,7 @@ async fn push_again(owner: &Rc<Owner>, number: u8) {
 }
 
 async fn begin(owner: &Rc<Owner>, count: u8) {
-    let begun = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(60)).await;
+    let begun = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(250)).await;
     assert_eq!(begun, Ok(()));
     for number in 0..count {
         assert_eq!(push(owner, number).await, Ok(Committed::Stored), "{number}");
@@ -92,7 +92,7 @@ fn a_panic_restarts_its_channel_alone() {
         owners[0].on_tick();
         assert_eq!(sites.each_ref().map(|it| it.live.counters.restarts.value()), [2, 0]);
         for (owner, site) in owners.iter().zip(&sites) {
-            let _again = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(60)).await;
+            let _again = owner.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(250)).await;
             for number in 3..6 {
                 assert_eq!(push(owner, number).await, Ok(Committed::Stored), "{number}");
             }
@@ -162,10 +162,14 @@ fn a_ring_turns_over_while_old_responses_are_held() {
         };
         let mut number = 3;
         while !is_gone() {
-            push_again(&owner, number).await;
+            let (name, body) = (name(number), segment_of(number, 5_000));
+            let stored = owner.commit(InputNumber::ONE, &name, body, 470_000).await;
+            let refused = Err(Uncommitted::Refused(Refused::Busy));
+            assert!(stored == Ok(Committed::Stored) || stored == refused, "{stored:?}");
+            number += u8::from(stored.is_ok());
             owner.on_tick();
-            number += 1;
-            assert!(number < 250, "{:?}", owner.inner.borrow().ring.fill());
+            rt::sleep_until(rt::now() + TICK_SPAN / 100).await;
+            assert!(number < 200, "{:?}", owner.inner.borrow().ring.fill());
         }
         until(&owner, "listed", || shown(&site).last().is_some_and(|it| it.1)).await;
         assert!(shown(&site)[0].0 > oldest, "what lay in the file is not listed any more");
