@@ -41,7 +41,7 @@ start_headwater() {
         printf '[server]\nhttp = "127.0.0.1:8080"\nshards = 1\n'
         printf '[control]\nlisten = "127.0.0.1:8081"\n[storage]\ndir = "%s/data"\n' "$dir"
         for channel in "$@"; do
-            printf '[[channel]]\nid = "%s"\nring = "256MiB"\nsegment_size_max = "8MiB"\n' "$channel"
+            printf '[[channel]]\nid = "%s"\nring = "512MiB"\nsegment_size_max = "16MiB"\n' "$channel"
             for n in 1 2; do
                 printf '[[channel.input]]\nusername = "perf"\npassword = "perf"\n'
             done

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -16,6 +17,7 @@ use md5::{Digest as _, Md5};
 
 const PACKET_SIZE: usize = 188;
 const CREDENTIALS: &str = "perf";
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Pushes segments and prints how many were taken.
 #[derive(Parser)]
@@ -42,7 +44,7 @@ fn main() -> io::Result<()> {
     let threads: Vec<_> = (1..=arguments.channels)
         .map(|channel| {
             let (address, segments) = (arguments.address.clone(), segments.clone());
-            std::thread::spawn(move || push(&address, channel, segments, deadline))
+            thread::spawn(move || push(&address, channel, segments, deadline))
         })
         .collect();
     let mut count = 0;
@@ -190,9 +192,13 @@ impl Connection {
                 }
             }
         }
-        match self.exchange(path, body)? {
-            (200..300, _) => Ok(()),
-            (status, _) => Err(io::Error::other(format!("{path}: {status}"))),
+        loop {
+            match self.exchange(path, body)? {
+                (200..300, _) => return Ok(()),
+                // The disk does not keep up: again, as an encoder does it.
+                (503, _) => thread::sleep(RETRY_PAUSE),
+                (status, _) => return Err(io::Error::other(format!("{path}: {status}"))),
+            }
         }
     }
 

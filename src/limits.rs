@@ -122,8 +122,9 @@ pub const CONNECTION_COUNT_MAX: usize = 32_768;
 pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
 /// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).
 pub const LISTEN_BACKLOG: i32 = 4_096;
-/// Bytes that one `sendfile` call may carry: long calls keep every other connection waiting.
-pub const SENDFILE_CALL_SIZE_MAX: usize = 512 << 10;
+/// Bytes that one `sendfile` call may carry: long calls keep every other connection waiting. A
+/// whole turn in one call costs 8 % less CPU per byte than two halves.
+pub const SENDFILE_CALL_SIZE_MAX: usize = 1 << 20;
 /// Bytes that all bulk senders of a shard send between two trips through its driver: about 150 µs
 /// of one core at 0.13 CPU seconds per GB, which is what a short answer waits at most.
 pub const BULK_TURN_SIZE: u64 = 1 << 20;
@@ -131,8 +132,11 @@ pub const BULK_TURN_SIZE: u64 = 1 << 20;
 pub const BULK_RESPONSE_SIZE_MIN: u64 = 64 << 10;
 /// Pieces of one `sendmsg` (IOV_MAX is 1024; beyond a few dozen the call gains nothing).
 pub const SEND_PIECE_COUNT_MAX: usize = 64;
-/// Bytes that may wait unsent in a socket: a fragment of slack at 100 Mbit/s and 10 ms.
-pub const SOCKET_UNSENT_SIZE_MAX: u32 = 128 << 10;
+/// Bytes that may wait unsent in a socket: as much as the kernel's default `tcp_wmem` lets it hold,
+/// so that a larger setting of the machine's does not pin more. They are references to the page
+/// cache, no copies. Less costs wake-ups: over loopback to 64 readers of 2 MB segments a GB takes
+/// 0.168 CPU seconds at 128 KiB, 0.113 at 1 MiB, 0.083 at 4 MiB and without a bound.
+pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;

@@ -41,7 +41,7 @@ pub fn packed_aac(number: u8, frame_size: u16) -> Vec<u8> {
 /// The same, understood.
 pub fn segment(number: u8) -> SegmentBody {
     let mut parser = SegmentParser::new();
-    parser.push(&packed_aac(number, 40)).expect("sound");
+    parser.push(&packed_aac(number, 400)).expect("sound");
     parser.finish().expect("sound")
 }
 

@@ -390,9 +390,9 @@ impl Service for Door {
             return None;
         };
         let owner = channel.live.owner.load(Ordering::Acquire);
-        // Any shard can ask for credentials, and who has none is not worth a hand-over.
-        let is_challenged = channel.users[input.index()].is_some() && head.authorization.is_none();
-        if owner == self.node.shard || is_challenged || session.hand_overs >= HAND_OVER_COUNT_MAX {
+        // Any shard can ask for credentials, or say that there is no such input.
+        let is_worth_it = channel.users[input.index()].is_some() && head.authorization.is_some();
+        if owner == self.node.shard || !is_worth_it || session.hand_overs >= HAND_OVER_COUNT_MAX {
             return None;
         }
         session.hand_overs += 1;

@@ -23,7 +23,7 @@ const NO_PROGRESS_SPAN_MAX: Duration = Duration::from_mins(1);
 const SEND_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
 
 /// How often a stalled response looks whether its files are wanted back.
-const WANTED_BACK_LOOK_SPAN: Duration = Duration::from_secs(1);
+const WANTED_BACK_LOOK_SPAN: Duration = Duration::from_millis(500);
 
 /// A file that responses send ranges of.
 pub trait FileSource: Clone {

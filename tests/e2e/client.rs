@@ -305,7 +305,14 @@ impl Encoder {
         [head.as_bytes(), body].concat()
     }
 
-    /// The same with a chunked body in pieces of `size` bytes, its last chunk left out where
+    /// The head of a PUT that waits for 100 before it sends `body`.
+    pub fn expecting(&mut self, name: &str, body: &[u8]) -> Vec<u8> {
+        let message = self.message("PUT", name, body);
+        let head = String::from_utf8_lossy(&message[..message.len() - body.len()]);
+        head.replace("Content-Length", "Expect: 100-continue\r\nContent-Length").into_bytes()
+    }
+
+    /// A whole PUT with a chunked body in pieces of `size` bytes, its last chunk left out where
     /// `cut`.
     pub fn chunked(&mut self, name: &str, body: &[u8], size: usize, cut: bool) -> Vec<u8> {
         let path = self.path(name);

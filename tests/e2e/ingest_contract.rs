@@ -122,7 +122,7 @@ fn unusable_bodies_leave_nothing_and_can_be_sent_again() {
             assert!(listed(&origin, path).is_empty(), "{what}: {path} lists it");
         }
     }
-    assert!(origin.metric("headwater_ingest_damaged_total", "input=\"1\"") >= 5.0);
+    assert!(origin.metric("headwater_ingest_damaged_total", "input=\"1\"") >= 5);
     let again = encoder.put(SEGMENT, whole);
     assert_eq!(again.status, 201, "{again:?}");
     for path in [HLS, CMAF, DASH] {
@@ -195,9 +195,13 @@ fn duplicates_and_deletions_change_nothing() {
     MUXED.push(&mut encoder, 0..3);
     let before = listed_with(&origin, CMAF, 3);
     let bytes: Vec<_> = before.iter().map(|rendition| rendition.fetched(&origin)).collect();
-    for segment in &MUXED.variants[0].segments[..3] {
+    // An old one from the input in use may be an encoder that begins anew: its playlist tells.
+    for at in [0, 1, 2, 2] {
+        let segment = &MUXED.variants[0].segments[at];
         let response = encoder.put(&segment.name, &segment.body);
-        assert_eq!(response.status, 204, "{}: {response:?}", segment.name);
+        let wanted = if at == 2 { 204..=204 } else { 201..=204 };
+        assert!(wanted.contains(&response.status), "{}: {response:?}", segment.name);
+        push_playlists(&mut encoder, 3);
     }
     for name in [SEGMENT, "channel_0.m3u8", "never-there.ts"] {
         let response = encoder.request("DELETE", name, b"");
@@ -223,7 +227,7 @@ fn duplicates_and_deletions_change_nothing() {
     for (rendition, bytes) in before.iter().zip(bytes) {
         assert!(rendition.fetched(&origin) == bytes, "{}", rendition.name);
     }
-    assert!(origin.metric("headwater_ingest_duplicates_total", "input=\"1\"") >= 3.0);
+    assert!(origin.metric("headwater_ingest_duplicates_total", "input=\"1\"") >= 2);
 }
 
 /// Everything that every endpoint serves once all segments are listed.
@@ -297,11 +301,8 @@ fn shapes_of_a_body() {
     push_playlists(&mut encoder, SEGMENT_COUNT);
     let segments = &MUXED.variants[0].segments;
 
-    let expecting = encoder.message("PUT", &segments[0].name, &segments[0].body);
-    let expecting = String::from_utf8_lossy(&expecting[..expecting.len() - segments[0].body.len()])
-        .replace("Content-Length", "Expect: 100-continue\r\nContent-Length");
     let mut connection = Connection::open(origin.data());
-    connection.send(expecting.as_bytes()).unwrap();
+    connection.send(&encoder.expecting(&segments[0].name, &segments[0].body)).unwrap();
     assert_eq!(connection.one_response(false).unwrap().status, 100);
     connection.send(&segments[0].body).unwrap();
     assert_eq!(connection.one_response(false).unwrap().status, 201);
@@ -313,8 +314,9 @@ fn shapes_of_a_body() {
     // A byte at a time, head and all.
     let message = encoder.message("PUT", &segments[2].name, &segments[2].body);
     let (head, body) = message.split_at(message.len() - segments[2].body.len());
-    head.chunks(1).for_each(|byte| connection.send(byte).unwrap());
-    body.chunks(1000).for_each(|piece| connection.send(piece).unwrap());
+    for piece in head.chunks(1).chain(body.chunks(1000)) {
+        connection.send(piece).unwrap();
+    }
     assert_eq!(connection.try_response(false).unwrap().status, 201);
 
     // FIN before the response is read.
@@ -327,7 +329,7 @@ fn shapes_of_a_body() {
     let mut connection = Connection::open(origin.data());
     connection.send(&encoder.message("PUT", &segments[4].name, &segments[4].body)).unwrap();
     let stored = || origin.metric("headwater_ingest_segments_total", "input=\"1\"");
-    eventually("the body has arrived", || (stored() >= 5.0).then_some(()));
+    eventually("the body has arrived", || (stored() >= 5).then_some(()));
     connection.reset();
 
     let mut connection = Connection::open(origin.data());
@@ -424,7 +426,7 @@ fn the_other_input_takes_over() {
     }
     let before = listed_with(&origin, CMAF, 3);
     let active =
-        |input: usize| origin.metric("headwater_active_input", &format!("input=\"{input}\"")) > 0.5;
+        |input: usize| origin.metric("headwater_active_input", &format!("input=\"{input}\"")) == 1;
     assert!(active(1) && !active(2), "the first that came");
     // The first encoder is gone; the second goes on with the same timestamps.
     for at in 3..SEGMENT_COUNT {

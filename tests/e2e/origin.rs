@@ -110,7 +110,7 @@ impl Origin {
         let text = format!(
             "[server]\nhttp = \"{ip}:{DATA_PORT}\"\nshards = 2\n{server}\n\
              [control]\nlisten = \"{ip}:{CONTROL_PORT}\"\n\
-             [storage]\ndir = \"{dir}/data\"\ncache = \"32MiB\"\n\
+             [storage]\ndir = \"{dir}/data\"\ncache = \"128MiB\"\n\
              [log]\nformat = \"json\"\n[access_log]\npath = \"{dir}/access.log\"\n{tables}"
         );
         fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
@@ -206,16 +206,16 @@ impl Origin {
         fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default()
     }
 
-    /// The sum of a metric's samples whose labels contain `labels`.
-    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+    /// The sum of the samples of a metric of whole numbers whose labels contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> u64 {
         let page = Connection::open(self.control()).request("GET", "/metrics", &[], b"").text();
         let samples = page.lines().filter_map(|line| {
             let (sample, value) = line.rsplit_once(' ')?;
             let rest = sample.strip_prefix(name)?;
             let own = rest.is_empty() || rest.starts_with('{');
-            (own && rest.contains(labels)).then(|| value.parse::<f64>().unwrap())
+            (own && rest.contains(labels)).then(|| value.parse::<u64>().unwrap())
         });
-        let samples: Vec<f64> = samples.collect();
+        let samples: Vec<u64> = samples.collect();
         assert!(!samples.is_empty(), "no metric {name} with {labels}:\n{page}");
         samples.iter().sum()
     }

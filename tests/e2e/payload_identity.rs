@@ -7,7 +7,7 @@
 use crate::client::Encoder;
 use crate::origin::{Origin, demo};
 use crate::playback::{CMAF, DASH, HLS, listed_with};
-use crate::probe::{Packet, Stream, probe};
+use crate::probe::{FRAGMENTED, Packet, Stream, TRANSPORT_STREAM, probe};
 use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND, Source};
 
 const HEVC: &str = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p \
@@ -55,8 +55,8 @@ fn check(source: &Source) {
     source.push(&mut Encoder::new(&origin, "demo", 1), 0..SEGMENT_COUNT);
     let variants = source.variants.iter();
     let pushed: Vec<Stream> =
-        variants.flat_map(|variant| probe("pushed.ts", &variant.concatenated())).collect();
-    for (path, name) in [(HLS, "fetched.ts"), (CMAF, "fetched.mp4"), (DASH, "fetched.mp4")] {
+        variants.flat_map(|variant| probe(TRANSPORT_STREAM, &variant.concatenated())).collect();
+    for (path, name) in [(HLS, TRANSPORT_STREAM), (CMAF, FRAGMENTED), (DASH, FRAGMENTED)] {
         let mut matched = vec![false; pushed.len()];
         for rendition in listed_with(&origin, path, SEGMENT_COUNT) {
             for stream in probe(name, &rendition.fetched(&origin)) {
@@ -82,8 +82,8 @@ fn compare(input: &Stream, output: &Stream, about: &str) {
     let sent_times = times(input);
     for (at, (sent, got)) in input.packets.iter().zip(&output.packets).enumerate() {
         let ticks = |time| modular(nearest(time, 90_000, output.timescale));
-        let (sent_pts, sent_dts) = sent_times[at];
-        for (kind, sent, got) in [("PTS", sent_pts, got.pts), ("DTS", sent_dts, got.dts)] {
+        let sent_at = sent_times[at];
+        for (kind, sent, got) in [("PTS", sent_at.0, got.pts), ("DTS", sent_at.1, got.dts)] {
             let (sent, got) = (modular(sent), ticks(got));
             assert!((sent - got).abs() <= tolerance, "{kind} {got} for {sent}, {at} of {about}");
         }

@@ -23,6 +23,12 @@ pub struct Rendition {
 }
 
 impl Rendition {
+    /// Fails where a number is skipped or falls.
+    pub fn assert_consecutive(&self) {
+        let numbers: Vec<u64> = self.segments.iter().map(|path| number_of(path)).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    }
+
     /// The init segment and all listed segments as one file.
     pub fn fetched(&self, origin: &Origin) -> Vec<u8> {
         let paths = self.inits.iter().chain(&self.segments);
@@ -33,6 +39,11 @@ impl Rendition {
         });
         bodies.flatten().collect()
     }
+}
+
+/// The number in a segment's path.
+pub fn number_of(path: &str) -> u64 {
+    path.rsplit('_').next().unwrap().split('.').next().unwrap().parse().unwrap()
 }
 
 /// `reference` as seen from `base` (RFC 3986 §5.2, of what manifests hold).
@@ -149,7 +160,7 @@ fn representation(path: &str, node: &Node<'_, '_>) -> Rendition {
 
 /// What the endpoint lists now, whatever its packager.
 pub fn listed(origin: &Origin, path: &str) -> Vec<Rendition> {
-    if path.ends_with("/index.mpd") { dash(origin, path) } else { hls(origin, path) }
+    if path == DASH { dash(origin, path) } else { hls(origin, path) }
 }
 
 /// Waits until the endpoint has renditions that all list `count` segments at least.

@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
+
+/// Names for what is fetched, by container.
+pub const TRANSPORT_STREAM: &str = "fetched.ts";
+pub const FRAGMENTED: &str = "fetched.mp4";
 
 /// One packet as ffprobe tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ fn stream(name: &str, about: &Value) -> Stream {
     let time_base = about["time_base"].as_str().unwrap();
     Stream {
         codec: about["codec_name"].as_str().unwrap().to_owned(),
-        is_fragmented: Path::new(name).extension().is_some_and(|it| it == "mp4"),
+        is_fragmented: name == FRAGMENTED,
         timescale: time_base.strip_prefix("1/").unwrap().parse().unwrap(),
         about: about.clone(),
         packets: Vec::new(),

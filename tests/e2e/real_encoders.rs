@@ -2,7 +2,7 @@
 
 use crate::origin::{Origin, USERS, demo};
 use crate::playback::{CMAF, DASH, HLS, Rendition, listed_with};
-use crate::probe::probe;
+use crate::probe::{FRAGMENTED, TRANSPORT_STREAM, probe};
 use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND};
 use std::fs;
 use std::process::Command;
@@ -75,7 +75,7 @@ fn ffmpeg_pushes(options: &str) -> Vec<Rendition> {
         .expect("ffmpeg is installed");
     assert!(output.status.success(), "{output:?}");
     let mut all = Vec::new();
-    for (path, name) in [(HLS, "fetched.ts"), (CMAF, "fetched.mp4"), (DASH, "fetched.mp4")] {
+    for (path, name) in [(HLS, TRANSPORT_STREAM), (CMAF, FRAGMENTED), (DASH, FRAGMENTED)] {
         let renditions = listed_with(&origin, path, SEGMENT_COUNT);
         for rendition in &renditions {
             for stream in probe(name, &rendition.fetched(&origin)) {
@@ -86,8 +86,8 @@ fn ffmpeg_pushes(options: &str) -> Vec<Rendition> {
         }
         all.extend(renditions);
     }
-    assert_eq!(origin.metric("headwater_ingest_requests_total", "status=\"5xx\""), 0.0);
-    assert_eq!(origin.metric("headwater_gaps_total", "channel=\"demo\""), 0.0);
+    assert_eq!(origin.metric("headwater_ingest_requests_total", "status=\"5xx\""), 0);
+    assert_eq!(origin.metric("headwater_gaps_total", "channel=\"demo\""), 0);
     all
 }
 

@@ -159,7 +159,7 @@ impl Channel {
             Place::Next
         } else if ahead.0.abs() > hole_max.0 || (ahead.0 > 0 && self.has_jumped(meta, start)) {
             Place::Foreign
-        } else if !joined {
+        } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
             // Tracks of one session begin about together; the grid tells the number.
             Place::Next
         } else if ahead.0 > 0 {
@@ -206,12 +206,15 @@ impl Channel {
             Some((input, name)) if input == meta.input => {
                 self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
             }
-            // Nobody knows: its arrival tells, where the source never gave a time.
+            // Nobody knows: its date tells, or its arrival where the source never gave dates.
             _ => {
-                let wall = meta.arrival_start().ticks_90k();
+                let said = self.inputs.playlists(meta.input).segment(&meta.name);
+                let date = said.and_then(|said| said.program_date_time);
+                let mut inputs = [InputNumber::ONE, InputNumber::TWO].into_iter();
+                let undated = inputs.all(|input| self.inputs.drift(input).is_none());
+                let wall = date.or_else(|| undated.then(|| meta.arrival_start()));
                 let offset = self.state.clock_offset.unwrap_or_default();
-                let late = MediaTime(wall) - offset - start;
-                self.inputs.drift(meta.input).is_none() && late.0 > 3 * self.target().0
+                wall.is_some_and(|wall| wall.ticks_90k() - offset.0 - start.0 > 3 * self.target().0)
             }
         }
     }

@@ -19,7 +19,14 @@ impl Channel {
         }
         self.extend_layout();
         self.switch_input(now.monotonic);
-        while self.advance(now.monotonic) {}
+        // Each step lists, drops, or begins what lists next time; the bound is for a bug of ours.
+        let steps_max = 4 * (self.candidates.len() + self.state.tracks.len()) + 4;
+        for step in 0.. {
+            if !self.advance(now.monotonic) {
+                break;
+            }
+            assert!(step < steps_max, "listing goes on without an end");
+        }
         self.drop_stale(now.monotonic);
         self.advance_set_edges(now.monotonic);
     }

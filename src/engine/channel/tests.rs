@@ -527,3 +527,107 @@ fn without_any_playlist_the_channel_starts_after_three_targets() {
     bench.run(0, 5, 900_000);
     assert_eq!(listed(&bench.channel.present(), "v1"), media(5));
 }
+
+#[test]
+fn an_encoder_that_begins_anew_with_its_old_names_is_one_discontinuity() {
+    for dated in [true, false] {
+        let mut bench = Bench::new(&[2]);
+        let date = |bench: &Bench| {
+            let since = Duration::from_secs_f64(bench.seconds).as_micros();
+            dated.then(|| EPOCH_US + i64::try_from(since).expect("small"))
+        };
+        for life in 0..2 {
+            for at in 0..6 {
+                let name = format!("a{at}.ts");
+                bench.picture(ONE, &name, 126_000 + at * 2 * SECOND, 2 * SECOND);
+                bench.lone(ONE, &[(&name, 2 * SECOND, date(&bench))]);
+                bench.wait(2.0);
+            }
+            let presentation = bench.channel.present();
+            let segments = &presentation.track("v1").expect("video").segments;
+            assert_eq!(segments.iter().filter(|it| it.media.is_some()).count(), 6 * (life + 1));
+            assert_eq!(segments.iter().filter(|it| it.discontinuity).count(), life, "{dated}");
+        }
+    }
+}
+
+#[test]
+fn a_retry_of_an_older_segment_is_no_new_beginning() {
+    let mut bench = started();
+    bench.lone(ONE, &[("a1.ts", 2 * SECOND, None), ("a2.ts", 2 * SECOND, None)]);
+    bench.picture(ONE, "a1.ts", 900_000 + 2 * SECOND, 2 * SECOND);
+    bench.wait(3.0);
+    bench.run(3, 6, 900_000);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(6));
+    assert_eq!(bench.channel.present().tracks[0].discontinuity_count, 0);
+}
+
+#[test]
+fn what_was_dropped_is_not_judged_again_after_a_restart() {
+    let mut bench = started();
+    bench.lone(ONE, &[("a1.ts", 2 * SECOND, None), ("a2.ts", 2 * SECOND, None)]);
+    let verdict = bench.picture(ONE, "a1.ts", 900_000 + 2 * SECOND, 2 * SECOND);
+    assert!(matches!(verdict, Verdict::Store(_)), "its playlist might tell of a new beginning");
+    bench.wait(3.0);
+    assert!(bench.channel.candidates.is_empty());
+    bench.restart();
+    assert!(bench.channel.candidates.is_empty());
+}
+
+#[test]
+fn a_discontinuity_that_the_source_declares_is_carried() {
+    let mut bench = started();
+    let segment = PlaylistSegment {
+        uri: "a3.ts".into(),
+        duration: MediaTime(2 * SECOND),
+        discontinuity: true,
+        ..PlaylistSegment::default()
+    };
+    let list =
+        MediaPlaylist { target_duration: 2, segments: vec![segment], ..MediaPlaylist::default() };
+    bench.list(ONE, "channel.m3u8", &Playlist::Media(list));
+    bench.run(3, 6, 900_000);
+    let presentation = bench.channel.present();
+    let breaks: Vec<bool> =
+        presentation.tracks[0].segments.iter().map(|it| it.discontinuity).collect();
+    assert_eq!(breaks, [false, false, false, true, false, false]);
+}
+
+#[test]
+fn a_later_hole_does_not_close_before_what_waits_in_front_of_it() {
+    let mut bench = started();
+    bench.picture(ONE, "a5.ts", 900_000 + 10 * SECOND, 2 * SECOND);
+    bench.wait(0.6);
+    bench.picture(ONE, "a4.ts", 900_000 + 8 * SECOND, 2 * SECOND);
+    bench.wait(0.6);
+    let mut expected = media(6);
+    expected[3].3 = false;
+    assert_eq!(listed(&bench.channel.present(), "v1"), expected);
+}
+
+#[test]
+fn a_clock_that_was_never_set_is_not_believed() {
+    let mut bench = Bench::new(&[2]);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(1_000_000))]);
+    bench.run(0, 5, 5_000_000_000);
+    assert_eq!(listed(&bench.channel.present(), "v1"), media(5));
+}
+
+#[test]
+fn a_short_join_at_the_streams_end_stays_as_it_was() {
+    let mut bench = Bench::new(&[6]);
+    bench.lone(ONE, &[("a0.ts", 2 * SECOND, Some(EPOCH_US))]);
+    bench.run(0, 10, 900_000);
+    let ended = MediaPlaylist { target_duration: 2, ended: true, ..MediaPlaylist::default() };
+    bench.list(ONE, "channel.m3u8", &Playlist::Media(ended));
+    bench.wait(1.5);
+    let joined = |bench: &mut Bench| -> Vec<Joined> {
+        let presentation = bench.channel.present();
+        presentation.joined(&presentation.tracks[0], 6, MediaTime(0)).collect()
+    };
+    assert!(bench.channel.present().ended);
+    let before = joined(&mut bench);
+    bench.run(10, 16, 900_000);
+    assert!(!bench.channel.present().ended);
+    assert_eq!(joined(&mut bench)[..before.len()], before);
+}

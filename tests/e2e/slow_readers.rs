@@ -1,0 +1,125 @@
+//! The recycle canary over HTTP: slow readers while the ring turns over under them.
+//!
+//! Each segment's payload is one byte over and over. A reader who asked for a segment and does not
+//! read gets either all of it later, or the beginning of it: never another segment's bytes.
+
+use crate::client::{Connection, Encoder};
+use crate::origin::{Origin, channel_with, endpoints, eventually};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+const FRAME_COUNT: u64 = 94;
+const FRAME_TICKS: u64 = 1_920;
+/// Bytes of one AAC frame, header not counted.
+const FRAME_SIZE: u16 = 5_000;
+const PAYLOAD_SIZE: usize = 94 * 5_000;
+/// Enough to fill the ring thrice.
+const SEGMENT_COUNT: u8 = 80;
+
+/// Segment `number`: packed AAC, each frame filled with that number.
+fn packed_aac(number: u8) -> Vec<u8> {
+    let time = u64::from(number) * FRAME_COUNT * FRAME_TICKS;
+    let mut private = b"com.apple.streaming.transportStreamTimestamp\0".to_vec();
+    private.extend_from_slice(&time.to_be_bytes());
+    let size = u8::try_from(private.len()).unwrap();
+    let mut segment = vec![b'I', b'D', b'3', 4, 0, 0, 0, 0, 0, size + 10];
+    segment.extend_from_slice(&[b'P', b'R', b'I', b'V', 0, 0, 0, size, 0, 0]);
+    segment.extend_from_slice(&private);
+    let [high, low] = (FRAME_SIZE + 7).to_be_bytes();
+    let sizes = [0x80 | (high >> 3), (high << 5) | (low >> 3), (low << 5) | 0x1f];
+    for _ in 0..FRAME_COUNT {
+        segment.extend_from_slice(&[0xff, 0xf1, 0x4c]);
+        segment.extend_from_slice(&sizes);
+        segment.push(0xfc);
+        segment.extend(std::iter::repeat_n(number, FRAME_SIZE.into()));
+    }
+    segment
+}
+
+fn playlist(count: u8) -> String {
+    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n".to_owned();
+    text.push_str("#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n");
+    for number in 0..count {
+        text.push_str(&format!("#EXTINF:2.005333,\n{number}.aac\n"));
+    }
+    text
+}
+
+/// A reader with next to no buffer, who has asked for `path` and reads nothing yet.
+fn ask(origin: &Origin, path: &str) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    socket.connect(&origin.data().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: origin\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+}
+
+/// Reads what comes. Returns whether that was all, after looking at each byte.
+fn finish(mut stream: TcpStream) -> bool {
+    let mut received = Vec::new();
+    match stream.read_to_end(&mut received) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    let text = String::from_utf8_lossy(&received[..received.len().min(1_000)]).into_owned();
+    assert!(text.starts_with("HTTP/1.1 200 ") || received.is_empty(), "{text}");
+    let length = text.split("Content-Length: ").nth(1).and_then(|rest| rest.split('\r').next());
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = &received[head..];
+    assert!(body.len() <= length && (length == 0 || length > PAYLOAD_SIZE));
+    let payload = body.get(length.saturating_sub(PAYLOAD_SIZE)..).unwrap_or_default();
+    let wrong = payload.iter().position(|byte| *byte != payload[0]);
+    assert_eq!(wrong, None, "bytes of another segment");
+    length > 0 && body.len() == length
+}
+
+/// The newest segment that the CMAF endpoint lists.
+fn newest(origin: &Origin) -> Option<String> {
+    let folder = "/out/v1/demo-cmaf/hls/";
+    let get = |path: &str| {
+        let response = Connection::open(origin.data()).request("GET", path, &[], b"");
+        (response.status == 200).then(|| response.text())
+    };
+    let uri = |text: &str| text.lines().rfind(|line| !line.starts_with('#')).map(str::to_owned);
+    let media = uri(&get(&format!("{folder}index.m3u8"))?)?;
+    let segment = uri(&get(&format!("{folder}{media}"))?)?;
+    Some(match segment.strip_prefix("../") {
+        Some(rest) => format!("/out/v1/demo-cmaf/{rest}"),
+        None => format!("{folder}{segment}"),
+    })
+}
+
+#[test]
+fn a_ring_turns_over_under_readers_who_wait() {
+    let tables = channel_with("demo", "12MiB", "512KiB") + &endpoints("demo", 2);
+    let origin = Origin::start(&tables);
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let mut readers: Vec<TcpStream> = Vec::new();
+    let mut asked = None;
+    for number in 0..SEGMENT_COUNT {
+        if number % 10 == 0 {
+            let stored = encoder.put("channel.m3u8", playlist(SEGMENT_COUNT).as_bytes());
+            assert_eq!(stored.status, 201, "{}", stored.text());
+        }
+        let body = packed_aac(number);
+        eventually("the ring takes a segment, cutting readers where it must", || {
+            let stored = encoder.put(&format!("{number}.aac"), &body);
+            assert!(matches!(stored.status, 201 | 204 | 503), "{}", stored.text());
+            (stored.status != 503).then_some(())
+        });
+        let listed = newest(&origin);
+        if let Some(path) = listed.filter(|path| asked.as_ref() != Some(path)) {
+            readers.push(ask(&origin, &path));
+            asked = Some(path);
+        }
+    }
+    assert!(readers.len() > usize::from(SEGMENT_COUNT) / 2, "{} readers", readers.len());
+    let all = readers.len();
+    let whole = readers.into_iter().map(finish).filter(|is_whole| *is_whole).count();
+    assert!((1..all).contains(&whole), "{whole} of {all} came whole: the others were cut");
+    let spliced = origin.metric("headwater_shard_spliced_bytes_total", "");
+    let copied = origin.metric("headwater_shard_copied_bytes_total", "");
+    assert!(spliced > 20 * copied, "{spliced} by sendfile, {copied} copied");
+}

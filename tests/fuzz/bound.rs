@@ -1,0 +1,62 @@
+//! What a parser may take for an input: memory by a counting allocator, time by the thread's own
+//! clock, which other work on the machine does not move.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Bytes at once for each byte of input, and for any input at all.
+const MEMORY_PER_BYTE: usize = 32;
+const MEMORY_BASE: usize = 64 << 10;
+/// Far above what is needed and far below what a loop without end or a square takes.
+const TIME_PER_BYTE: Duration = Duration::from_micros(20);
+const TIME_BASE: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static HELD: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: hands every call on to the system's allocator, and counts beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that ends has no counters any more; what it frees then was not measured.
+        let _gone = HELD.try_with(|held| {
+            held.set(held.get() + layout.size());
+            PEAK.with(|peak| peak.set(peak.get().max(held.get())));
+        });
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _gone = HELD.try_with(|held| held.set(held.get().saturating_sub(layout.size())));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours.
+    let told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(told, 0);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+/// Runs a parser on `size` bytes and holds it to its bounds.
+pub fn measured(name: &str, size: usize, run: impl FnOnce()) {
+    let (held, began) = (HELD.get(), thread_time());
+    PEAK.set(held);
+    run();
+    let (memory, time) = (PEAK.get() - held, thread_time() - began);
+    let memory_max = MEMORY_BASE + MEMORY_PER_BYTE * size;
+    assert!(memory <= memory_max, "{name}: {memory} bytes of memory for {size} bytes");
+    let time_max = TIME_BASE + TIME_PER_BYTE * u32::try_from(size).unwrap();
+    assert!(time <= time_max, "{name}: {time:?} for {size} bytes");
+}
