@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | [`control`] | configuration, commands, metrics, console, logs: one thread, the cold path |
 //! | [`shard`] | one pinned thread per core with its connections, channels and mailbox |
-//! | [`http`] | HTTP/1.1 without sockets: heads, bodies, digests, responses as [plans](http::plan) |
+//! | [`http`] | HTTP/1.1 without sockets: heads, bodies; responses are [plans](http::plan) |
 //! | [`ring`] | files that are written once and unlinked whole; recovery; storage threads |
 //! | [`engine`] | the media core: codecs, containers, playlists, timeline, manifests |
 //! | [`units`], [`limits`] | times, identifiers, ranges; every bound of the program |
