@@ -8,13 +8,13 @@ use crate::origin::{Origin, channel_with, endpoints, eventually};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-const FRAME_COUNT: u64 = 94;
+const FRAME_COUNT: u64 = 470;
 const FRAME_TICKS: u64 = 1_920;
 /// Bytes of one AAC frame, header not counted.
-const FRAME_SIZE: u16 = 5_000;
-const PAYLOAD_SIZE: usize = 94 * 5_000;
-/// Enough to fill the ring twice.
-const SEGMENT_COUNT: u8 = 160;
+const FRAME_SIZE: u16 = 8_000;
+const PAYLOAD_SIZE: usize = 470 * 8_000;
+/// Enough to fill the ring once and a half; none fits a socket's buffers.
+const SEGMENT_COUNT: u8 = 60;
 
 /// Segment `number`: packed AAC, each frame filled with that number.
 fn packed_aac(number: u8) -> Vec<u8> {
@@ -37,10 +37,10 @@ fn packed_aac(number: u8) -> Vec<u8> {
 }
 
 fn playlist(count: u8) -> String {
-    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n".to_owned();
+    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n".to_owned();
     text.push_str("#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n");
     for number in 0..count {
-        text.push_str(&format!("#EXTINF:2.005333,\n{number}.aac\n"));
+        text.push_str(&format!("#EXTINF:10.026667,\n{number}.aac\n"));
     }
     text
 }
@@ -93,7 +93,7 @@ fn newest(origin: &Origin) -> Option<String> {
 
 #[test]
 fn a_ring_turns_over_under_readers_who_wait() {
-    let tables = channel_with("demo", "30MiB", "512KiB") + &endpoints("demo", 2);
+    let tables = channel_with("demo", "128MiB", "4MiB") + &endpoints("demo", 10);
     let origin = Origin::start(&tables);
     let mut encoder = Encoder::new(&origin, "demo", 1);
     let mut readers: Vec<TcpStream> = Vec::new();
