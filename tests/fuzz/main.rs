@@ -43,7 +43,8 @@ const GET: &[u8] = b"GET http://a/out/v1/demo-hls/index.m3u8?a=b HTTP/1.1\r\nHos
     Range: bytes=0-1,5-\r\nIf-None-Match: \"x\", W/\"y\"\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\n";
 const DIGEST: &[u8] = b"Digest username=\"Mufasa\", realm=\"http-auth@example.org\", \
     uri=\"/dir/index.html\", algorithm=SHA-256, \
-    nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=\"auth\", \
+    nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, \
+    cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=\"auth\", \
     response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\", opaque=\"x\"";
 const MEDIA: &[u8] = b"#EXTM3U\r\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n\
     #EXT-X-MEDIA-SEQUENCE:42\n#EXT-X-DISCONTINUITY\n#EXTINF:2.002000,title\n\
@@ -76,7 +77,7 @@ const ENTRIES: &[Entry] = &[
         name: "ranges",
         seeds: &[b"bytes=0-1,5-,-7,100-200"],
         run: |bytes| {
-            on_text(bytes, |text| drop(black_box(evaluate(Some(text), None, "\"e\"", 1000))))
+            on_text(bytes, |text| drop(black_box(evaluate(Some(text), None, "\"e\"", 1000))));
         },
     },
     Entry {
