@@ -1,4 +1,5 @@
-//! Bytes that are not a view of a ring: made once however many ask, and kept in a ring of their own.
+//! Bytes that are not a view of a ring: made once however many ask, and kept in a ring of their
+//! own.
 //!
 //! The first who asks for a key makes the value; the others wait for it. Making reads files and
 //! works through megabytes, so it runs on a storage thread and no shard waits for it. A value is

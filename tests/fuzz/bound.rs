@@ -54,7 +54,7 @@ pub fn measured(name: &str, size: usize, run: impl FnOnce()) {
     let (held, began) = (HELD.get(), thread_time());
     PEAK.set(held);
     run();
-    let (memory, time) = (PEAK.get() - held, thread_time() - began);
+    let (memory, time) = (PEAK.get() - held, thread_time().saturating_sub(began));
     let memory_max = MEMORY_BASE + MEMORY_PER_BYTE * size;
     assert!(memory <= memory_max, "{name}: {memory} bytes of memory for {size} bytes");
     let time_max = TIME_BASE + TIME_PER_BYTE * u32::try_from(size).unwrap();

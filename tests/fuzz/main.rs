@@ -37,12 +37,14 @@ struct Entry {
 
 const HEAD: &[u8] = b"PUT /in/v2/demo/1/channel_1_00042.ts HTTP/1.1\r\nHost: a:8080\r\n\
     Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n\
-    Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"/x\"\r\n\r\n5\r\nhello\r\n";
+    Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"/x\"\r\n\r\n\
+    5\r\nhello\r\n";
 const GET: &[u8] = b"GET http://a/out/v1/demo-hls/index.m3u8?a=b HTTP/1.1\r\nHost: a\r\n\
     Range: bytes=0-1,5-\r\nIf-None-Match: \"x\", W/\"y\"\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\n";
 const DIGEST: &[u8] = b"Digest username=\"Mufasa\", realm=\"http-auth@example.org\", \
-    uri=\"/dir/index.html\", algorithm=SHA-256, nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\"\
-    , nc=00000001, cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=\"auth\", \
+    uri=\"/dir/index.html\", algorithm=SHA-256, \
+    nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, \
+    cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=\"auth\", \
     response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\", opaque=\"x\"";
 const MEDIA: &[u8] = b"#EXTM3U\r\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n\
     #EXT-X-MEDIA-SEQUENCE:42\n#EXT-X-DISCONTINUITY\n#EXTINF:2.002000,title\n\
@@ -53,7 +55,8 @@ const MULTIVARIANT: &[u8] = b"\xef\xbb\xbf#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP
     AVERAGE-BANDWIDTH=1000000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,\
     FRAME-RATE=29.970,AUDIO=\"a\"\nchannel_1.m3u8\n";
 const TEXT: &[u8] = b"WEBVTT - x\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n\
-    NOTE a\n\nSTYLE\n::cue{}\n\n1\n00:01.000 --> 100:00:02.500 line:0 align:start\nHi <b>you</b>\n\n";
+    NOTE a\n\nSTYLE\n::cue{}\n\n1\n00:01.000 --> 100:00:02.500 line:0 align:start\n\
+    Hi <b>you</b>\n\n";
 const CHUNKS: &[u8] = b"5;x=\"y\"\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n";
 const TABLE: &[u8] = &[3, 3, 128, 8, 100, 101, 102, 103, 104, 105];
 const SECTION: &[u8] = &[0, 0, 0xb0, 0x0d, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0, 0x2a, 0xb1, 4, 0xb2];
@@ -74,7 +77,7 @@ const ENTRIES: &[Entry] = &[
         name: "ranges",
         seeds: &[b"bytes=0-1,5-,-7,100-200"],
         run: |bytes| {
-            on_text(bytes, |text| drop(black_box(evaluate(Some(text), None, "\"e\"", 1000))))
+            on_text(bytes, |text| drop(black_box(evaluate(Some(text), None, "\"e\"", 1000))));
         },
     },
     Entry {

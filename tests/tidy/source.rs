@@ -38,6 +38,7 @@ impl Source {
     pub fn is_test(&self) -> bool {
         !self.path.starts_with("src/")
             || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("/fixtures.rs")
             || self.path.contains("/tests/")
     }
 
@@ -209,7 +210,8 @@ fn without_tests(code: &str) -> (String, Vec<std::ops::Range<usize>>) {
     while let Some(found) = code[from..].find(ATTRIBUTE) {
         let start = from + found;
         let item = start + ATTRIBUTE.len();
-        let end = match code[item..].find(['{', ';']).map(|offset| item + offset) {
+        let ends: &[char] = if is_field(code[item..].trim_start()) { &[','] } else { &['{', ';'] };
+        let end = match code[item..].find(ends).map(|offset| item + offset) {
             Some(at) if code.as_bytes()[at] == b'{' => closing_brace(code, at),
             Some(at) => Some(at + 1),
             None => None,
@@ -218,6 +220,12 @@ fn without_tests(code: &str) -> (String, Vec<std::ops::Range<usize>>) {
         ranges.push(start..from);
     }
     (mask(code, &ranges), ranges)
+}
+
+/// True where a field begins, of a struct or of its literal: `name: …,`.
+fn is_field(rest: &str) -> bool {
+    let after = &rest[identifier(rest, 0).len()..];
+    after.starts_with(':') && !after.starts_with("::")
 }
 
 fn mask(text: &str, ranges: &[std::ops::Range<usize>]) -> String {
@@ -232,13 +240,16 @@ fn mask(text: &str, ranges: &[std::ops::Range<usize>]) -> String {
 fn comments_literals_and_tests_are_told_from_code() {
     let text = "fn a<'x>(b: &'x str) { /* unsafe */ let c = \"un\\\"safe\"; } // unsafe\n\
                 const Q: char = '\"'; const R: &str = r#\"unsafe \" {\"#;\n\
-                #[cfg(test)]\nmod tests { fn d() { unsafe {} } }\nfn e() {}\n";
+                #[cfg(test)]\nmod tests { fn d() { unsafe {} } }\nfn e() {}\n\
+                fn f() -> F { F { a: 1, #[cfg(test)] b: true, } }\nfn g() {}\n";
     let source = Source::new("src/engine/mpegts/pes.rs", text);
     assert_eq!(occurrences(&source.code, "unsafe"), []);
     assert_eq!(occurrences(&source.uncommented, "unsafe").len(), 1, "the raw string's");
     assert_eq!(source.code.len(), text.len());
     assert_eq!(source.line(text.find("fn e").expect("it is there")), 5);
     assert!(source.code.contains("fn e() {}") && source.code.contains("fn a<'x>"));
+    assert!(source.code.contains("a: 1,") && !source.code.contains("b: true"));
+    assert!(source.code.contains("fn g() {}"));
     assert_eq!(source.module(), ["engine", "mpegts", "pes"]);
     assert_eq!(Source::new("src/engine/mod.rs", "").module(), ["engine"]);
 }
