@@ -40,7 +40,7 @@ fn playlist(count: u8) -> String {
     let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n".to_owned();
     text.push_str("#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z\n");
     for number in 0..count {
-        text.push_str(&format!("#EXTINF:10.026667,\n{number}.aac\n"));
+        text.extend(["#EXTINF:10.026667,\n", &number.to_string(), ".aac\n"]);
     }
     text
 }
