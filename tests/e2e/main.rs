@@ -20,4 +20,5 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod subtitles;
 mod timeline;
