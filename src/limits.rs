@@ -230,8 +230,8 @@ pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
 pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 /// Hand-overs of one connection without a request that is let in: an encoder needs one.
 pub const HAND_OVER_COUNT_MAX: u32 = 16;
-/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a 64 kbit/s
-/// audio rendition brings where an encoder sends it as it is made.
+/// Bytes per second below which a body is cut, once it has lasted a minute: half of what an audio
+/// rendition of 64 kbit/s brings where an encoder sends it as it is made.
 pub const BODY_RATE_MIN: u64 = 4 << 10;
 /// Reloads that wait while one is carried out.
 pub const RELOAD_COUNT_MAX: usize = 4;

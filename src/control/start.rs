@@ -332,7 +332,8 @@ fn reopen(
     };
     let records = recovered.records.len();
     if records > 0 {
-        tracing::info!(channel = %channel.id, records, damage = ?recovered.damage, "ring read back");
+        let damage = &recovered.damage;
+        tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
     }
     Reopened::new(channel, ring, &recovered, owner::now())
 }
