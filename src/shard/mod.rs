@@ -22,6 +22,4 @@ pub mod site;
 pub mod turns;
 
 #[cfg(test)]
-mod fixtures;
-#[cfg(test)]
 mod tests;
