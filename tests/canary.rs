@@ -26,8 +26,12 @@ use headwater::units::Extent;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Responses under way at once.
 const READERS: usize = 12;
-/// Times the ring is filled anew.
+/// Times the ring is filled anew, or as many times more as `TEST_ROUNDS` asks for.
 const TURNS: u64 = 4;
+
+fn turns() -> u64 {
+    TURNS * std::env::var("TEST_ROUNDS").map_or(1, |times| times.parse::<u64>().unwrap())
+}
 
 fn byte_of(number: u64, offset: u64) -> u8 {
     let word = (number << 24 | offset >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -161,7 +165,7 @@ fn turn_over(folder: &Path, size: u64) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut responses: VecDeque<Response> = VecDeque::new();
     let (mut received, mut recycled) = (0, 0);
-    for number in 0..TURNS * config.size / size {
+    for number in 0..turns() * config.size / size {
         let payload = append(&mut ring, number, size, &mut responses).location.payload;
         if responses.len() < READERS {
             let file = ring.file(payload.file).unwrap();

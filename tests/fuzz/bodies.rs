@@ -2,7 +2,7 @@
 //! repeats.
 
 use crate::bound::measured;
-use crate::random::Random;
+use crate::random::{Random, rounds};
 use crate::support::{Fixture, packed, small_ts};
 use headwater::engine::body::SegmentParser;
 use headwater::engine::codec::{aac, avc, dolby, hevc};
@@ -36,7 +36,7 @@ fn mutated_bodies_never_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut accepted = 0;
     for original in bodies() {
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds(ROUNDS) {
             let bytes = random.mutate(&original);
             let size = 1 + random.below(5000);
             let mut parsed = None;

@@ -1,5 +1,10 @@
 //! A seeded generator and the mutations it makes.
 
+/// `count`, or as many times more as `TEST_ROUNDS` asks for.
+pub fn rounds(count: usize) -> usize {
+    count * std::env::var("TEST_ROUNDS").map_or(1, |times| times.parse::<usize>().unwrap())
+}
+
 /// Marsaglia's xorshift of 64 bits.
 pub struct Random(pub u64);
 
