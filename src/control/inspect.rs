@@ -53,6 +53,9 @@ pub enum InspectError {
         /// Where the box begins.
         offset: usize,
     },
+    /// An MPD, which any XML viewer shows better.
+    #[error("XML: segments, initialisation segments and HLS playlists are inspected")]
+    Xml,
     /// Not a playlist and not MP4, and ingest would refuse it too.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -100,6 +103,8 @@ fn describe(bytes: &[u8]) -> Result<String, InspectError> {
             Playlist::Multivariant(list) => write_multivariant(&mut out, &list),
             Playlist::Media(list) => write_media_playlist(&mut out, &list),
         }
+    } else if text.trim_ascii_start().starts_with(b"<") {
+        return Err(InspectError::Xml);
     } else if boxes::begins_with_box(bytes) {
         return boxes::describe_boxes(bytes);
     } else {

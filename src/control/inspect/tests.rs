@@ -117,3 +117,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_mpd_is_refused_by_name() {
+    for text in ["<?xml version=\"1.0\"?><MPD/>", "\u{feff}<MPD/>", "\n <MPD/>"] {
+        assert!(matches!(describe(text.as_bytes()), Err(InspectError::Xml)), "{text}");
+    }
+}
