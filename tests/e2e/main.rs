@@ -22,3 +22,4 @@ mod slow_readers;
 mod source;
 mod subtitles;
 mod timeline;
+mod without_io_uring;

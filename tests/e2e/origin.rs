@@ -1,6 +1,7 @@
 //! The binary, started with a configuration, an address and a directory of its own.
 
 use crate::client::{Connection, Response};
+use crate::without_io_uring::refuse_io_uring;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -82,6 +83,7 @@ pub struct Origin {
     dir: TempDir,
     address: Ipv4Addr,
     process: Option<Child>,
+    refuses_io_uring: bool,
 }
 
 impl Origin {
@@ -92,15 +94,29 @@ impl Origin {
 
     /// The same with more lines in its `[server]`, where `{ip}` is its address.
     pub fn start_with(server: &str, tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.configure(server, tables);
+        origin.restart();
+        origin
+    }
+
+    /// The same where the system refuses io_uring.
+    pub fn start_without_io_uring(tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.refuses_io_uring = true;
+        origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
+    fn new() -> Self {
         static ORIGIN_COUNT: AtomicU8 = AtomicU8::new(0);
         // All of 127/8 is this machine: the process and a count make an address of its own.
         let number = ORIGIN_COUNT.fetch_add(1, Ordering::Relaxed);
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
-        let mut origin = Self { dir: TempDir::new().unwrap(), address, process: None };
-        origin.configure(server, tables);
-        origin.restart();
-        origin
+        let dir = TempDir::new().unwrap();
+        Self { dir, address, process: None, refuses_io_uring: false }
     }
 
     /// Writes the configuration file.
@@ -119,7 +135,11 @@ impl Origin {
     fn spawn(&self, log: &str, environment: &[(&str, String)]) -> Child {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
-        Command::new(env!("CARGO_BIN_EXE_headwater"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        if self.refuses_io_uring {
+            refuse_io_uring(&mut command);
+        }
+        command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("headwater.toml"))
             .envs(environment.iter().map(|(name, value)| (name, value)))
