@@ -17,19 +17,30 @@ need_commands() {
     for pair in "$@"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE...
+install_packages() {
     command -v apt-get >/dev/null ||
-        die "missing: ${missing[*]}; install them with this system's package tool, then run again"
+        die "missing: $*; install them with this system's package tool, then run again"
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
+        command -v sudo >/dev/null || die "missing: $*; as root: apt-get install $*"
         root=(sudo)
     fi
-    say "installing: ${missing[*]}"
+    say "installing: $*"
     "${root[@]}" apt-get update -qq >/dev/null || die "apt-get update failed"
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        --no-install-recommends "${missing[@]}" >/dev/null ||
-        die "apt-get could not install: ${missing[*]}"
+        --no-install-recommends "$@" >/dev/null ||
+        die "apt-get could not install: $*"
+}
+
+# One more real encoder; its test says loudly where it is not to be had.
+need_gstreamer() {
+    gst-inspect-1.0 --exists curlhttpsink 2>/dev/null && return 0
+    (install_packages gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad) ||
+        warn "GStreamer cannot be installed: no test with it"
 }
 
 # A linker and cargo; the toolchain's components are rustup's or the distribution's to bring.
