@@ -107,6 +107,29 @@ fn a_panic_restarts_its_channel_alone() {
 }
 
 #[test]
+fn a_panic_loses_nothing_that_was_committed() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        assert_eq!(push(&owner, 4).await, Ok(Committed::Stored), "waits for the one before it");
+        assert_eq!(shown(&site).len(), 3);
+        {
+            let mut inner = owner.inner.borrow_mut();
+            let stepped = inner.step(&site, |_| -> () { panic!("a defect of the channel") });
+            assert_eq!(stepped, None);
+            assert_eq!(inner.channel.active_input(), Some(InputNumber::ONE));
+            assert!(inner.channel.input_heard(InputNumber::ONE).is_some(), "still leads");
+        }
+        assert_eq!(push(&owner, 4).await, Ok(Committed::Duplicate), "it waits still");
+        assert_eq!(push(&owner, 3).await, Ok(Committed::Stored));
+        until(&owner, "both are listed", || shown(&site).len() == 5).await;
+        assert!(shown(&site).iter().all(|(_, has_media)| *has_media));
+    });
+}
+
+#[test]
 fn a_failed_write_is_told_and_repeated() {
     on_a_shard(async |storage| {
         let dir = tempfile::tempdir().expect("a directory");
@@ -125,14 +148,17 @@ fn a_failed_write_is_told_and_repeated() {
         push_again(&first, 4).await;
         until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
         let newest = shown(&site)[4].0;
-        assert!(first.inner.borrow().written.0.sources[1].is_some(), "the change came after all");
+        assert!(
+            first.inner.borrow().written.state().sources[1].is_some(),
+            "the change came after all"
+        );
         drop(first);
         assert!(storage.flush(PATIENCE));
         let again = channel_site(dir.path());
         let second = owner(&again, &storage);
         push_again(&second, 5).await;
         until(&second, "goes on", || shown(&again).last() == Some(&(newest + 1, true))).await;
-        assert!(second.inner.borrow().written.0.sources[1].is_some());
+        assert!(second.inner.borrow().written.state().sources[1].is_some());
     });
 }
 
