@@ -6,12 +6,12 @@
 
 use super::incoming::{Body, Input, linger};
 use super::listener::{Accepted, ConnectionTicket};
-use super::outgoing::{FileSource, SendCounters, send};
+use super::outgoing::{FileSource, SendCounters, SendError, prepare_first, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
 use crate::http::plan::Plan;
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
-use crate::http::response::{Persistence, ResponseHead};
+use crate::http::response::{CacheControl, Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
 use crate::units::{Monotonic, WallClock};
 use std::cell::{Cell, RefCell};
@@ -284,7 +284,11 @@ async fn answer<V: Service>(
     let is_sound = answered.is_some();
     // What a panic was about stays in the log; the client is told that it was not its fault.
     let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
-    let plan = plan.without_content_for(head.method);
+    let mut plan = plan.without_content_for(head.method);
+    if let Err(error) = prepare_first(&plan.pieces, &serving.counters).await {
+        tracing::debug!(%peer, path = head.path, %error, "response not begun");
+        plan = unready(&error);
+    }
     let goes_on =
         is_sound && head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
     let first_byte_span = rt::now().0.saturating_sub(began.0);
@@ -308,6 +312,17 @@ async fn answer<V: Service>(
         service.on_body_abandoned();
     }
     ended.is_ok() && goes_on && body.skip().await
+}
+
+/// The answer where what a response needs first cannot be read: 503 while storage is overloaded,
+/// else 502, so that a CDN asks the other origin.
+fn unready<F: Clone>(error: &SendError) -> Plan<F> {
+    let (status, retry_after) = match error {
+        SendError::StorageBusy => (503, Some(1)),
+        _ => (502, None),
+    };
+    let cache_control = Some(CacheControl::MaxAge(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
 }
 
 /// Sends a refusal and closes.

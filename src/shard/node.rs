@@ -304,6 +304,8 @@ impl Node {
         let refused = [&self.accepting.refused_total, &self.accepting.refused_address];
         let refused = refused.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();
         counters.set_hits(Limit::Connections, refused);
+        let refused = self.playback.take_refused() + sent.refused.take();
+        counters.add_hits(Limit::StorageQueue, refused);
     }
 
     /// Ends connections without a request at once, lets requests under way end, and has the last
