@@ -139,15 +139,16 @@ impl Owner {
 
     /// Takes a new configuration: timeline, users, ring size.
     pub fn reconfigure(self: &Rc<Self>, site: &Arc<ChannelSite>) {
-        let size = site.ring.size;
-        let is_resized = size != self.site.borrow().ring.size;
+        let (size, body_size_max) = (site.ring.size, site.ring.body_size_max);
+        let before = self.site();
+        let is_resized = (size, body_size_max) != (before.ring.size, before.ring.body_size_max);
         let timeline = site.timeline.clone();
         *self.site.borrow_mut() = Arc::clone(site);
         let mut inner = self.inner.borrow_mut();
         // After a panic the channel goes on with the new timeline just the same.
         let _restarted = inner.step(site, |channel| channel.reconfigure(timeline));
         if is_resized {
-            match inner.ring.resize(size) {
+            match inner.ring.resize(size, body_size_max) {
                 Ok(dropped) => inner.dropped_files.extend(dropped),
                 Err(error) => tracing::error!(channel = %site.id, %error, "ring not resized"),
             }
@@ -190,7 +191,7 @@ impl Owner {
             }
             let judged = inner.step(&site, |channel| channel.on_segment(at, input, name, &body));
             let metas = match judged.ok_or(Uncommitted::Restarted)? {
-                Verdict::Store(metas) => metas,
+                Verdict::Store(metas) => inner.without_copies(metas, &body),
                 Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
                 Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
                 Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
@@ -199,6 +200,9 @@ impl Owner {
                     return Ok(inner.compare(&metas, &body));
                 }
             };
+            if metas.is_empty() {
+                return Ok(Committed::Duplicate);
+            }
             let placed = inner.append_body(metas, &mut body);
             inner.forget_dropped(&site);
             placed?
@@ -450,6 +454,20 @@ impl Inner {
         } else {
             Committed::Duplicate
         }
+    }
+
+    /// The tracks of which the other input has not brought the same bytes already.
+    fn without_copies(
+        &self,
+        mut metas: Vec<(usize, RecordMeta)>,
+        body: &SegmentBody,
+    ) -> Vec<(usize, RecordMeta)> {
+        metas.retain(|(at, meta)| {
+            let Some(known) = self.channel.hash_of_twin(meta) else { return true };
+            let track = &body.tracks[*at];
+            known != content_hash(&sample_table::encode(&track.samples), &track.payload)
+        });
+        metas
     }
 
     /// Gives the ring a record for each track that must be stored.

@@ -178,6 +178,32 @@ fn copies_are_told_apart() {
 }
 
 #[test]
+fn twins_use_the_ring_once() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        let twin = owner.on_playlist(InputNumber::TWO, "channel.m3u8", &playlist(250)).await;
+        assert_eq!(twin, Ok(()));
+        let orders = [(InputNumber::ONE, InputNumber::TWO), (InputNumber::TWO, InputNumber::ONE)];
+        for (number, (first, second)) in (3..).zip(orders) {
+            let push = async |input| {
+                let body = segment_of(number, 8_000);
+                owner.commit(input, &name(number), body, 760_000).await
+            };
+            assert_eq!(push(first).await, Ok(Committed::Stored), "{number}");
+            let used = owner.inner.borrow().ring.fill().bytes_used;
+            assert_eq!(push(second).await, Ok(Committed::Duplicate), "{number}");
+            until(&owner, "listed", || shown(&site).len() == usize::from(number) + 1).await;
+            assert_eq!(push(second).await, Ok(Committed::Duplicate), "{number} once listed");
+            let grown = owner.inner.borrow().ring.fill().bytes_used - used;
+            assert!(grown < 100_000, "{number}: {grown} bytes more");
+        }
+    });
+}
+
+#[test]
 fn a_ring_turns_over_while_old_responses_are_held() {
     on_a_shard(async |storage| {
         let dir = tempfile::tempdir().expect("a directory");
