@@ -634,7 +634,8 @@ fn a_disk_that_fills_up_costs_appends_until_there_is_room_again() {
 fn making_waits_for_no_cold_range() {
     let storage = Storage::start(1).expect("threads");
     let (cold, reading) = channel::<()>();
-    storage.read(Box::new(move || drop(reading.recv()))).expect("room");
+    let read = move || assert!(reading.recv().is_err(), "ends with the test");
+    storage.read(Box::new(read)).expect("room");
     // Each of the two waits for the other: they run at once, while the cold range is being read.
     let meeting = Arc::new(Barrier::new(2));
     let (made, all_made) = channel();

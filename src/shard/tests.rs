@@ -1,13 +1,15 @@
 //! A small server on the whole of this layer, spoken to by plain sockets, on each driver.
 
-use super::connection::{Connection, Finished, MovingConnection, Service, Serving, serve};
+use super::connection::{
+    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+};
 use super::incoming::Body;
 use super::listener::{AcceptCounters, ConnectionLimits, accept, listen};
 use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
 use crate::http::plan::{Piece, Plan};
-use crate::http::request::{HeadError, RequestHead};
+use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
 use std::cell::Cell;
@@ -151,7 +153,9 @@ impl Service for TestService {
         }
     }
 
-    fn on_refused(&self, _: &HeadError) {}
+    fn on_refused(&self, refused: &RefusedHead<'_>) {
+        self.newest_status.set(refused.status);
+    }
 
     fn on_body_abandoned(&self) {}
 
@@ -363,6 +367,7 @@ fn malformed_heads_and_panics_end_their_connection_alone() {
         assert!(ask(&mut malformed, "GET  / HTTP/1.1\r\n\r\n").0.starts_with("HTTP/1.1 400 "));
         malformed.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(malformed));
+        assert_eq!(ask(&mut connect(address), &get("/newest-status")).1, "400", "it is told of");
         let mut panicking = connect(address);
         assert!(ask(&mut panicking, &get("/panic")).0.starts_with("HTTP/1.1 500 "));
         panicking.shutdown(std::net::Shutdown::Write).expect("open");
