@@ -95,8 +95,9 @@ pub enum SendError {
     Connection(io::Error),
 }
 
-/// Sends a response whose first file is ready ([`prepare_first`]). Returns the bytes that the socket took, head included, and whether that was
-/// all of it: where it was not, the connection has to be closed ([`SendError`] says why).
+/// Sends a response whose first file is ready ([`prepare_first`]). Returns the bytes that the
+/// socket took, head included, and whether that was all of it: where it was not, the connection
+/// has to be closed ([`SendError`] says why).
 pub async fn send<F: FileSource>(
     socket: &Socket,
     head: &[u8],

@@ -219,8 +219,8 @@ fn each_mistake_has_its_place_and_words() {
         (
             "[[channel]]\nid=\"a\"\nring=\"9GiB\"\nsegment_size_max=\"257MiB\"\n\
              [[channel.input]]\nusername=\"u\"\npassword=\"p\"\n",
-            "h.toml:4:18: channel[0].segment_size_max: expected 1B to 256MiB, which a body may take \
-             in memory, found 257MiB",
+            "h.toml:4:18: channel[0].segment_size_max: expected 1B to 256MiB, which a body may \
+             take in memory, found 257MiB",
         ),
         (
             "a = 1\na = 2\n[server]\nshards = \"x\"\n",
