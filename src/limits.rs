@@ -209,6 +209,8 @@ pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Storage threads of each kind: one device, and its queue is deep enough for one writer.
 pub const STORAGE_THREAD_COUNT: usize = 1;
+/// Threads that make live segments: two, so that a large one does not hold up all others.
+pub const MAKING_THREAD_COUNT: usize = 2;
 /// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
 pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
 

@@ -15,7 +15,7 @@ use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashe
 use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
 use crate::ring::{Ring, RingConfig, RingError, Storage};
 use crate::shard::listener::listen;
-use crate::shard::made::Made;
+use crate::shard::made::{Give, Made};
 use crate::shard::node::{self, Role, Shared, Start};
 use crate::shard::owner;
 use crate::shard::playback::MadeShelves;
@@ -187,11 +187,15 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
 /// The cache rings, half of the cache each. No channel id begins with a dot.
 fn shelves(config: &Config, storage: &Arc<Storage>) -> Result<MadeShelves, StartError> {
     let size = config.storage.cache_bytes / 2;
-    let open = |name: &str| match Made::open(&config.storage.dir.join(name), size, storage) {
-        Ok(made) => Ok(Arc::new(made)),
-        Err(error) => Err(StartError::Cache { error }),
+    let open = |name: &str, give: Give| {
+        let made = Made::open(&config.storage.dir.join(name), size, storage, give);
+        made.map(Arc::new).map_err(|error| StartError::Cache { error })
     };
-    Ok(MadeShelves { live: open(".cache-live")?, catch_up: open(".cache-catch-up")? })
+    Ok(MadeShelves {
+        live: open(".cache-live", Storage::make)?,
+        // What lies behind the live window is cold as a rule: it waits among the cold ranges.
+        catch_up: open(".cache-catch-up", Storage::read)?,
+    })
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
@@ -229,17 +233,27 @@ fn control(
     let pages = Pages { registry: Arc::clone(&registry), status };
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
-        reloading(move |config: Config| match apply(&config, &shared, RING_RELEASE_SPAN_MAX) {
-            Ok(()) => {
-                registry.store(Arc::new(self::registry(&shared, &counters)));
-                shown.store(Arc::new(config));
+        reloading(move |mut config: Config| {
+            for key in config.keep_running(&shown.load()) {
+                tracing::warn!(key, "changed, which needs a restart; the old value stays");
             }
-            Err(error) => tracing::error!(%error, "reload refused; the old one stays"),
+            match apply(&config, &shared, RING_RELEASE_SPAN_MAX) {
+                Ok(()) => {
+                    registry.store(Arc::new(self::registry(&shared, &counters)));
+                    shown.store(Arc::new(config));
+                    counters.reloads.add(1);
+                    tracing::info!("configuration reloaded");
+                }
+                Err(error) => {
+                    counters.reloads_refused.add(1);
+                    tracing::error!(%error, "configuration refused, the old one stays");
+                }
+            }
         })
         .map_err(system("reload thread"))?
     };
     let on_command = {
-        let shared = Arc::clone(shared);
+        let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         move |command| match command {
             // Who asks twice does not want to wait.
             Command::Drain if shared.draining.swap(true, Ordering::AcqRel) => {
@@ -248,6 +262,7 @@ fn control(
             Command::Drain => {}
             Command::Reload(config) => {
                 if reloads.try_send(*config).is_err() {
+                    counters.reloads_refused.add(1);
                     tracing::error!("reload refused: others are under way");
                 }
             }

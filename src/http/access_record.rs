@@ -27,7 +27,7 @@ pub struct AccessRecord {
     pub received_bytes: u64,
     /// Bytes of the response's body.
     pub sent_bytes: u64,
-    /// The request's method.
+    /// The request's method; `-`, like path and protocol, where what came was no request.
     pub method: Box<str>,
     /// Its path, without the query.
     pub request: Box<str>,

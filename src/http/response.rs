@@ -210,6 +210,7 @@ pub const fn reason(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         507 => "Insufficient Storage",
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn refusals_have_a_reason() {
-        for status in [400, 414, 417, 431, 501, 505] {
+        for status in [400, 414, 417, 431, 501, 502, 505] {
             assert!(!reason(status).is_empty());
         }
     }

@@ -67,7 +67,6 @@ impl Ring {
             number: storage.assign_ring(),
             shared: Arc::new(Shared::new(lock, folder.clone(), identity, epoch, boot)),
             layout,
-            body_size_max: config.body_size_max,
             live: VecDeque::new(),
             is_begun: false,
             snapshot: Arc::new([]),

@@ -78,7 +78,6 @@ pub struct Ring {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) layout: FileLayout,
-    pub(super) body_size_max: u64,
     /// Files with records, oldest first.
     pub(super) live: VecDeque<LiveFile>,
     /// Whether the newest of them was begun by us: a file of an earlier run is never appended to.
@@ -236,13 +235,14 @@ impl Ring {
         let _queue_full = self.storage.keep_up(self.number, Box::new(move || shared.sync(&file)));
     }
 
-    /// Changes the ring's size by whole files: the numbers of those dropped, oldest first.
+    /// Changes the ring's size by whole files, and the size of those to come to what bodies of
+    /// `body_size_max` bytes need. Returns the numbers of files dropped, oldest first.
     ///
     /// # Errors
     ///
-    /// If the size is too small for the ring's bodies; it then stays as it is.
-    pub fn resize(&mut self, size: u64) -> Result<Vec<u64>, LayoutError> {
-        self.layout = plan_files(size, self.body_size_max)?;
+    /// If the size is too small for such bodies; all then stays as it is.
+    pub fn resize(&mut self, size: u64, body_size_max: u64) -> Result<Vec<u64>, LayoutError> {
+        self.layout = plan_files(size, body_size_max)?;
         let dropped = self.drop_excess();
         let file_size = self.layout.file_size;
         let (fitting, others) = self.spares.drain(..).partition(|spare| spare.size() == file_size);

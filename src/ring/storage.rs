@@ -1,8 +1,9 @@
 //! Storage threads: all that may wait for a disk happens here, never on a shard.
 //!
-//! Three kinds of threads, so that none waits behind another's work: those that write records,
-//! those that sync, make and unlink files, and those that read cold ranges. A ring keeps to one
-//! thread of each of the first two kinds, so its jobs are done in the order they were given.
+//! Four kinds of threads, so that none waits behind another's work: those that write records,
+//! those that sync, make and unlink files, those that read cold ranges, and those that make what
+//! is live from what was just written. A ring keeps to one thread of each of the first two kinds,
+//! so its jobs are done in the order they were given.
 //!
 //! Queues are bounded; to give a job never waits.
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::limits::{STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
+use crate::limits::{MAKING_THREAD_COUNT, STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
 use crate::ring::file::RingFile;
 
 /// Between two tries to give a job to a full queue, at the process's end.
@@ -39,6 +40,8 @@ struct Status {
 #[derive(Debug)]
 struct Lane {
     jobs: Arc<ArrayQueue<Job>>,
+    /// Jobs given and not done.
+    open: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,6 +49,8 @@ impl Lane {
     fn start(name: String, status: Arc<Status>) -> std::io::Result<Self> {
         let jobs = Arc::new(ArrayQueue::<Job>::new(STORAGE_QUEUE_LENGTH));
         let queue = Arc::clone(&jobs);
+        let open = Arc::new(AtomicUsize::new(0));
+        let undone = Arc::clone(&open);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             loop {
                 // Asked before the queue is found empty, so that the last job isn't left behind.
@@ -54,6 +59,7 @@ impl Lane {
                     if catch_unwind(AssertUnwindSafe(job)).is_err() {
                         status.panics.fetch_add(1, Ordering::Relaxed);
                     }
+                    undone.fetch_sub(1, Ordering::Relaxed);
                 } else if closing {
                     break;
                 } else {
@@ -61,11 +67,15 @@ impl Lane {
                 }
             }
         })?;
-        Ok(Self { jobs, thread: Some(thread) })
+        Ok(Self { jobs, open, thread: Some(thread) })
     }
 
     fn give(&self, job: Job) -> Result<(), QueueFull> {
-        self.jobs.push(job).map_err(|_| QueueFull)?;
+        self.open.fetch_add(1, Ordering::Relaxed);
+        if self.jobs.push(job).is_err() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return Err(QueueFull);
+        }
         self.wake();
         Ok(())
     }
@@ -77,19 +87,26 @@ impl Lane {
     }
 }
 
+/// Gives a job to the lane with the fewest.
+fn give_any(lanes: &[Lane], job: Job) -> Result<(), QueueFull> {
+    let idlest = lanes.iter().min_by_key(|lane| lane.open.load(Ordering::Relaxed));
+    idlest.ok_or(QueueFull)?.give(job)
+}
+
 /// The storage threads of one device. Dropping it does the waiting jobs, then ends the threads.
 #[derive(Debug)]
 pub struct Storage {
     writing: Vec<Lane>,
     upkeep: Vec<Lane>,
     reading: Vec<Lane>,
+    making: Vec<Lane>,
     status: Arc<Status>,
     next_ring: AtomicUsize,
-    next_read: AtomicUsize,
 }
 
 impl Storage {
-    /// Starts `threads` threads of each of the three kinds, at least one.
+    /// Starts `threads` threads of each of the first three kinds, at least one, and
+    /// [`MAKING_THREAD_COUNT`] that make.
     ///
     /// # Errors
     ///
@@ -97,18 +114,18 @@ impl Storage {
     pub fn start(threads: usize) -> std::io::Result<Arc<Self>> {
         let status = Arc::new(Status::default());
         let count = threads.clamp(1, STORAGE_THREAD_COUNT_MAX);
-        let lanes = |kind: &str| {
+        let lanes = |kind: &str, count: usize| {
             (0..count)
                 .map(|number| Lane::start(format!("{kind}-{number}"), Arc::clone(&status)))
                 .collect::<std::io::Result<Vec<_>>>()
         };
         Ok(Arc::new(Self {
-            writing: lanes("write")?,
-            upkeep: lanes("upkeep")?,
-            reading: lanes("read")?,
+            writing: lanes("write", count)?,
+            upkeep: lanes("upkeep", count)?,
+            reading: lanes("read", count)?,
+            making: lanes("make", MAKING_THREAD_COUNT)?,
             status: Arc::clone(&status),
             next_ring: AtomicUsize::new(0),
-            next_read: AtomicUsize::new(0),
         }))
     }
 
@@ -117,7 +134,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`QueueFull`] where all reading threads have full queues; `done` is dropped.
+    /// [`QueueFull`] where the reading threads have full queues; `done` is dropped.
     pub fn warm(
         &self,
         file: Arc<RingFile>,
@@ -137,10 +154,19 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`QueueFull`] where the next thread's queue is full; the job is dropped.
+    /// [`QueueFull`] where the reading threads have full queues; the job is dropped.
     pub fn read(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
-        let number = self.next_read.fetch_add(1, Ordering::Relaxed);
-        self.reading[number % self.reading.len()].give(job)
+        give_any(&self.reading, job)
+    }
+
+    /// Does a job that makes something live of what is in the page cache, on any making thread:
+    /// it never waits behind a cold range.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] where the making threads have full queues; the job is dropped.
+    pub fn make(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
+        give_any(&self.making, job)
     }
 
     /// Waits until all jobs given so far are done, up to `patience`. Returns whether they are.
@@ -194,7 +220,7 @@ impl Storage {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.writing.iter().chain(&self.upkeep).chain(&self.reading)
+        self.writing.iter().chain(&self.upkeep).chain(&self.reading).chain(&self.making)
     }
 }
 
@@ -202,8 +228,8 @@ impl Drop for Storage {
     fn drop(&mut self) {
         self.status.closing.store(true, Ordering::Release);
         self.lanes().for_each(Lane::wake);
-        let Self { writing, upkeep, reading, .. } = self;
-        for lane in writing.iter_mut().chain(upkeep).chain(reading) {
+        let Self { writing, upkeep, reading, making, .. } = self;
+        for lane in writing.iter_mut().chain(upkeep).chain(reading).chain(making) {
             let thread = lane.thread.take().expect("a lane has its thread until it is joined here");
             // Where a job's callback held the last reference, this is that thread itself.
             if thread.thread().id() != std::thread::current().id() {

@@ -8,6 +8,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -469,13 +470,13 @@ fn resizing_adds_and_drops_whole_files() {
         store(&mut ring, &media(0, 200_000));
     }
     let before: Vec<_> = ring.files().iter().map(|file| file.sequence()).collect();
-    assert_eq!(ring.resize(eight.size), Ok(before[..4].to_vec()));
+    assert_eq!(ring.resize(eight.size, BODY_SIZE_MAX), Ok(before[..4].to_vec()));
     wait_until(&mut ring, |fill| fill.spares == 2 && fill.lingering_files == 0);
     assert_eq!((ring.fill().files, ring.fill().bytes_total), (6, eight.size));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8 + 1);
-    assert_eq!(ring.resize(twelve.size), Ok(Vec::new()));
+    assert_eq!(ring.resize(twelve.size, BODY_SIZE_MAX), Ok(Vec::new()));
     wait_until(&mut ring, |fill| fill.spares == 6);
-    assert!(ring.resize(eight.size - 1).is_err());
+    assert!(ring.resize(eight.size - 1, BODY_SIZE_MAX).is_err());
     assert_eq!(ring.fill().bytes_total, twelve.size);
     drop(ring);
     let (ring, recovered) = open(&eight, BOOT);
@@ -627,4 +628,41 @@ fn a_disk_that_fills_up_costs_appends_until_there_is_room_again() {
     std::fs::remove_file(other).unwrap();
     wait_until(&mut ring, |fill| fill.spares == 2);
     store(&mut ring, &media(2, 1));
+}
+
+#[test]
+fn making_waits_for_no_cold_range() {
+    let storage = Storage::start(1).expect("threads");
+    let (cold, reading) = channel::<()>();
+    let read = move || assert!(reading.recv().is_err(), "ends with the test");
+    storage.read(Box::new(read)).expect("room");
+    // Each of the two waits for the other: they run at once, while the cold range is being read.
+    let meeting = Arc::new(Barrier::new(2));
+    let (made, all_made) = channel();
+    for _ in 0..2 {
+        let (meeting, made) = (Arc::clone(&meeting), made.clone());
+        let job = move || {
+            meeting.wait();
+            made.send(()).expect("waited for");
+        };
+        storage.make(Box::new(job)).expect("room");
+    }
+    for _ in 0..2 {
+        all_made.recv_timeout(PATIENCE).expect("made meanwhile");
+    }
+    drop(cold);
+}
+
+#[test]
+fn larger_bodies_get_larger_files() {
+    let dir = TempDir::new().unwrap();
+    let small = config(dir.path(), 16);
+    let storage = Storage::start(1).unwrap();
+    let (mut ring, _) = Ring::open(&small, &storage, 0).unwrap();
+    let body_size_max = 2 * BODY_SIZE_MAX;
+    let size = plan_files(1, body_size_max).unwrap_err().size_min;
+    assert!(ring.resize(small.size / 16, body_size_max).is_err(), "stays as it is");
+    assert_eq!(ring.resize(size, body_size_max), Ok(Vec::new()));
+    let layout = plan_files(size, body_size_max).unwrap();
+    assert_eq!(ring.fill().bytes_total, layout.size());
 }

@@ -6,12 +6,12 @@
 
 use super::incoming::{Body, Input, linger};
 use super::listener::{Accepted, ConnectionTicket};
-use super::outgoing::{FileSource, SendCounters, send};
+use super::outgoing::{FileSource, SendCounters, SendError, prepare_first, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
 use crate::http::plan::Plan;
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
-use crate::http::response::{Persistence, ResponseHead};
+use crate::http::response::{CacheControl, Persistence, ResponseHead};
 use crate::limits::INPUT_BUFFER_IDLE_SIZE;
 use crate::units::{Monotonic, WallClock};
 use std::cell::{Cell, RefCell};
@@ -62,8 +62,8 @@ pub trait Service: 'static {
         body: &mut Body<'_>,
     ) -> impl Future<Output = Plan<Self::File>>;
 
-    /// A head was refused.
-    fn on_refused(&self, error: &HeadError);
+    /// A head was refused, or not whole in time.
+    fn on_refused(&self, refused: &RefusedHead<'_>);
 
     /// A body was not read to its end, and too much of it was left to throw away.
     fn on_body_abandoned(&self);
@@ -89,6 +89,19 @@ pub struct Finished<'a> {
     pub received: u64,
     /// Bytes of the response's body that the socket took.
     pub sent: u64,
+}
+
+/// What came was not a request.
+#[derive(Debug)]
+pub struct RefusedHead<'a> {
+    /// When that was known.
+    pub at: WallClock,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The status sent.
+    pub status: u16,
+    /// What was wrong; `None` where it was not whole in time.
+    pub error: Option<&'a HeadError>,
 }
 
 /// A connection between two shards: at a request boundary, no operation in flight.
@@ -249,10 +262,11 @@ pub async fn serve<V: Service>(
         let (head, head_size) = match connection.request().await {
             Awaited::Request(head, size) => (head, size),
             Awaited::Refused(error) => {
-                service.on_refused(&error);
-                return refuse::<V>(&mut connection, serving, error.status()).await;
+                return refuse_head(&mut connection, Some(&error), service, serving).await;
             }
-            Awaited::TimedOut => return refuse::<V>(&mut connection, serving, 408).await,
+            Awaited::TimedOut => {
+                return refuse_head(&mut connection, None, service, serving).await;
+            }
             Awaited::Ended => return,
         };
         if let Some(owner) = service.owner(&mut connection.session, &head) {
@@ -284,7 +298,11 @@ async fn answer<V: Service>(
     let is_sound = answered.is_some();
     // What a panic was about stays in the log; the client is told that it was not its fault.
     let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
-    let plan = plan.without_content_for(head.method);
+    let mut plan = plan.without_content_for(head.method);
+    if let Err(error) = prepare_first(&plan.pieces, &serving.counters).await {
+        tracing::debug!(%peer, path = head.path, %error, "response not begun");
+        plan = unready(&error);
+    }
     let goes_on =
         is_sound && head.keep_alive && body.can_be_skipped() && !serving.is_draining.get();
     let first_byte_span = rt::now().0.saturating_sub(began.0);
@@ -308,6 +326,29 @@ async fn answer<V: Service>(
         service.on_body_abandoned();
     }
     ended.is_ok() && goes_on && body.skip().await
+}
+
+/// The answer where what a response needs first cannot be read: 503 while storage is overloaded,
+/// else 502, so that a CDN asks the other origin.
+fn unready<F: Clone>(error: &SendError) -> Plan<F> {
+    let (status, retry_after) = match error {
+        SendError::StorageBusy => (503, Some(1)),
+        _ => (502, None),
+    };
+    let cache_control = Some(CacheControl::MaxAge(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+}
+
+/// Refuses what is no request, or was not whole in time.
+async fn refuse_head<V: Service>(
+    connection: &mut Connection<V::Session>,
+    error: Option<&HeadError>,
+    service: &V,
+    serving: &Serving,
+) {
+    let status = error.map_or(408, HeadError::status);
+    service.on_refused(&RefusedHead { at: rt::wall(), peer: connection.peer, status, error });
+    refuse::<V>(connection, serving, status).await;
 }
 
 /// Sends a refusal and closes.

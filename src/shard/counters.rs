@@ -135,16 +135,12 @@ limits! {
     RequestHeadSize "request_head_size" "A request head was too long.",
     HeaderCount "header_count" "A request had too many header fields.",
     QuerySize "query_size" "A query was too long.",
-    RangeCount "range_count" "A request asked for too many ranges.",
     LoginGuesses "login_guesses" "Too many wrong digests came from one address.",
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
-    PlaylistLine "playlist_line" "A pushed playlist had too many lines, or one too long.",
-    MediaStructure "media_structure" "A segment had too many streams, samples or sets.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
-    QueuedBytes "queued_bytes" "Too many bytes waited in sockets.",
     StorageQueue "storage_queue" "A storage queue was full.",
     ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
     RingSpares "ring_spares" "No spare ring file was left.",
@@ -176,7 +172,12 @@ pub struct ShardCounters {
 impl ShardCounters {
     /// Counts one hit of `limit`.
     pub fn hit(&self, limit: Limit) {
-        self.limits[limit as usize].add(1);
+        self.add_hits(limit, 1);
+    }
+
+    /// Counts `hits` of `limit`.
+    pub fn add_hits(&self, limit: Limit, hits: u64) {
+        self.limits[limit as usize].add(hits);
     }
 
     /// Sets the hits of a limit that is counted elsewhere.

@@ -29,6 +29,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a connection keeps between an encoder's requests.
 #[derive(Debug, Default)]
 pub struct EncoderSession {
+    /// The user who was let in on this connection.
+    username: Option<String>,
     /// The nonce that was accepted on this connection: it does not expire while in use here.
     nonce: Option<String>,
     /// Hand-overs since the last request that was let in.
@@ -183,10 +185,9 @@ impl Push<'_> {
         let credentials = self.head.authorization.as_deref().map(parse_authorization);
         let named = credentials.and_then(Result::ok).map(|fields| fields.username);
         let named = named.as_deref();
-        // Whoever was let in on this connection knows the password.
-        if session.nonce.is_none()
-            && named.is_some_and(|name| !backoff.admits(self.peer, name, rt::now()))
-        {
+        // Whoever was let in on this connection knows the password of that user.
+        let guessed = named.filter(|name| session.username.as_deref() != Some(name));
+        if guessed.is_some_and(|name| !backoff.admits(self.peer, name, rt::now())) {
             self.shard.hit(Limit::LoginGuesses);
             counters.unauthorized.add(1);
             return Some(Plan::status(ResponseHead {
@@ -207,6 +208,7 @@ impl Push<'_> {
         match verdict {
             Verdict::Accept { username, nonce } if username == user.name => {
                 backoff.on_success(self.peer, &username);
+                session.username = Some(username);
                 session.nonce = Some(nonce);
                 session.hand_overs = 0;
                 None

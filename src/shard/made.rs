@@ -8,7 +8,8 @@
 
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
-    Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored, WriteError,
+    QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored,
+    WriteError,
 };
 use crate::shard::rt::oneshot;
 use crate::units::Extent;
@@ -39,10 +40,14 @@ pub enum Value {
 
 type Outcome = Result<Value, MakeError>;
 
+/// Gives a job to a kind of storage threads: [`Storage::make`] or [`Storage::read`].
+pub type Give = fn(&Storage, Box<dyn FnOnce() + Send>) -> Result<(), QueueFull>;
+
 /// The values made, shared by all shards.
 pub struct Made {
     shelf: Mutex<Shelf>,
     storage: Arc<Storage>,
+    give: Give,
     /// Bytes of the largest value that is kept.
     value_size_max: u64,
 }
@@ -64,11 +69,17 @@ enum Entry {
 
 impl Made {
     /// An empty shelf whose ring takes `size` bytes in folder `dir`; what was there is removed.
+    /// Values are made where `give` says.
     ///
     /// # Errors
     ///
     /// [`RingError`] where the folder cannot be emptied or the space not be had.
-    pub fn open(dir: &Path, size: u64, storage: &Arc<Storage>) -> Result<Self, RingError> {
+    pub fn open(
+        dir: &Path,
+        size: u64,
+        storage: &Arc<Storage>,
+        give: Give,
+    ) -> Result<Self, RingError> {
         if dir.exists() {
             let kept =
                 |error: std::io::Error| RingError::Io { path: dir.to_owned(), kind: error.kind() };
@@ -80,7 +91,7 @@ impl Made {
         let (ring, _empty) = Ring::open(&config, storage, 0)?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
-        Ok(Self { shelf, storage: Arc::clone(storage), value_size_max })
+        Ok(Self { shelf, storage: Arc::clone(storage), give, value_size_max })
     }
 
     /// Values made so far.
@@ -106,7 +117,7 @@ impl Made {
                 let (made, key) = (Arc::clone(self), key.to_owned());
                 let job = Unfinished { made, key: Some(key) };
                 // A refused job is dropped, which tells everyone who waits.
-                let _told = self.storage.read(Box::new(move || job.finish(make())));
+                let _told = (self.give)(&self.storage, Box::new(move || job.finish(make())));
                 waiting
             }
         };
@@ -236,7 +247,8 @@ mod tests {
     fn with_shelf(test: impl AsyncFnOnce(Arc<Made>)) {
         let folder = tempfile::tempdir().expect("a folder");
         let storage = Storage::start(1).expect("threads");
-        let made = Made::open(&folder.path().join("cache"), 64 << 20, &storage).expect("opened");
+        let dir = folder.path().join("cache");
+        let made = Made::open(&dir, 64 << 20, &storage, Storage::make).expect("opened");
         let made = Arc::new(made);
         run_shard(0, None, DriverChoice::Best, async |_| test(made).await).expect("a driver");
     }

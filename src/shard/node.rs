@@ -14,7 +14,9 @@ use crate::limits::{
 };
 use crate::ring::Storage;
 use crate::shard::backoff::Backoff;
-use crate::shard::connection::{Connection, Finished, MovingConnection, Service, Serving, serve};
+use crate::shard::connection::{
+    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+};
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push};
@@ -304,6 +306,8 @@ impl Node {
         let refused = [&self.accepting.refused_total, &self.accepting.refused_address];
         let refused = refused.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();
         counters.set_hits(Limit::Connections, refused);
+        let refused = self.playback.take_refused() + sent.refused.take();
+        counters.add_hits(Limit::StorageQueue, refused);
     }
 
     /// Ends connections without a request at once, lets requests under way end, and has the last
@@ -331,6 +335,18 @@ impl Node {
 impl Door {
     fn spawn(self, connection: Connection<EncoderSession>) {
         rt::spawn(async move { serve(connection, &self, &self.node.serving).await });
+    }
+
+    /// Hands a record to the access log, made only where there is one.
+    fn log_access(&self, record: impl FnOnce() -> AccessRecord) {
+        let access = &self.node.shared.access[self.node.shard];
+        if access.is_open() {
+            access.push(record());
+        }
+    }
+
+    fn next_request_id(&self) -> u64 {
+        self.node.shared.request_serial.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What a path names to who comes in by this door.
@@ -377,6 +393,18 @@ impl Addressed<'_, '_> {
             }
             Self::Nothing => AccessTarget::Unknown,
         }
+    }
+}
+
+/// The bound that a head went beyond, if that was what was wrong.
+const fn limit_of(error: &HeadError) -> Option<Limit> {
+    match error {
+        HeadError::RequestLineTooLong { .. } => Some(Limit::RequestLineSize),
+        HeadError::FieldTooLong { .. } => Some(Limit::HeaderFieldSize),
+        HeadError::HeadTooLong { .. } => Some(Limit::RequestHeadSize),
+        HeadError::TooManyFields { .. } => Some(Limit::HeaderCount),
+        HeadError::Target(TargetFault::QueryTooLong) => Some(Limit::QuerySize),
+        _ => None,
     }
 }
 
@@ -439,17 +467,27 @@ impl Service for Door {
         }
     }
 
-    fn on_refused(&self, error: &HeadError) {
+    fn on_refused(&self, refused: &RefusedHead<'_>) {
         self.node.counters().stray_requests.add(1);
-        let limit = match error {
-            HeadError::RequestLineTooLong { .. } => Limit::RequestLineSize,
-            HeadError::FieldTooLong { .. } => Limit::HeaderFieldSize,
-            HeadError::HeadTooLong { .. } => Limit::RequestHeadSize,
-            HeadError::TooManyFields { .. } => Limit::HeaderCount,
-            HeadError::Target(TargetFault::QueryTooLong) => Limit::QuerySize,
-            _ => return,
-        };
-        self.node.counters().hit(limit);
+        if let Some(limit) = refused.error.and_then(limit_of) {
+            self.node.counters().hit(limit);
+        }
+        self.log_access(|| AccessRecord {
+            event_timestamp: refused.at,
+            client_ip: refused.peer.ip(),
+            time_to_first_byte: Duration::ZERO,
+            status_code: refused.status,
+            received_bytes: 0,
+            sent_bytes: 0,
+            method: "-".into(),
+            request: "-".into(),
+            request_query_params: None,
+            protocol: "-",
+            user_agent: None,
+            domain_name: None,
+            request_id: self.next_request_id(),
+            target: AccessTarget::Unknown,
+        });
     }
 
     fn on_body_abandoned(&self) {
@@ -468,11 +506,7 @@ impl Service for Door {
             }
             Addressed::Nothing => self.node.counters().stray_requests.add(1),
         }
-        let access = &self.node.shared.access[shard];
-        if !access.is_open() {
-            return;
-        }
-        access.push(AccessRecord {
+        self.log_access(|| AccessRecord {
             event_timestamp: finished.at,
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,
@@ -485,7 +519,7 @@ impl Service for Door {
             protocol: if head.version_minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" },
             user_agent: head.user_agent.as_deref().map(Into::into),
             domain_name: None,
-            request_id: self.node.shared.request_serial.fetch_add(1, Ordering::Relaxed),
+            request_id: self.next_request_id(),
             target: addressed.target(),
         });
     }

@@ -58,6 +58,8 @@ pub struct SendCounters {
     pub warmed: Cell<u64>,
     /// Responses that wait for that now.
     pub warming: Cell<u64>,
+    /// Ranges that storage had no room to bring there.
+    pub refused: Cell<u64>,
 }
 
 /// Why a response ended early; the connection is of no use then.
@@ -93,8 +95,9 @@ pub enum SendError {
     Connection(io::Error),
 }
 
-/// Sends a response. Returns the bytes that the socket took, head included, and whether that was
-/// all of it: where it was not, the connection has to be closed ([`SendError`] says why).
+/// Sends a response whose first file is ready ([`prepare_first`]). Returns the bytes that the
+/// socket took, head included, and whether that was all of it: where it was not, the connection
+/// has to be closed ([`SendError`] says why).
 pub async fn send<F: FileSource>(
     socket: &Socket,
     head: &[u8],
@@ -117,13 +120,26 @@ fn is_wanted_back<F: FileSource>(piece: &Piece<F>) -> bool {
     matches!(piece, Piece::File { file, .. } if file.is_wanted_back())
 }
 
-/// Waits until a range is in the page cache.
+/// Waits until the first range of a response is in the page cache. Nothing is sent by then, so
+/// that the client can be told where that fails.
 ///
 /// # Errors
 ///
 /// [`SendError::StorageBusy`] where storage did not take the job, [`SendError::FileLost`] where
 /// the file cannot be read.
-pub async fn prepare<F: FileSource>(
+pub async fn prepare_first<F: FileSource>(
+    pieces: &[Piece<F>],
+    counters: &SendCounters,
+) -> Result<(), SendError> {
+    for piece in pieces {
+        if let Piece::File { file, offset, size } = piece {
+            return prepare(file, *offset, *size, counters).await;
+        }
+    }
+    Ok(())
+}
+
+async fn prepare<F: FileSource>(
     file: &F,
     offset: u64,
     size: u64,
@@ -138,7 +154,10 @@ pub async fn prepare<F: FileSource>(
     counters.warming.set(counters.warming.get() + 1);
     let warmed = warmed.await;
     counters.warming.set(counters.warming.get() - 1);
-    warmed.map_err(|_| SendError::StorageBusy)?;
+    if warmed.is_err() {
+        counters.refused.set(counters.refused.get() + 1);
+        return Err(SendError::StorageBusy);
+    }
     if file.is_lost() { Err(SendError::FileLost) } else { Ok(()) }
 }
 
@@ -164,12 +183,14 @@ impl Sending<'_> {
         pieces: &[Piece<F>],
     ) -> Result<(), SendError> {
         let mut memory = vec![head];
+        let mut is_ready = true;
         for piece in pieces {
             match piece {
                 Piece::Bytes(bytes) => memory.push(bytes),
                 Piece::File { file, offset, size } => {
-                    // Asked before the head leaves, so that head and range go together.
-                    prepare(file, *offset, *size, self.counters).await?;
+                    if !std::mem::take(&mut is_ready) {
+                        prepare(file, *offset, *size, self.counters).await?;
+                    }
                     self.bytes(&mut memory, true).await?;
                     self.range(file, *offset, *size).await?;
                 }

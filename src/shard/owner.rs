@@ -6,13 +6,13 @@
 //! the state that a ring file begins with says which ones it includes ([`super::reopen`]).
 
 use crate::engine::channel::candidate::RecordMeta;
-use crate::engine::channel::state::{Change, State, Windows};
-use crate::engine::channel::{Channel, ChannelConfig, DropReason, Event, Now, Verdict};
+use crate::engine::channel::state::Change;
+use crate::engine::channel::{Channel, ChannelConfig, DropReason, Event, Now, Recovery, Verdict};
 use crate::engine::playlist::Playlist;
 use crate::engine::presentation::Presentation;
 use crate::engine::sample_table;
 use crate::engine::segment::SegmentBody;
-use crate::limits::{CHANGE_BATCH_COUNT_MAX, CHANGE_UNWRITTEN_COUNT_MAX};
+use crate::limits::{CHANGE_BATCH_COUNT_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX};
 use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
@@ -44,8 +44,8 @@ pub struct Owner {
 struct Inner {
     channel: Channel,
     ring: Ring,
-    /// State and windows as the ring has them.
-    written: (State, Windows),
+    /// What the ring has: state, windows, and what was committed and is not listed.
+    written: Recovery,
     /// Changes that led to them, since the ring's first.
     written_count: u64,
     /// Changes of the record that is being written.
@@ -54,6 +54,8 @@ struct Inner {
     unwritten: VecDeque<Change>,
     /// Who waits for changes to be written, and up to which.
     waiting: Vec<(u64, oneshot::Sender<()>)>,
+    /// When the channel's state panicked last.
+    panicked: Option<Monotonic>,
     /// Failed writes since the last good one, and when the next is due.
     pause: Option<(u32, Monotonic)>,
     /// The ring took no changes at the last try.
@@ -117,6 +119,7 @@ impl Owner {
             writing: Vec::new(),
             unwritten: unwritten.into(),
             waiting: Vec::new(),
+            panicked: None,
             pause: None,
             is_refused: false,
             dropped_files: Vec::new(),
@@ -136,15 +139,16 @@ impl Owner {
 
     /// Takes a new configuration: timeline, users, ring size.
     pub fn reconfigure(self: &Rc<Self>, site: &Arc<ChannelSite>) {
-        let size = site.ring.size;
-        let is_resized = size != self.site.borrow().ring.size;
+        let (size, body_size_max) = (site.ring.size, site.ring.body_size_max);
+        let before = self.site();
+        let is_resized = (size, body_size_max) != (before.ring.size, before.ring.body_size_max);
         let timeline = site.timeline.clone();
         *self.site.borrow_mut() = Arc::clone(site);
         let mut inner = self.inner.borrow_mut();
         // After a panic the channel goes on with the new timeline just the same.
         let _restarted = inner.step(site, |channel| channel.reconfigure(timeline));
         if is_resized {
-            match inner.ring.resize(size) {
+            match inner.ring.resize(size, body_size_max) {
                 Ok(dropped) => inner.dropped_files.extend(dropped),
                 Err(error) => tracing::error!(channel = %site.id, %error, "ring not resized"),
             }
@@ -187,7 +191,7 @@ impl Owner {
             }
             let judged = inner.step(&site, |channel| channel.on_segment(at, input, name, &body));
             let metas = match judged.ok_or(Uncommitted::Restarted)? {
-                Verdict::Store(metas) => metas,
+                Verdict::Store(metas) => inner.without_copies(metas, &body),
                 Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
                 Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
                 Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
@@ -196,6 +200,9 @@ impl Owner {
                     return Ok(inner.compare(&metas, &body));
                 }
             };
+            if metas.is_empty() {
+                return Ok(Committed::Duplicate);
+            }
             let placed = inner.append_body(metas, &mut body);
             inner.forget_dropped(&site);
             placed?
@@ -206,12 +213,7 @@ impl Owner {
             self.inner.borrow_mut().note_write(&written);
             stored.push((meta, location, written?.hash));
         }
-        let listed = self.inner.borrow_mut().step(&self.site(), |channel| {
-            for (meta, location, hash) in stored {
-                channel.on_stored(now(), meta, (location.table, location.payload), hash);
-            }
-            channel.on_body_stored(now());
-        });
+        let listed = self.inner.borrow_mut().list(&self.site(), stored);
         self.publish();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
     }
@@ -264,7 +266,6 @@ impl Owner {
     fn publish(self: &Rc<Self>) {
         let site = self.site();
         let mut inner = self.inner.borrow_mut();
-        inner.take_changes();
         if !inner.writing.is_empty() {
             // Whoever waits for that record publishes again.
             return;
@@ -344,41 +345,57 @@ impl Owner {
 }
 
 impl Inner {
-    /// Runs the channel's state machine. A panic in it restarts the channel from what the ring
-    /// has or is being given, and loses just what was being looked at.
+    /// Runs the channel's state machine. A panic in it restarts the channel from what was decided
+    /// and committed before, and loses just what was being looked at.
     fn step<T>(&mut self, site: &ChannelSite, step: impl FnOnce(&mut Channel) -> T) -> Option<T> {
         let channel = &mut self.channel;
         // What a panic leaves halfway is thrown away below.
         let stepped = catch_unwind(AssertUnwindSafe(|| step(channel)));
-        if let Ok(value) = stepped {
-            self.channel.take_events().iter().for_each(|event| report(site, event));
-            return Some(value);
+        if stepped.is_err() {
+            tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
+            site.live.counters.restarts.add(1);
+            self.restart(site.timeline.clone());
         }
-        tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
-        site.live.counters.restarts.add(1);
-        self.restart(site.timeline.clone());
-        None
+        self.channel.take_events().iter().for_each(|event| report(site, event));
+        self.unwritten.extend(self.channel.take_changes());
+        stepped.ok()
     }
 
     fn restart(&mut self, config: ChannelConfig) {
-        let (mut state, mut windows) = self.written.clone();
-        for change in &self.writing {
-            state.apply(change);
-            windows.apply(change);
+        let now = now();
+        let mut decided = self.written.clone();
+        for change in self.writing.iter().chain(&self.unwritten) {
+            decided.on_change(change);
         }
-        self.channel = Channel::resume(config, state, windows);
-        self.unwritten.clear();
+        let before = self.panicked.replace(now.monotonic);
+        let again = before.is_some_and(|before| now.monotonic < before + UNLISTED_AGE_MAX);
+        if again {
+            self.written.forget_unlisted();
+        }
+        let trusted = (!again).then_some(&mut self.channel);
+        self.channel = decided.restart(trusted, config, now);
         self.files_changed = true;
+    }
+
+    /// Tells the channel of a body whose tracks are in the ring.
+    fn list(&mut self, site: &ChannelSite, stored: Vec<(RecordMeta, Location, u64)>) -> Option<()> {
+        let at = now();
+        self.step(site, |channel| {
+            for (meta, location, hash) in &stored {
+                let extents = (location.table, location.payload);
+                channel.on_stored(at, meta.clone(), extents, *hash);
+            }
+            channel.on_body_stored(at);
+        })?;
+        for (meta, location, hash) in stored {
+            self.written.on_media(meta, (location.table, location.payload), hash);
+        }
+        Some(())
     }
 
     /// Remembers the largest size, letting it fade by a sixteenth per segment.
     fn note_size(&mut self, size: u64) {
         self.body_size_recent = size.max(self.body_size_recent - self.body_size_recent / 16);
-    }
-
-    fn take_changes(&mut self) {
-        let changes = self.channel.take_changes();
-        self.unwritten.extend(changes);
     }
 
     /// Changes decided so far, written or not.
@@ -399,7 +416,6 @@ impl Inner {
         self.may_write(at.monotonic)?;
         let taken = self.step(site, |channel| channel.on_playlist(at, input, name, playlist));
         taken.ok_or(Uncommitted::Restarted)?;
-        self.take_changes();
         let up_to = self.change_count();
         if self.written_count == up_to {
             return Ok(None);
@@ -438,6 +454,20 @@ impl Inner {
         } else {
             Committed::Duplicate
         }
+    }
+
+    /// The tracks of which the other input has not brought the same bytes already.
+    fn without_copies(
+        &self,
+        mut metas: Vec<(usize, RecordMeta)>,
+        body: &SegmentBody,
+    ) -> Vec<(usize, RecordMeta)> {
+        metas.retain(|(at, meta)| {
+            let Some(known) = self.channel.hash_of_twin(meta) else { return true };
+            let track = &body.tracks[*at];
+            known != content_hash(&sample_table::encode(&track.samples), &track.payload)
+        });
+        metas
     }
 
     /// Gives the ring a record for each track that must be stored.
@@ -481,7 +511,7 @@ impl Inner {
     fn append(&mut self, record: Record) -> Result<(Location, Receipt), Refused> {
         let Self { ring, written, written_count, writing, .. } = self;
         let state = || {
-            let mut state = written.0.clone();
+            let mut state = written.state().clone();
             for change in &*writing {
                 state.apply(change);
             }
@@ -498,8 +528,7 @@ impl Inner {
     /// Forgets what lay in files that have left the ring.
     fn forget_dropped(&mut self, site: &ChannelSite) {
         for file in std::mem::take(&mut self.dropped_files) {
-            self.written.1.drop_files(file);
-            self.written.0.forget_unreferenced(&self.written.1);
+            self.written.on_file_dropped(file);
             let _restarted = self.step(site, |channel| channel.on_file_dropped(file));
         }
     }
@@ -508,15 +537,14 @@ impl Inner {
     fn confirm_changes(&mut self) -> u64 {
         let mut listed = 0;
         for change in self.writing.drain(..) {
-            self.written.0.apply(&change);
-            self.written.1.apply(&change);
+            self.written.on_change(&change);
             self.written_count += 1;
             if let Change::Listed(_, entry) | Change::Filled(_, entry) = &change {
                 listed += u64::from(entry.media.is_some());
             }
         }
         if let Some(oldest) = self.ring.files().first() {
-            self.written.1.drop_files(oldest.sequence().saturating_sub(1));
+            self.written.on_file_dropped(oldest.sequence().saturating_sub(1));
         }
         let written = self.written_count;
         self.waiting.extract_if(.., |(up_to, _)| *up_to <= written).for_each(|(_, waiting)| {

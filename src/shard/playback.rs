@@ -150,6 +150,7 @@ pub struct Playback {
     made: MadeShelves,
     cache: RefCell<ResponseCache>,
     waiting: Cell<u64>,
+    refused: Cell<u64>,
 }
 
 /// Counts a request as waiting for a storage thread while it lives.
@@ -181,7 +182,13 @@ impl Playback {
     /// With the storage threads and the shelf that all shards share.
     #[must_use]
     pub fn new(storage: Arc<Storage>, made: MadeShelves) -> Self {
-        Self { storage, made, cache: RefCell::default(), waiting: Cell::new(0) }
+        Self {
+            storage,
+            made,
+            cache: RefCell::default(),
+            waiting: Cell::default(),
+            refused: Cell::default(),
+        }
     }
 
     /// Drops what was answered from publications that are replaced by now.
@@ -198,6 +205,11 @@ impl Playback {
     #[must_use]
     pub fn waiting_count(&self) -> u64 {
         self.waiting.get()
+    }
+
+    /// Requests refused since the last call because storage had no room for them.
+    pub fn take_refused(&self) -> u64 {
+        self.refused.take()
     }
 
     /// Answers a request for `path` below the endpoint.
@@ -231,7 +243,12 @@ impl Playback {
                 }
                 Plan::answer(head, made)
             }
-            Err(why) => refusal(&why),
+            Err(why) => {
+                if matches!(why, Refusal::Busy) {
+                    self.refused.set(self.refused.get() + 1);
+                }
+                refusal(&why)
+            }
         }
     }
 

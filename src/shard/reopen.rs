@@ -6,7 +6,7 @@
 //! from the next state that includes them.
 
 use crate::engine::channel::candidate::RecordMeta;
-use crate::engine::channel::state::{Change, State, Windows};
+use crate::engine::channel::state::{Change, State};
 use crate::engine::channel::{Channel, Now, Recovery};
 use crate::engine::presentation::Listed;
 use crate::limits::UNLISTED_AGE_MAX;
@@ -19,7 +19,7 @@ use std::collections::HashSet;
 pub struct Reopened {
     pub(super) ring: Ring,
     pub(super) channel: Channel,
-    pub(super) written: (State, Windows),
+    pub(super) written: Recovery,
     pub(super) written_count: u64,
     pub(super) unwritten: Vec<Change>,
 }
@@ -138,7 +138,7 @@ impl Reopened {
         if gone > 0 || lost > 0 {
             tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
         }
-        let written = recovery.snapshot();
+        let written = recovery.clone();
         let mut channel = recovery.finish(site.timeline.clone(), now);
         let unwritten = channel.take_changes();
         Ok(Self { ring, channel, written, written_count, unwritten })

@@ -1,15 +1,18 @@
 //! A small server on the whole of this layer, spoken to by plain sockets, on each driver.
 
-use super::connection::{Connection, Finished, MovingConnection, Service, Serving, serve};
+use super::connection::{
+    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+};
 use super::incoming::Body;
 use super::listener::{AcceptCounters, ConnectionLimits, accept, listen};
 use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
 use crate::http::plan::{Piece, Plan};
-use crate::http::request::{HeadError, RequestHead};
+use crate::http::request::RequestHead;
 use crate::http::response::ResponseHead;
 use bytes::Bytes;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -72,6 +75,7 @@ struct TestService {
     file: TestFile,
     mailboxes: Vec<mailbox::Sender<Moving>>,
     serving: Rc<Serving>,
+    newest_status: Cell<u16>,
 }
 
 fn plan(pieces: Vec<Piece<TestFile>>) -> Plan<TestFile> {
@@ -112,6 +116,10 @@ impl Service for TestService {
             "/file" => range(FILE_SIZE as u64, file),
             "/too-long" => range(FILE_SIZE as u64 + 1, file),
             "/cold" => range(9, TestFile { resident: Arc::new(AtomicBool::new(false)), ..file }),
+            "/cold-and-lost" => {
+                let resident = Arc::new(AtomicBool::new(false));
+                range(9, TestFile { resident, lost: Arc::new(AtomicBool::new(true)), ..file })
+            }
             "/cold-and-busy" => {
                 let resident = Arc::new(AtomicBool::new(false));
                 range(9, TestFile { resident, storage_busy: true, ..file })
@@ -131,6 +139,7 @@ impl Service for TestService {
                     }
                 }
             }
+            "/newest-status" => text(self.newest_status.get().to_string()),
             "/counters" => {
                 let counters = &self.serving.counters;
                 text(format!(
@@ -144,11 +153,15 @@ impl Service for TestService {
         }
     }
 
-    fn on_refused(&self, _: &HeadError) {}
+    fn on_refused(&self, refused: &RefusedHead<'_>) {
+        self.newest_status.set(refused.status);
+    }
 
     fn on_body_abandoned(&self) {}
 
-    fn on_finished(&self, _: &Finished<'_>) {}
+    fn on_finished(&self, finished: &Finished<'_>) {
+        self.newest_status.set(finished.status);
+    }
 }
 
 fn content() -> Vec<u8> {
@@ -182,7 +195,9 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
                 let thread = thread::spawn(move || {
                     rt::run_shard(shard, None, DriverChoice::Only(driver), async move |_| {
                         let serving = Rc::new(Serving::new().expect("starts"));
-                        let service = TestService { shard, file, mailboxes, serving };
+                        let newest_status = Cell::default();
+                        let service =
+                            TestService { shard, file, mailboxes, serving, newest_status };
                         run(Rc::new(service), socket, receiver, stopped).await;
                     })
                 });
@@ -352,6 +367,7 @@ fn malformed_heads_and_panics_end_their_connection_alone() {
         assert!(ask(&mut malformed, "GET  / HTTP/1.1\r\n\r\n").0.starts_with("HTTP/1.1 400 "));
         malformed.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(malformed));
+        assert_eq!(ask(&mut connect(address), &get("/newest-status")).1, "400", "it is told of");
         let mut panicking = connect(address);
         assert!(ask(&mut panicking, &get("/panic")).0.starts_with("HTTP/1.1 500 "));
         panicking.shutdown(std::net::Shutdown::Write).expect("open");
@@ -433,9 +449,19 @@ fn cold_ranges_are_warmed_first() {
         assert_eq!(response(&mut stream).1, expected[..9]);
         let (_, counters) = ask(&mut stream, &get("/counters"));
         assert!(counters.ends_with(" 1"), "{counters}");
-        stream.write_all(get("/cold-and-busy").as_bytes()).expect("open");
-        stream.shutdown(std::net::Shutdown::Write).expect("open");
-        assert!(is_closed(stream), "nothing is promised that cannot be read");
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_told_before_anything_is_promised() {
+    with_server(|address, _| {
+        let mut stream = connect(address);
+        for (path, status) in [("/cold-and-busy", "503"), ("/cold-and-lost", "502")] {
+            let (head, _) = ask(&mut stream, &get(path));
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert_eq!(head.contains("Retry-After: 1\r\n"), status == "503", "{head}");
+            assert_eq!(ask(&mut stream, &get("/newest-status")).1, status, "as it is counted");
+        }
     });
 }
 

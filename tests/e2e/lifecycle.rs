@@ -104,3 +104,25 @@ fn guesses_are_slowed_down() {
         (response.status == 201).then_some(())
     });
 }
+
+#[test]
+fn who_was_let_in_may_not_guess_for_others() {
+    let origin = Origin::start(&demo());
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let path = encoder.path("channel.m3u8");
+    let mut connection = Connection::open(origin.data());
+    let mut put = |user: &mut Encoder| {
+        let authorization = user.authorization("PUT", &path);
+        let fields = [("Authorization", authorization.as_str())];
+        connection.request("PUT", &path, &fields, MUXED.multivariant.as_bytes()).status
+    };
+    encoder.authenticate();
+    assert_eq!(put(&mut encoder), 201);
+    let mut guesser = Encoder::with_user(&origin, "demo", 1, "encoder2", "a guess");
+    let challenge = Connection::open(origin.data()).request("PUT", &path, &[], b"");
+    guesser.accept_challenge(&challenge);
+    let statuses: Vec<u16> = (0..12).map(|_| put(&mut guesser)).collect();
+    assert_eq!(statuses[..10], [401; 10]);
+    assert!(statuses[10..].contains(&429), "{statuses:?}");
+    assert_eq!(put(&mut encoder), 201, "who was let in still is");
+}

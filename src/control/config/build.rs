@@ -14,7 +14,8 @@ use crate::engine::endpoint::{
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
-    CACHE_SIZE_MIN, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX, PASSWORD_SIZE_MAX,
+    CACHE_SIZE_MIN, CHANNEL_INGEST_MEMORY_MAX, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX,
+    PASSWORD_SIZE_MAX,
 };
 use crate::ring::plan_files;
 use std::cell::RefCell;
@@ -146,8 +147,11 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
     }
     let inputs: Vec<_> = inputs.iter().map(|input| credentials(input, environment)).collect();
     if let (Some(ring), Some(body)) = (ring_bytes, segment_bytes_max) {
-        if body == 0 || u32::try_from(body).is_err() {
-            let what = format!("expected 1B to 4GiB less 1B, found {}", write_size(body));
+        // A body under way is in memory, so a channel's share of that is the bound.
+        if !(1..=CHANNEL_INGEST_MEMORY_MAX).contains(&body) {
+            let (most, found) = (write_size(CHANNEL_INGEST_MEMORY_MAX), write_size(body));
+            let what =
+                format!("expected 1B to {most}, which a body may take in memory, found {found}");
             section.reject("segment_size_max", what);
         } else if let Err(error) = plan_files(ring, body) {
             let what = format!(

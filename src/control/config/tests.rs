@@ -217,6 +217,12 @@ fn each_mistake_has_its_place_and_words() {
              segment_size_max = 64MiB), found 512MiB",
         ),
         (
+            "[[channel]]\nid=\"a\"\nring=\"9GiB\"\nsegment_size_max=\"257MiB\"\n\
+             [[channel.input]]\nusername=\"u\"\npassword=\"p\"\n",
+            "h.toml:4:18: channel[0].segment_size_max: expected 1B to 256MiB, which a body may \
+             take in memory, found 257MiB",
+        ),
+        (
             "a = 1\na = 2\n[server]\nshards = \"x\"\n",
             "h.toml:2:1: expected TOML, found a mistake in it: duplicate key\n\
              h.toml:1:1: a: unknown key\n\

@@ -60,13 +60,10 @@ impl Channel {
             let needed = listed.media.is_none() || told_later;
             return (!needed).then_some(DropReason::Duplicate);
         }
-        let waiting = |it: &&Candidate| {
-            self.track_of(it) == Some(track.info.id)
-                && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
-                && it.meta.damage.is_none()
-                && it.meta.duration() >= meta.duration() - meta.frame()
+        let stands_in = |it: &Candidate| {
+            it.meta.damage.is_none() && it.meta.duration() >= meta.duration() - meta.frame()
         };
-        if self.candidates.iter().any(|it| waiting(&it)) {
+        if self.waiting_at(track, start, meta).any(stands_in) {
             return Some(DropReason::Duplicate);
         }
         let active = self.state.active?;
@@ -84,24 +81,52 @@ impl Channel {
     /// Content hash of the media that is listed, or waits to be, at the time of `meta`'s track.
     #[must_use]
     pub fn hash_of_same_time(&self, meta: &RecordMeta) -> Option<u64> {
-        let top = self.top(meta.input).or_else(|| self.state.sources.iter().flatten().next())?;
-        let rendition = self.inputs.playlists(meta.input).rendition_of(top, &meta.name)?;
-        let source = (rendition, meta.ordinal);
-        let track = self
-            .state
-            .tracks
-            .iter()
-            .find(|track| track.info.kind == meta.kind() && track.sources.contains(&source))?;
-        let start = self.media_start(track, meta)?;
+        let (track, start) = self.track_and_start(meta)?;
         let listed = self.listed_at(track, start, meta.frame());
         if let Some(media) = listed.and_then(|listed| listed.media.as_ref()) {
             return Some(media.hash);
         }
-        let waiting = self.candidates.iter().find(|it| {
+        self.waiting_at(track, start, meta).next().map(|waiting| waiting.hash)
+    }
+
+    /// The same of media that came from the other input, as a copy made at the same time: near its
+    /// track's end. What an encoder repeats after it began anew is no such copy.
+    #[must_use]
+    pub fn hash_of_twin(&self, meta: &RecordMeta) -> Option<u64> {
+        let (track, start) = self.track_and_start(meta)?;
+        if meta.kind() == TrackKind::Text || start + MediaTime(2 * self.target().0) < track.end {
+            return None;
+        }
+        if let Some(listed) = self.listed_at(track, start, meta.frame())
+            && let Some(media) = &listed.media
+        {
+            let (input, _) = self.recent.source_of(track.info.id, listed.number)?;
+            return (input != meta.input).then_some(media.hash);
+        }
+        let mut waiting = self.waiting_at(track, start, meta);
+        waiting.find(|it| it.meta.input != meta.input).map(|twin| twin.hash)
+    }
+
+    /// The track that `meta` belongs to, and where it begins there.
+    fn track_and_start(&self, meta: &RecordMeta) -> Option<(&TrackState, MediaTime)> {
+        let source = (self.rendition_named(meta.input, &meta.name)?, meta.ordinal);
+        let mut tracks = self.state.tracks.iter();
+        let track = tracks
+            .find(|track| track.info.kind == meta.kind() && track.sources.contains(&source))?;
+        Some((track, self.media_start(track, meta)?))
+    }
+
+    /// Candidates of a track that begin where `meta` does, at `start`.
+    fn waiting_at(
+        &self,
+        track: &TrackState,
+        start: MediaTime,
+        meta: &RecordMeta,
+    ) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(move |it| {
             self.track_of(it) == Some(track.info.id)
                 && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
-        })?;
-        Some(waiting.hash)
+        })
     }
 
     /// Whether the other input's copy could stand in: same configuration, same boundaries.

@@ -146,14 +146,6 @@ impl Channel {
         Self::from_state(config, State::default())
     }
 
-    /// A channel that goes on from `state` and `windows`; what waited to be listed is forgotten.
-    #[must_use]
-    pub fn resume(config: ChannelConfig, state: State, windows: Windows) -> Self {
-        let mut channel = Self::from_state(config, state);
-        channel.windows = windows;
-        channel
-    }
-
     fn from_state(config: ChannelConfig, state: State) -> Self {
         Self {
             config,
@@ -364,8 +356,9 @@ impl Channel {
     }
 }
 
-/// A state and what was written after it, read back from the ring.
-#[derive(Debug, Default)]
+/// A state and what was written after it: read back from the ring, or kept by the channel's owner
+/// in case that the channel panics.
+#[derive(Clone, Debug, Default)]
 pub struct Recovery {
     state: State,
     windows: Windows,
@@ -411,6 +404,24 @@ impl Recovery {
         Some(self.unlisted.remove(at).0)
     }
 
+    /// The ring file `file` was unlinked, see [`Channel::on_file_dropped`].
+    pub fn on_file_dropped(&mut self, file: u64) {
+        self.windows.drop_files(file);
+        self.unlisted.retain(|(_, _, payload, _)| payload.file > file);
+        self.state.forget_unreferenced(&self.windows);
+    }
+
+    /// Drops what was committed and is not listed.
+    pub fn forget_unlisted(&mut self) {
+        self.unlisted.clear();
+    }
+
+    /// The state after the changes taken so far.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// State and windows as they are in the ring.
     #[must_use]
     pub fn snapshot(&self) -> (State, Windows) {
@@ -426,7 +437,31 @@ impl Recovery {
     /// The channel as it was. Committed records that were not listed are judged again.
     #[must_use]
     pub fn finish(self, config: ChannelConfig, now: Now) -> Channel {
-        let mut channel = Channel::resume(config, self.state, self.windows);
+        let mut channel = self.finish_with(Inputs::default(), config, now);
+        channel.settle(now);
+        channel
+    }
+
+    /// The channel after a panic, before it is told the time. What encoders' playlists said is not
+    /// in the ring and is taken from the broken channel. Where that is not `trusted` any more,
+    /// playlists and unlisted records are forgotten: one of them may be what it broke on.
+    #[must_use]
+    pub fn restart(
+        mut self,
+        trusted: Option<&mut Channel>,
+        config: ChannelConfig,
+        now: Now,
+    ) -> Channel {
+        let inputs = trusted.map(|broken| std::mem::take(&mut broken.inputs));
+        if inputs.is_none() {
+            self.forget_unlisted();
+        }
+        self.finish_with(inputs.unwrap_or_default(), config, now)
+    }
+
+    fn finish_with(self, inputs: Inputs, config: ChannelConfig, now: Now) -> Channel {
+        let mut channel = Channel::from_state(config, self.state);
+        (channel.windows, channel.inputs) = (self.windows, inputs);
         channel.recent = self.recent;
         // A restart of ours is no reason to switch.
         if let Some(active) = channel.state.active {
@@ -436,7 +471,6 @@ impl Recovery {
         for (meta, table, payload, hash) in self.unlisted {
             channel.on_stored(now, meta, (table, payload), hash);
         }
-        channel.settle(now);
         channel
     }
 }

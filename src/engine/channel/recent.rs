@@ -5,7 +5,7 @@ use crate::units::{InputNumber, TrackId};
 use std::collections::VecDeque;
 
 /// Where the newest listed segments came from. Bounded; forgotten at a restart.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RecentNames {
     entries: VecDeque<(TrackId, u64, InputNumber, String)>,
 }

@@ -90,7 +90,8 @@ pub struct Rendered {
     pub max_age_seconds: u32,
 }
 
-/// Why there is nothing at a path: a 404 in both cases, but not cached equally long.
+/// Why there is nothing at a path: a 404 that may be cached for a second, in both cases, since
+/// what is not there may come with the next publication or reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.

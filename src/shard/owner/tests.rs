@@ -107,6 +107,29 @@ fn a_panic_restarts_its_channel_alone() {
 }
 
 #[test]
+fn a_panic_loses_nothing_that_was_committed() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        assert_eq!(push(&owner, 4).await, Ok(Committed::Stored), "waits for the one before it");
+        assert_eq!(shown(&site).len(), 3);
+        {
+            let mut inner = owner.inner.borrow_mut();
+            let stepped = inner.step(&site, |_| -> () { panic!("a defect of the channel") });
+            assert_eq!(stepped, None);
+            assert_eq!(inner.channel.active_input(), Some(InputNumber::ONE));
+            assert!(inner.channel.input_heard(InputNumber::ONE).is_some(), "still leads");
+        }
+        assert_eq!(push(&owner, 4).await, Ok(Committed::Duplicate), "it waits still");
+        assert_eq!(push(&owner, 3).await, Ok(Committed::Stored));
+        until(&owner, "both are listed", || shown(&site).len() == 5).await;
+        assert!(shown(&site).iter().all(|(_, has_media)| *has_media));
+    });
+}
+
+#[test]
 fn a_failed_write_is_told_and_repeated() {
     on_a_shard(async |storage| {
         let dir = tempfile::tempdir().expect("a directory");
@@ -125,14 +148,17 @@ fn a_failed_write_is_told_and_repeated() {
         push_again(&first, 4).await;
         until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
         let newest = shown(&site)[4].0;
-        assert!(first.inner.borrow().written.0.sources[1].is_some(), "the change came after all");
+        assert!(
+            first.inner.borrow().written.state().sources[1].is_some(),
+            "the change came after all"
+        );
         drop(first);
         assert!(storage.flush(PATIENCE));
         let again = channel_site(dir.path());
         let second = owner(&again, &storage);
         push_again(&second, 5).await;
         until(&second, "goes on", || shown(&again).last() == Some(&(newest + 1, true))).await;
-        assert!(second.inner.borrow().written.0.sources[1].is_some());
+        assert!(second.inner.borrow().written.state().sources[1].is_some());
     });
 }
 
@@ -148,6 +174,32 @@ fn copies_are_told_apart() {
         other.tracks[0].payload[0] ^= 1;
         let came = owner.commit(InputNumber::ONE, &name(2), other, 38_000).await;
         assert_eq!(came, Ok(Committed::Divergent));
+    });
+}
+
+#[test]
+fn twins_use_the_ring_once() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        let twin = owner.on_playlist(InputNumber::TWO, "channel.m3u8", &playlist(250)).await;
+        assert_eq!(twin, Ok(()));
+        let orders = [(InputNumber::ONE, InputNumber::TWO), (InputNumber::TWO, InputNumber::ONE)];
+        for (number, (first, second)) in (3..).zip(orders) {
+            let push = async |input| {
+                let body = segment_of(number, 8_000);
+                owner.commit(input, &name(number), body, 760_000).await
+            };
+            assert_eq!(push(first).await, Ok(Committed::Stored), "{number}");
+            let used = owner.inner.borrow().ring.fill().bytes_used;
+            assert_eq!(push(second).await, Ok(Committed::Duplicate), "{number}");
+            until(&owner, "listed", || shown(&site).len() == usize::from(number) + 1).await;
+            assert_eq!(push(second).await, Ok(Committed::Duplicate), "{number} once listed");
+            let grown = owner.inner.borrow().ring.fill().bytes_used - used;
+            assert!(grown < 100_000, "{number}: {grown} bytes more");
+        }
     });
 }
 
