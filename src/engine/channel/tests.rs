@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
+use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StreamSelection};
+use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
 use crate::engine::segment::{Damage, Sample, TrackSegment};
@@ -443,8 +445,8 @@ fn a_ladder_has_one_copy_of_its_muxed_sound() {
     let shares = |name: &str| presentation.track(name).expect("track").info.bandwidth;
     assert_eq!(shares("v1") + shares("a1"), 5_000_000);
     assert_eq!(
-        presentation.set_edges[&TrackKind::Video],
-        presentation.set_edges[&TrackKind::Audio]
+        presentation.set_edges[&(TrackKind::Video, 0)],
+        presentation.set_edges[&(TrackKind::Audio, 0)]
     );
 }
 
@@ -630,4 +632,93 @@ fn a_short_join_at_the_streams_end_stays_as_it_was() {
     bench.run(10, 16, 900_000);
     assert!(!bench.channel.present().ended);
     assert_eq!(joined(&mut bench)[..before.len()], before);
+}
+
+/// Sound in segments of a second beside pictures of two: what of it goes into each transport
+/// stream, by URL, however late the sound comes.
+#[test]
+fn a_transport_stream_waits_for_sound_of_another_cadence_and_never_changes() {
+    // Tenths of a second that sound comes late, and the segment of it that never comes.
+    for (late, lost) in [(0, 99), (7, 99), (16, 99), (35, 99), (0, 7), (16, 7)] {
+        let mut bench = Bench::new(&[2]);
+        bench.list(ONE, "channel.m3u8", &Playlist::Multivariant(picture_and_sound()));
+        let mut urls = BTreeMap::new();
+        for tenth in 1..=240 {
+            if tenth % 20 == 0 {
+                let at = tenth / 20 - 1;
+                let start = 900_000 + at * 2 * SECOND;
+                bench.picture(ONE, &format!("channel_1_{at}.ts"), start, 2 * SECOND);
+            }
+            let at = (tenth - late) / 10 - 1;
+            if (tenth - late) % 10 == 0 && at >= 0 && at != lost {
+                let segment = track(audio(), 900_000 + at * SECOND - 1_000, SECOND, 47);
+                bench.put(ONE, &format!("sound_{at}.aac"), vec![segment]);
+            }
+            bench.wait(0.1);
+            offered(&mut bench, &mut urls);
+        }
+        let presentation = bench.channel.present();
+        let last = presentation.tracks[0].segments.last().expect("listed").end;
+        let newest = urls.values().map(|plan| plan.end).max().expect("streams are offered");
+        assert!(last - newest <= MediaTime(4 * SECOND), "{late} {lost}: {newest:?} of {last:?}");
+        let whole = urls.values().filter(|plan| plan.tracks.len() == 2);
+        let whole = whole.filter(|plan| plan.tracks[1].parts.len() == 2).count();
+        assert!(whole >= 8, "{late} {lost}: {whole} of {}", urls.len());
+    }
+}
+
+fn picture_and_sound() -> Multivariant {
+    let variant =
+        Variant { uri: "channel_1.m3u8".into(), audio: Some("sound".into()), ..Variant::default() };
+    let sound = crate::engine::playlist::Rendition {
+        kind: crate::engine::playlist::RenditionKind::Audio,
+        group_id: "sound".into(),
+        name: "Sound".into(),
+        language: None,
+        uri: Some("sound.m3u8".into()),
+        default: true,
+        autoselect: true,
+        forced: false,
+        characteristics: None,
+        channels: None,
+        instream_id: None,
+    };
+    Multivariant { variants: vec![variant], renditions: vec![sound], ..Multivariant::default() }
+}
+
+fn transport_streams() -> Endpoint {
+    Endpoint {
+        id: "e".to_owned(),
+        channel: "c".to_owned(),
+        startover_window_seconds: 0,
+        time_delay_seconds: 0,
+        manifest_name: "index".to_owned(),
+        package: Package::Hls(HlsPackage {
+            segment_duration_seconds: 2,
+            playlist_window_seconds: 60,
+            program_date_time_interval_seconds: 0,
+        }),
+        stream_selection: StreamSelection::default(),
+    }
+}
+
+/// Adds the transport streams that are offered now to `urls`: a URL keeps its bytes.
+fn offered(bench: &mut Bench, urls: &mut BTreeMap<String, SegmentPlan>) {
+    let presentation = bench.channel.present();
+    let endpoint = transport_streams();
+    let manifest = match resolve(&endpoint, &presentation, "index_v1.m3u8") {
+        Ok(Resource::Manifest(manifest)) => manifest,
+        _ => return,
+    };
+    let Ok(rendered) = render(&endpoint, &presentation, &manifest) else { return };
+    let text = String::from_utf8(rendered.body).expect("manifests are UTF-8");
+    for uri in text.lines().filter(|line| !line.starts_with('#')) {
+        let Ok(Resource::Segment(id)) = resolve(&endpoint, &presentation, uri) else {
+            panic!("{uri} is listed")
+        };
+        let plan = plan_segment(&endpoint, &presentation, &id).expect("listed");
+        if let Some(before) = urls.insert(uri.to_owned(), plan.clone()) {
+            assert_eq!(before, plan, "{uri}");
+        }
+    }
 }
