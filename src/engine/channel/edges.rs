@@ -69,8 +69,8 @@ impl Channel {
         }
     }
 
-    /// A transport stream waits a target for the sound of its pictures: segments of sound may be
-    /// longer than the pictures', and come that much later.
+    /// A transport stream waits a target for the sound of its pictures, two where it waited for
+    /// what came before: segments of sound may be longer than the pictures' and come later.
     pub(super) fn advance_sound_edge(&mut self, now: Monotonic) {
         let of = |kind: TrackKind| {
             let tracks = self.state.tracks.iter();
