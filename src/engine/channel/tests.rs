@@ -195,8 +195,16 @@ fn listed(presentation: &Presentation, name: &str) -> Vec<(u64, i64, i64, bool)>
     track.segments.iter().map(relative).collect()
 }
 
-/// What holds of every track: numbers are consecutive and time never falls.
+/// What holds of every track: numbers are consecutive and time never falls, and there is one
+/// configuration in a DASH Period.
 pub(super) fn check_laws(presentation: &Presentation, track: &Track) {
+    let mut inits = BTreeMap::new();
+    for listed in track.segments.iter() {
+        let Some(media) = &listed.media else { continue };
+        let period = presentation.grid(listed.grid).expect("listed segments' grids stay");
+        let first = *inits.entry(period.session_start).or_insert(media.init);
+        assert_eq!(first, media.init, "{} in {:?}", listed.number, period.session_start);
+    }
     let all: Vec<&Listed> = track.segments.iter().collect();
     for pair in all.windows(2) {
         assert_eq!(pair[0].number + 1, pair[1].number);
