@@ -693,7 +693,7 @@ fn picture_and_sound() -> Multivariant {
         channels: None,
         instream_id: None,
     };
-    Multivariant { variants: vec![variant], renditions: vec![sound], ..Multivariant::default() }
+    Multivariant { variants: vec![variant], renditions: vec![sound] }
 }
 
 fn transport_streams() -> Endpoint {
@@ -716,9 +716,9 @@ fn transport_streams() -> Endpoint {
 fn offered(bench: &mut Bench, urls: &mut BTreeMap<String, SegmentPlan>) {
     let presentation = bench.channel.present();
     let endpoint = transport_streams();
-    let manifest = match resolve(&endpoint, &presentation, "index_v1.m3u8") {
-        Ok(Resource::Manifest(manifest)) => manifest,
-        _ => return,
+    let Ok(Resource::Manifest(manifest)) = resolve(&endpoint, &presentation, "index_v1.m3u8")
+    else {
+        return;
     };
     let Ok(rendered) = render(&endpoint, &presentation, &manifest) else { return };
     let text = String::from_utf8(rendered.body).expect("manifests are UTF-8");
