@@ -239,3 +239,13 @@ pub const BODY_RATE_MIN: u64 = 4 << 10;
 pub const RELOAD_COUNT_MAX: usize = 4;
 /// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
 pub const CACHE_SIZE_MIN: u64 = 128 << 20;
+
+// Timed messages.
+/// Bytes of one ID3 tag or SCTE-35 section that is kept: a tag with a small picture; a section has
+/// 4 KiB at most.
+pub const METADATA_SIZE_MAX: usize = 64 << 10;
+/// Bytes of all messages kept of one segment: they lie in a record's header, beside parameter sets.
+pub const SEGMENT_METADATA_SIZE_MAX: usize = 256 << 10;
+/// Bytes of the changes of one record, beyond the first: half of what its header may have.
+pub const CHANGE_BATCH_SIZE_MAX: usize = RING_HEADER_SIZE_MAX / 2;
+const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);

@@ -252,9 +252,50 @@ fn messages_are_kept_beside_the_media() {
     let body = parse(stream.as_flattened()).unwrap();
     let kept: Vec<_> =
         body.metadata.iter().map(|m| (m.kind, m.pid, m.time.map(MediaTime::ticks))).collect();
-    let id3 = (MetadataKind::Id3, 0x101, Some(90_000));
-    assert!(kept.contains(&id3) && kept.contains(&(MetadataKind::Scte35, 0x102, None)), "{kept:?}");
+    let at = Some(90_000);
+    assert!(kept.contains(&(MetadataKind::Id3, 0x101, at)), "{kept:?}");
+    assert!(kept.contains(&(MetadataKind::Scte35, 0x102, at)), "as it arrived: {kept:?}");
     assert_eq!(body.unknown_streams, [(0x103, 0x11)]);
     assert_eq!(body.tracks[0].payload, [1, 2, 3, 4]);
     assert_eq!(body.tracks[0].first_decode_time.ticks(), 90_000);
+}
+
+/// A PES packet of `size` bytes of payload on `pid`, in as many packets as it takes.
+fn long_pes(pid: u16, size: usize, continuity: &mut u8) -> Vec<[u8; 188]> {
+    let whole = pes(0xbd, &vec![7; size]);
+    let pieces = whole.chunks(150).enumerate().map(|(at, piece)| {
+        let mut packet = packet(pid, piece);
+        if at > 0 {
+            packet[1] &= 0x1f;
+        }
+        packet[3] |= *continuity;
+        *continuity = (*continuity + 1) & 0x0f;
+        packet
+    });
+    pieces.collect()
+}
+
+#[test]
+fn messages_are_bounded_by_their_bytes() {
+    let map = [
+        &[2, 0xb0, 23, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0][..],
+        &[0x0f, 0xe1, 0, 0xf0, 0],
+        &[0x15, 0xe1, 1, 0xf0, 0],
+    ]
+    .concat();
+    let frame = [0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 1, 2, 3, 4];
+    let mut stream = vec![
+        packet(0, &section(&[0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0])),
+        packet(MAP, &section(&map)),
+        packet(0x100, &pes(0xc0, &frame)),
+    ];
+    let mut continuity = 0;
+    for size in [60_000, 70_000, 60_000, 60_000, 60_000, 60_000, 10] {
+        stream.extend(long_pes(0x101, size, &mut continuity));
+    }
+    let body = parse(stream.as_flattened()).unwrap();
+    let kept: Vec<usize> = body.metadata.iter().map(|message| message.data.len()).collect();
+    assert_eq!(kept, [60_000, 60_000, 60_000, 60_000, 10]);
+    assert_eq!(body.dropped_messages, 2);
+    assert!(body.tracks[0].damage.is_none());
 }

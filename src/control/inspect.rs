@@ -185,6 +185,9 @@ fn write_body(out: &mut String, body: &SegmentBody) -> std::fmt::Result {
         let (kind, pid, size) = (message.kind, message.pid, message.data.len());
         writeln!(out, "message {kind:?}, PID {pid}, {size} bytes")?;
     }
+    if body.dropped_messages > 0 {
+        writeln!(out, "{} messages are too large or too many", body.dropped_messages)?;
+    }
     for (pid, stream_type) in &body.unknown_streams {
         writeln!(out, "PID {pid}: stream type {stream_type:#04x} is not understood")?;
     }

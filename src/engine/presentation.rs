@@ -25,8 +25,11 @@ pub struct Presentation {
     pub grids: Vec<Arc<Grid>>,
     /// Decoder configurations that listed segments refer to, by id.
     pub inits: BTreeMap<u32, Arc<Init>>,
-    /// Per kind: the first base number that DASH does not list yet (DESIGN.md 5, *Listing*).
-    pub set_edges: BTreeMap<TrackKind, u64>,
+    /// Per kind and cadence: the first base number that DASH does not list yet. A number is listed
+    /// once every track that counts together has it, or half a target after the first had it.
+    pub set_edges: BTreeMap<(TrackKind, u16), u64>,
+    /// Transport streams wait no more for sound before this: it is in, or has been given up.
+    pub sound_edge: MediaTime,
     /// Every live input has sent ENDLIST: the presentation is complete.
     pub ended: bool,
 }
@@ -123,7 +126,8 @@ pub struct Init {
     pub track: TrackId,
 }
 
-/// Numbering of a stretch of the timeline (DESIGN.md 5, *Numbers*).
+/// Numbering of a stretch of the timeline: media time over the period, to the nearest, counted on
+/// from the first segment's number, so that numbers never fall or skip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grid {
     /// Ascending.
@@ -236,6 +240,20 @@ impl Grid {
     #[must_use]
     pub fn joined_after(&self, seconds: u32) -> Option<u64> {
         Some(self.joined_number(self.last_number?, seconds) + 1)
+    }
+
+    /// How far before the pictures the sound that is muxed with them may begin.
+    #[must_use]
+    pub fn sound_early_max(&self) -> MediaTime {
+        MediaTime(self.period_ticks().0 / 4)
+    }
+
+    /// True where sound that is listed up to `sound` is all that is muxed with pictures up to
+    /// `end`: what comes next begins there or a frame before, and a sixteenth of a period is longer
+    /// than a frame.
+    #[must_use]
+    pub fn has_sound_until(&self, sound: MediaTime, end: MediaTime) -> bool {
+        sound + self.sound_early_max() >= end + MediaTime(self.period_ticks().0 / 16)
     }
 
     fn joined_first(&self, seconds: u32) -> u64 {

@@ -73,7 +73,9 @@ pub struct TimedMetadata {
     pub kind: MetadataKind,
     /// PID it came on.
     pub pid: u16,
-    /// Source presentation time; `None` where the stream gives none (SCTE-35 sections).
+    /// Source presentation time of an ID3 tag. SCTE-35 sections have none of their own: theirs is
+    /// the newest that a PES packet before them in the segment gave, which is when they arrived;
+    /// `None` in front of the first.
     pub time: Option<MediaTime>,
     /// The ID3 tag or the `splice_info_section`.
     pub data: Vec<u8>,
@@ -95,6 +97,8 @@ pub struct SegmentBody {
     pub tracks: Vec<TrackSegment>,
     /// Timed messages in the order they came.
     pub metadata: Vec<TimedMetadata>,
+    /// Timed messages that were not kept: too large, or too many. The media is none the worse.
+    pub dropped_messages: u32,
     /// Elementary streams that are listed but whose type is not understood: (PID, stream type).
     pub unknown_streams: Vec<(u16, u8)>,
 }

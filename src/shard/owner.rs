@@ -12,7 +12,9 @@ use crate::engine::playlist::Playlist;
 use crate::engine::presentation::Presentation;
 use crate::engine::sample_table;
 use crate::engine::segment::SegmentBody;
-use crate::limits::{CHANGE_BATCH_COUNT_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX};
+use crate::limits::{
+    CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
+};
 use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
@@ -496,8 +498,8 @@ impl Inner {
     /// Gives the ring a record of the oldest unwritten changes.
     fn append_changes(&mut self) -> Result<Receipt, Refused> {
         assert!(self.writing.is_empty(), "one record of changes at a time");
-        let count = self.unwritten.len().min(CHANGE_BATCH_COUNT_MAX);
-        let changes: Vec<Change> = self.unwritten.iter().take(count).cloned().collect();
+        let changes = batch(&self.unwritten);
+        let count = changes.len();
         let header = postcard::to_stdvec(&(self.written_count, &changes));
         let header = header.expect("changes are plain data");
         let record =
@@ -573,6 +575,17 @@ impl Inner {
 #[must_use]
 pub fn now() -> Now {
     Now { monotonic: rt::now(), wall: rt::wall() }
+}
+
+/// The oldest changes, as many as a record takes; one at least.
+fn batch(unwritten: &VecDeque<Change>) -> Vec<Change> {
+    let mut size = 0;
+    let fits = |change: &&Change| {
+        let is_first = size == 0;
+        size += postcard::to_stdvec(change).expect("changes are plain data").len();
+        is_first || size <= CHANGE_BATCH_SIZE_MAX
+    };
+    unwritten.iter().take(CHANGE_BATCH_COUNT_MAX).take_while(fits).cloned().collect()
 }
 
 /// The longest listed window of a track, in microseconds.

@@ -10,6 +10,7 @@ mod support;
 
 mod bodies;
 mod bound;
+mod media;
 mod random;
 
 use bound::measured;
@@ -128,7 +129,7 @@ fn take_in(bytes: &[u8]) {
 #[test]
 fn every_parser_takes_any_bytes_within_its_bounds() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for entry in ENTRIES {
+    for entry in ENTRIES.iter().chain(media::ENTRIES) {
         for round in 0..rounds(ROUNDS) {
             let seed = entry.seeds[random.below(entry.seeds.len())];
             // Now and then a long one, so that what grows faster than its input shows.

@@ -4,7 +4,8 @@ use crate::engine::channel::candidate::Candidate;
 use crate::engine::channel::state::Change;
 use crate::engine::channel::{Channel, Event, span};
 use crate::engine::codec::TrackKind;
-use crate::units::{InputNumber, Monotonic};
+use crate::units::{InputNumber, MediaTime, Monotonic};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Channel {
@@ -40,29 +41,56 @@ impl Channel {
         3 * span(self.target().max(longest))
     }
 
-    /// DASH lists a number when every track of a kind has it, or half a target after the first.
+    /// DASH lists a number when every track of a kind that counts alike has it, or half a target
+    /// after the first.
     pub(super) fn advance_set_edges(&mut self, now: Monotonic) {
         let half = span(self.target()) / 2;
-        for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
-            let tracks = self.state.tracks.iter().filter(|track| track.info.kind == kind);
+        let sets = self.state.tracks.iter().map(|track| (track.info.kind, track.cadence));
+        for set in sets.collect::<BTreeSet<_>>() {
+            let tracks = self.state.tracks.iter();
+            let tracks = tracks.filter(|track| (track.info.kind, track.cadence) == set);
             let next = || tracks.clone().filter_map(|track| track.next_number);
             let (Some(least), Some(most)) = (next().min(), next().max()) else { continue };
-            let apart = tracks.clone().any(|track| track.cadence != 0);
-            let edge = self.state.set_edges.get(&kind).copied().unwrap_or(0);
-            let mut reached = if apart { most } else { least };
-            match self.set_waits.get(&kind).copied() {
+            let edge = self.state.set_edges.get(&set).copied().unwrap_or(0);
+            let mut reached = least;
+            match self.set_waits.get(&set).copied() {
                 Some((number, since)) if since + half <= now => {
                     reached = reached.max(number);
-                    self.set_waits.remove(&kind);
+                    self.set_waits.remove(&set);
                 }
                 None if most > reached.max(edge) => {
-                    self.set_waits.insert(kind, (most, now));
+                    self.set_waits.insert(set, (most, now));
                 }
                 Some(_) | None => {}
             }
             if reached > edge {
-                self.emit(Change::SetEdge(kind, reached));
+                self.emit(Change::SetEdge(set.0, set.1, reached));
             }
+        }
+    }
+
+    /// A transport stream waits a target for the sound of its pictures, two where it waited for
+    /// what came before: segments of sound may be longer than the pictures' and come later.
+    pub(super) fn advance_sound_edge(&mut self, now: Monotonic) {
+        let of = |kind: TrackKind| {
+            let tracks = self.state.tracks.iter();
+            tracks.filter(move |track| track.info.kind == kind && track.next_number.is_some())
+        };
+        let pictures = of(TrackKind::Video).map(|track| track.end).max();
+        let sound = of(TrackKind::Audio).map(|track| track.end).min();
+        let (Some(pictures), Some(sound)) = (pictures, sound) else { return };
+        let Some(grid) = self.state.grid(0) else { return };
+        let short = |until: MediaTime| !grid.has_sound_until(sound, until);
+        match self.sound_wait {
+            Some((until, _)) if !short(until) => self.sound_wait = None,
+            Some((until, since)) if since + span(self.target()) <= now => {
+                self.sound_wait = None;
+                self.emit(Change::SoundEdge(until));
+            }
+            None if pictures > self.state.sound_edge && short(pictures) => {
+                self.sound_wait = Some((pictures, now));
+            }
+            Some(_) | None => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Numbers from media time, and media time from source time (DESIGN.md 5, *Clock* and *Numbers*).
+//! Numbers from media time, and media time from source time: a session's offset unwraps the
+//! source's 33-bit clock, and a grid of equal periods numbers what begins near its lines.
 //!
 //! Everything here is arithmetic on values that are passed in.
 

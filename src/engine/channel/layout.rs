@@ -121,7 +121,8 @@ impl Channel {
         }
     }
 
-    /// BANDWIDTH and AVERAGE-BANDWIDTH shares (DESIGN.md 5, *Exactness*).
+    /// BANDWIDTH and AVERAGE-BANDWIDTH shares: as declared, or, where nothing is declared or the
+    /// start exceeds it, as measured and rounded up.
     fn bit_rates(
         &self,
         candidate: &Candidate,

@@ -29,6 +29,7 @@ impl Channel {
         }
         self.drop_stale(now.monotonic);
         self.advance_set_edges(now.monotonic);
+        self.advance_sound_edge(now.monotonic);
     }
 
     /// Tells unnamed candidates' renditions by what the playlists say now.

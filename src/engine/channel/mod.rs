@@ -48,6 +48,7 @@ use input::Inputs;
 use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The top playlist's name, as the ingest URL promises it to encoders.
@@ -134,7 +135,9 @@ pub struct Channel {
     ended_since: Option<Monotonic>,
     /// Grids moved since the last number that was where it should be.
     off_grid: u32,
-    set_waits: std::collections::BTreeMap<crate::engine::codec::TrackKind, (u64, Monotonic)>,
+    set_waits: BTreeMap<(TrackKind, u16), (u64, Monotonic)>,
+    /// Where the pictures ended when transport streams last began to wait for sound, and when.
+    sound_wait: Option<(MediaTime, Monotonic)>,
     changes: Vec<Change>,
     events: Vec<Event>,
 }
@@ -156,7 +159,8 @@ impl Channel {
             recent: RecentNames::default(),
             ended_since: None,
             off_grid: 0,
-            set_waits: std::collections::BTreeMap::new(),
+            set_waits: BTreeMap::new(),
+            sound_wait: None,
             changes: Vec::new(),
             events: Vec::new(),
         }

@@ -391,6 +391,7 @@ impl Origin {
         }
         assert_eq!(found.grids, self.published.grids);
         assert_eq!(found.set_edges, self.published.set_edges);
+        assert_eq!(found.sound_edge, self.published.sound_edge);
         assert_eq!(found.clock_offset, self.published.clock_offset);
         assert_eq!(found.ended, self.published.ended);
     }
@@ -400,6 +401,7 @@ impl Origin {
         for (kind, edge) in &self.published.set_edges {
             assert!(fresh.set_edges[kind] >= *edge, "DASH edges never fall");
         }
+        assert!(fresh.sound_edge >= self.published.sound_edge, "sound is given up once");
         for old in &self.published.tracks {
             let new = fresh.track(&old.info.name).expect("tracks stay");
             assert!(new.segments.len() >= old.segments.len());

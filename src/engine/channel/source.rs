@@ -165,10 +165,14 @@ pub struct ListedName {
 #[derive(Clone, Debug, Default)]
 pub struct Playlists {
     lists: BTreeMap<String, KnownPlaylist>,
+    /// Playlists taken so far.
+    taken: u64,
 }
 
 #[derive(Clone, Debug)]
 struct KnownPlaylist {
+    /// Which of all playlists it was.
+    turn: u64,
     target: MediaTime,
     ended: bool,
     segments: BTreeMap<String, ListedName>,
@@ -178,12 +182,16 @@ impl Playlists {
     /// Takes a media playlist called `name` in place of its predecessor.
     ///
     /// Only the newest [`limits::PLAYLIST_NAME_COUNT_MAX`] segments are kept: older ones are
-    /// listed already or too late to be. Returns false where another playlist would be one too
-    /// many ([`limits::PLAYLIST_COUNT_MAX`]).
-    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist) -> bool {
+    /// listed already or too late to be. Where another playlist would be one too many
+    /// ([`limits::PLAYLIST_COUNT_MAX`]), the one that was not renewed for longest is forgotten.
+    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist) {
         if !self.lists.contains_key(name) && self.lists.len() >= limits::PLAYLIST_COUNT_MAX {
-            return false;
+            let oldest = self.lists.iter().min_by_key(|(_, list)| list.turn);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.lists.remove(&oldest);
+            }
         }
+        self.taken += 1;
         let skip = list.segments.len().saturating_sub(limits::PLAYLIST_NAME_COUNT_MAX);
         let numbered = list.segments.iter().zip(list.media_sequence..).skip(skip);
         let segments = numbered.map(|(segment, sequence)| {
@@ -197,12 +205,12 @@ impl Playlists {
             (name_of_uri(&segment.uri).to_owned(), listed)
         });
         let known = KnownPlaylist {
+            turn: self.taken,
             target: MediaTime(i64::from(list.target_duration) * 90_000),
             ended: list.ended,
             segments: segments.collect(),
         };
         self.lists.insert(name.to_owned(), known);
-        true
     }
 
     /// What is known of the segment called `name`.
@@ -309,6 +317,28 @@ mod tests {
             let key = playlists.rendition_of(&top, name);
             assert_eq!(key, variant.map(RenditionKey::Variant), "{name}");
         }
+    }
+
+    #[test]
+    fn the_playlist_that_was_not_renewed_for_longest_is_forgotten() {
+        let list = |target_duration, ended| MediaPlaylist {
+            target_duration,
+            ended,
+            ..MediaPlaylist::default()
+        };
+        let mut playlists = Playlists::default();
+        playlists.on_media("kept.m3u8", &list(2, false));
+        playlists.on_media("gone.m3u8", &list(60, false));
+        for at in 2..limits::PLAYLIST_COUNT_MAX {
+            playlists.on_media(&format!("{at}.m3u8"), &list(2, true));
+        }
+        playlists.on_media("kept.m3u8", &list(2, true));
+        assert_eq!(playlists.target(), Some(MediaTime(60 * 90_000)));
+        assert!(!playlists.ended());
+        playlists.on_media("new.m3u8", &list(2, true));
+        assert_eq!(playlists.names().count(), limits::PLAYLIST_COUNT_MAX);
+        assert_eq!(playlists.target(), Some(MediaTime(2 * 90_000)));
+        assert!(playlists.ended() && playlists.names().any(|name| name == "kept.m3u8"));
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub enum Change {
     Filled(TrackId, Listed),
     /// Which input leads.
     Active(InputNumber),
-    /// DASH lists base numbers of a kind below this one.
-    SetEdge(TrackKind, u64),
+    /// DASH lists base numbers of a kind and cadence below this one.
+    SetEdge(TrackKind, u16, u64),
+    /// Transport streams wait no more for sound before this media time.
+    SoundEdge(MediaTime),
     /// Every live input has sent ENDLIST, or one went on.
     Ended(bool),
     /// Committed media, by its payload, will never be listed.
@@ -107,7 +109,9 @@ pub struct State {
     /// The input that leads.
     pub active: Option<InputNumber>,
     /// See [`Presentation::set_edges`].
-    pub set_edges: BTreeMap<TrackKind, u64>,
+    pub set_edges: BTreeMap<(TrackKind, u16), u64>,
+    /// See [`Presentation::sound_edge`].
+    pub sound_edge: MediaTime,
     /// See [`Presentation::ended`].
     pub ended: bool,
 }
@@ -132,9 +136,10 @@ impl State {
             Change::Listed(id, listed) => self.list(*id, listed),
             Change::Filled(..) | Change::Dropped(_) => {}
             Change::Active(input) => self.active = Some(*input),
-            Change::SetEdge(kind, number) => {
-                self.set_edges.insert(*kind, *number);
+            Change::SetEdge(kind, cadence, number) => {
+                self.set_edges.insert((*kind, *cadence), *number);
             }
+            Change::SoundEdge(edge) => self.sound_edge = *edge,
             Change::Ended(ended) => self.ended = *ended,
             Change::Joined { grid, seconds, first } => {
                 if let Some(grid) = self.grids.iter_mut().find(|known| known.id == *grid) {
@@ -311,6 +316,7 @@ impl Windows {
             grids: state.grids.iter().cloned().map(Arc::new).collect(),
             inits: state.inits.iter().map(|(&id, init)| (id, Arc::new(init.clone()))).collect(),
             set_edges: state.set_edges.clone(),
+            sound_edge: state.sound_edge,
             ended: state.ended,
         }
     }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
+use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StreamSelection};
+use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
 use crate::engine::segment::{Damage, Sample, TrackSegment};
@@ -193,8 +195,16 @@ fn listed(presentation: &Presentation, name: &str) -> Vec<(u64, i64, i64, bool)>
     track.segments.iter().map(relative).collect()
 }
 
-/// What holds of every track: numbers are consecutive and time never falls.
+/// What holds of every track: numbers are consecutive and time never falls, and there is one
+/// configuration in a DASH Period.
 pub(super) fn check_laws(presentation: &Presentation, track: &Track) {
+    let mut inits = BTreeMap::new();
+    for listed in track.segments.iter() {
+        let Some(media) = &listed.media else { continue };
+        let period = presentation.grid(listed.grid).expect("listed segments' grids stay");
+        let first = *inits.entry(period.session_start).or_insert(media.init);
+        assert_eq!(first, media.init, "{} in {:?}", listed.number, period.session_start);
+    }
     let all: Vec<&Listed> = track.segments.iter().collect();
     for pair in all.windows(2) {
         assert_eq!(pair[0].number + 1, pair[1].number);
@@ -443,8 +453,8 @@ fn a_ladder_has_one_copy_of_its_muxed_sound() {
     let shares = |name: &str| presentation.track(name).expect("track").info.bandwidth;
     assert_eq!(shares("v1") + shares("a1"), 5_000_000);
     assert_eq!(
-        presentation.set_edges[&TrackKind::Video],
-        presentation.set_edges[&TrackKind::Audio]
+        presentation.set_edges[&(TrackKind::Video, 0)],
+        presentation.set_edges[&(TrackKind::Audio, 0)]
     );
 }
 
@@ -630,4 +640,95 @@ fn a_short_join_at_the_streams_end_stays_as_it_was() {
     bench.run(10, 16, 900_000);
     assert!(!bench.channel.present().ended);
     assert_eq!(joined(&mut bench)[..before.len()], before);
+}
+
+/// Sound in segments of a second beside pictures of two: what of it goes into each transport
+/// stream, by URL, however late the sound comes.
+#[test]
+fn a_transport_stream_waits_for_sound_of_another_cadence_and_never_changes() {
+    // Tenths of a second that sound comes late after a while, and a segment that never comes.
+    for (late, lost) in [(0, 99), (7, 99), (16, 99), (35, 99), (55, 99), (0, 7), (16, 7)] {
+        let mut bench = Bench::new(&[2]);
+        bench.list(ONE, "channel.m3u8", &Playlist::Multivariant(picture_and_sound()));
+        let mut urls = BTreeMap::new();
+        for tenth in 1..=240 {
+            if tenth % 20 == 0 {
+                let at = tenth / 20 - 1;
+                let start = 900_000 + at * 2 * SECOND;
+                bench.picture(ONE, &format!("channel_1_{at}.ts"), start, 2 * SECOND);
+            }
+            let due = |at: &i64| 10 * (at + 1) + if *at < 6 { 0 } else { late } == tenth;
+            for at in (0..24).filter(due).filter(|&at| at != lost) {
+                let segment = track(audio(), 900_000 + at * SECOND - 1_000, SECOND, 47);
+                bench.put(ONE, &format!("sound_{at}.aac"), vec![segment]);
+            }
+            bench.wait(0.1);
+            offered(&mut bench, &mut urls);
+        }
+        let presentation = bench.channel.present();
+        let last = presentation.tracks[0].segments.last().expect("listed").end;
+        let newest = urls.values().map(|plan| plan.end).max().expect("streams are offered");
+        assert!(last - newest <= MediaTime(4 * SECOND), "{late} {lost}: {newest:?} of {last:?}");
+        let whole = |plan: &&SegmentPlan| plan.tracks.get(1).is_some_and(|it| it.parts.len() == 2);
+        let given_up = urls.values().any(|plan| !whole(&plan));
+        assert_eq!(given_up, late >= 35 || lost == 7, "{late} {lost}");
+        let whole = urls.values().filter(whole).count();
+        assert!(whole >= 8, "{late} {lost}: {whole} of {}", urls.len());
+    }
+}
+
+fn picture_and_sound() -> Multivariant {
+    let variant =
+        Variant { uri: "channel_1.m3u8".into(), audio: Some("sound".into()), ..Variant::default() };
+    let sound = crate::engine::playlist::Rendition {
+        kind: crate::engine::playlist::RenditionKind::Audio,
+        group_id: "sound".into(),
+        name: "Sound".into(),
+        language: None,
+        uri: Some("sound.m3u8".into()),
+        default: true,
+        autoselect: true,
+        forced: false,
+        characteristics: None,
+        channels: None,
+        instream_id: None,
+    };
+    Multivariant { variants: vec![variant], renditions: vec![sound] }
+}
+
+fn transport_streams() -> Endpoint {
+    Endpoint {
+        id: "e".to_owned(),
+        channel: "c".to_owned(),
+        startover_window_seconds: 0,
+        time_delay_seconds: 0,
+        manifest_name: "index".to_owned(),
+        package: Package::Hls(HlsPackage {
+            segment_duration_seconds: 2,
+            playlist_window_seconds: 60,
+            program_date_time_interval_seconds: 0,
+        }),
+        stream_selection: StreamSelection::default(),
+    }
+}
+
+/// Adds the transport streams that are offered now to `urls`: a URL keeps its bytes.
+fn offered(bench: &mut Bench, urls: &mut BTreeMap<String, SegmentPlan>) {
+    let presentation = bench.channel.present();
+    let endpoint = transport_streams();
+    let Ok(Resource::Manifest(manifest)) = resolve(&endpoint, &presentation, "index_v1.m3u8")
+    else {
+        return;
+    };
+    let Ok(rendered) = render(&endpoint, &presentation, &manifest) else { return };
+    let text = String::from_utf8(rendered.body).expect("manifests are UTF-8");
+    for uri in text.lines().filter(|line| !line.starts_with('#')) {
+        let Ok(Resource::Segment(id)) = resolve(&endpoint, &presentation, uri) else {
+            panic!("{uri} is listed")
+        };
+        let plan = plan_segment(&endpoint, &presentation, &id).expect("listed");
+        if let Some(before) = urls.insert(uri.to_owned(), plan.clone()) {
+            assert_eq!(before, plan, "{uri}");
+        }
+    }
 }

@@ -41,8 +41,8 @@ pub(super) struct Run {
 
 /// `track`'s window as runs, oldest first, one for each Period.
 ///
-/// A Representation has one init in a Period: where a track changes it inside a Period, what came
-/// before is left out.
+/// A Representation has one init in a Period. The channel begins a grid, and with it a Period,
+/// wherever a configuration changes; were there two in one, only what follows the newest is listed.
 pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let Some(window) = view.window(track, window_seconds) else { return runs };

@@ -87,7 +87,7 @@ pub fn plan_segment(
     let positions = joined.position..joined.position + joined.count;
     tracks.extend(planned(presentation, track, positions));
     if let Some(audio) = view.muxed_audio(track) {
-        let positions = View::muxed_range(audio, track, &joined);
+        let positions = view.muxed_range(audio, &joined);
         tracks.extend(planned(presentation, audio, positions));
     }
     if tracks.is_empty() {

@@ -149,7 +149,7 @@ impl Channel {
         }
         self.next += 1;
         for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
-            self.presentation.set_edges.insert(kind, self.next);
+            self.presentation.set_edges.insert((kind, 0), self.next);
         }
     }
 
@@ -380,7 +380,6 @@ fn nothing_is_listed_before_its_muxed_audio() {
     for listed in late {
         audio.push(listed);
     }
-    channel.presentation.set_edges.insert(TrackKind::Audio, channel.next - 1);
     assert_eq!(channel.text(&hls(2, 60), "index_v1.m3u8"), before);
     let separate = channel.text(&cmaf(2, 60), "web/main_v1.m3u8");
     assert_eq!(uris(&separate).len(), 5, "CMAF lists each track by itself");
@@ -540,7 +539,7 @@ fn a_hole_is_addressed_by_time() {
 #[test]
 fn dash_waits_for_the_set_and_ends_static() {
     let mut channel = Channel::ladder().push_many(6);
-    channel.presentation.set_edges.insert(TrackKind::Video, channel.next - 2);
+    channel.presentation.set_edges.insert((TrackKind::Video, 0), channel.next - 2);
     let endpoint = dash(2, 60, SegmentTemplateFormat::TimeWithTimeline);
     let text = channel.text(&endpoint, "index.mpd");
     assert!(text.contains("d=\"180000\" r=\"3\""), "{text}");

@@ -19,8 +19,9 @@ pub(super) struct Shape<'a> {
     pub(super) grid: &'a Grid,
     pub(super) track: &'a TrackInfo,
     pub(super) config: &'a CodecConfig,
-    /// Muxed audio and its configuration.
-    pub(super) audio: Option<(&'a TrackInfo, &'a CodecConfig)>,
+    /// Muxed audio, its configuration, and the number of its base segments: where sound was given
+    /// up and comes after all, the segment with it is another one.
+    pub(super) audio: Option<(&'a TrackInfo, &'a CodecConfig, usize)>,
 }
 
 /// Hash of a segment URL.
@@ -39,8 +40,9 @@ pub(super) fn segment(shape: &Shape<'_>) -> u32 {
         hasher.update(&grid.first_number.to_le_bytes());
     }
     add_track(&mut hasher, shape.track, shape.config);
-    if let Some((track, config)) = shape.audio {
+    if let Some((track, config, parts)) = shape.audio {
         add_track(&mut hasher, track, config);
+        hasher.update(&parts.to_le_bytes());
     }
     finish(&hasher)
 }

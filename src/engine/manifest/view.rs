@@ -114,21 +114,11 @@ impl<'a> View<'a> {
     }
 
     /// Positions of the base segments of `audio` that are muxed with `joined` of a video track:
-    /// those of the same numbers on the same grid, else those that lie in it by time.
-    pub(super) fn muxed_range(audio: &Track, video: &Track, joined: &Joined) -> Range<usize> {
-        let first = video.segments.get(joined.position).map_or(0, |listed| listed.number);
-        let front = audio.segments.first().map_or(0, |listed| listed.number);
-        let position = first.checked_sub(front).and_then(|at| usize::try_from(at).ok());
-        let same_grid =
-            |&at: &usize| audio.segments.get(at).is_some_and(|listed| listed.grid == joined.grid);
-        if let Some(at) = position.filter(same_grid) {
-            return at..(at + joined.count).min(audio.segments.len());
-        }
-        let before = |time: MediaTime| {
-            audio.segments.partition_point(|listed| {
-                i64::midpoint(listed.start.ticks(), listed.end.ticks()) < time.ticks()
-            })
-        };
+    /// those that begin in it, or up to a quarter of a base period before it.
+    pub(super) fn muxed_range(&self, audio: &Track, joined: &Joined) -> Range<usize> {
+        let early = self.presentation.grid(joined.grid).map_or(MediaTime(0), Grid::sound_early_max);
+        let before =
+            |time: MediaTime| audio.segments.partition_point(|listed| listed.start < time - early);
         before(joined.start)..before(joined.end)
     }
 
@@ -143,17 +133,18 @@ impl<'a> View<'a> {
             return false;
         }
         let Some(grid) = self.presentation.grid(joined.grid) else { return false };
-        let Some(wanted) = grid.base_numbers(joined.number, self.seconds) else { return false };
         if self.presentation.ended {
             return true;
         }
-        let set_edge = |kind: TrackKind| self.presentation.set_edges.get(&kind).copied();
         if matches!(self.endpoint.package, Package::Dash(_)) {
-            return set_edge(track.info.kind).is_none_or(|edge| wanted.end <= edge);
+            let last = track.segments.get(joined.position + joined.count - 1);
+            let edge = self.presentation.set_edges.get(&(track.info.kind, track.cadence));
+            return edge.is_none_or(|&edge| last.is_some_and(|last| last.number < edge));
         }
         self.muxed_audio(track).is_none_or(|audio| {
-            set_edge(TrackKind::Audio).is_some_and(|edge| wanted.end <= edge)
-                || reaches(audio, joined.end, grid)
+            let sound = audio.segments.last();
+            self.presentation.sound_edge >= joined.end
+                || sound.is_some_and(|last| grid.has_sound_until(last.end, joined.end))
         })
     }
 }
@@ -169,19 +160,21 @@ pub(super) struct Hashes<'v> {
     known: Option<(HashKey, u32)>,
 }
 
-/// Grid, configuration, and configuration of muxed audio.
-type HashKey = (u32, Option<u32>, Option<u32>);
+/// Grid, configuration, and configuration of muxed audio with the number of its base segments.
+type HashKey = (u32, Option<u32>, Option<(u32, usize)>);
 
 impl Hashes<'_> {
     /// The hash for `joined`; `None` where its grid is not known.
     pub(super) fn of(&mut self, joined: &Joined) -> Option<u32> {
         self.init = joined.init.or(self.init);
-        let audio_init = self.audio.and_then(|audio| {
-            let positions = View::muxed_range(audio, self.track, joined);
-            let mut parts = audio.segments.iter_from(positions.start).take(positions.len());
-            parts.find_map(|part| part.media.as_ref()).map(|media| media.init)
+        let sound = self.audio.and_then(|audio| {
+            let positions = self.view.muxed_range(audio, joined);
+            let parts = audio.segments.iter_from(positions.start).take(positions.len());
+            let mut media = parts.filter_map(|part| part.media.as_ref());
+            let init = media.next()?.init;
+            Some((init, 1 + media.count()))
         });
-        let key = (joined.grid, self.init, audio_init);
+        let key = (joined.grid, self.init, sound);
         if let Some((known, hash)) = self.known
             && known == key
         {
@@ -193,7 +186,9 @@ impl Hashes<'_> {
             grid: self.view.presentation.grid(joined.grid)?,
             track: &self.track.info,
             config: self.config(self.init).unwrap_or(&self.track.info.config),
-            audio: self.audio.and_then(|audio| Some((&*audio.info, self.config(audio_init)?))),
+            audio: self.audio.zip(sound).and_then(|(audio, (init, parts))| {
+                Some((&*audio.info, self.config(Some(init))?, parts))
+            }),
         };
         let hash = url_hash::segment(&shape);
         self.known = Some((key, hash));
@@ -203,10 +198,4 @@ impl Hashes<'_> {
     fn config(&self, init: Option<u32>) -> Option<&CodecConfig> {
         self.view.presentation.inits.get(&init?).map(|init| &init.config)
     }
-}
-
-/// True where `track`'s base segments reach `end`, up to what tracks of a grid may differ by.
-fn reaches(track: &Track, end: MediaTime, grid: &Grid) -> bool {
-    let tolerance = MediaTime(grid.period_ticks().ticks() / 4);
-    track.segments.last().is_some_and(|last| last.end + tolerance >= end)
 }

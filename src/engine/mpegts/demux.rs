@@ -18,7 +18,8 @@ use crate::engine::elementary::audio::{AudioAssembler, AudioFraming};
 use crate::engine::elementary::video::{VideoAssembler, VideoCodec};
 use crate::engine::segment::{MetadataKind, SegmentBody, TimedMetadata, TrackSegment};
 use crate::limits::{
-    PES_SIZE_MAX, SEGMENT_METADATA_COUNT_MAX, SEGMENT_TRACK_COUNT_MAX, TS_PENDING_SIZE_MAX,
+    METADATA_SIZE_MAX, PES_SIZE_MAX, SEGMENT_METADATA_COUNT_MAX, SEGMENT_METADATA_SIZE_MAX,
+    SEGMENT_TRACK_COUNT_MAX, TS_PENDING_SIZE_MAX,
 };
 use crate::units::MediaTime;
 
@@ -75,7 +76,20 @@ pub struct TsDemuxer {
     listed: usize,
     /// Bytes to take memory for when the first video track comes, which is nearly all of them.
     expected_size: usize,
+    messages: Messages,
     body: SegmentBody,
+}
+
+/// Timed messages of a segment, up to as many and as large as it may have.
+#[derive(Clone, Debug, Default)]
+struct Messages {
+    kept: Vec<TimedMetadata>,
+    /// Bytes of all that are kept.
+    size: usize,
+    /// Those that were too large or too many.
+    dropped: u32,
+    /// The newest presentation time of the program.
+    newest: Option<MediaTime>,
 }
 
 impl Default for TsDemuxer {
@@ -97,6 +111,7 @@ impl Default for TsDemuxer {
             packets: 0,
             listed: 0,
             expected_size: 0,
+            messages: Messages::default(),
             body: SegmentBody::default(),
         }
     }
@@ -131,8 +146,8 @@ impl TsDemuxer {
         match self.routes[usize::from(packet.pid)] {
             Route::Ignored => {}
             Route::Stream(at) => {
-                let Self { streams, body, .. } = self;
-                streams[usize::from(at)].on_packet(&packet, &mut body.metadata)?;
+                let Self { streams, messages, .. } = self;
+                streams[usize::from(at)].on_packet(&packet, messages)?;
             }
             Route::Pending if self.pending.len() < TS_PENDING_SIZE_MAX / PACKET_SIZE => {
                 self.pending.push(*bytes);
@@ -244,7 +259,7 @@ impl TsDemuxer {
         }
         let lost = self.lost_packets.saturating_add(sync.slips());
         for stream in self.streams {
-            let track = stream.finish(&mut self.body.metadata)?;
+            let track = stream.finish(&mut self.messages)?;
             self.body.tracks.extend(track.map(|mut track| {
                 track.damage.lost_packets = track.damage.lost_packets.saturating_add(lost);
                 track
@@ -254,6 +269,8 @@ impl TsDemuxer {
             let unknown = self.body.unknown_streams.len();
             return Err(TsError::NoTrack { listed: self.listed, unknown });
         }
+        self.body.metadata = self.messages.kept;
+        self.body.dropped_messages = self.messages.dropped;
         Ok(self.body)
     }
 }
@@ -279,14 +296,10 @@ impl Stream {
         Self { source, sink, continuity: None, pes: Vec::new(), lost_packets: 0 }
     }
 
-    fn on_packet(
-        &mut self,
-        packet: &Packet<'_>,
-        metadata: &mut Vec<TimedMetadata>,
-    ) -> Result<(), TsError> {
+    fn on_packet(&mut self, packet: &Packet<'_>, messages: &mut Messages) -> Result<(), TsError> {
         match packet.fault {
-            Some(PacketFault::Transmission) => return self.on_loss(metadata, None),
-            Some(PacketFault::Scrambled) => return self.on_loss(metadata, Some(packet.continuity)),
+            Some(PacketFault::Transmission) => return self.on_loss(messages, None),
+            Some(PacketFault::Scrambled) => return self.on_loss(messages, Some(packet.continuity)),
             None => {}
         }
         let Some(payload) = packet.payload else { return Ok(()) };
@@ -294,7 +307,7 @@ impl Stream {
             // A packet may be sent twice (§2.4.3.3).
             Some(last) if last == packet.continuity && self.pes.ends_with(payload) => return Ok(()),
             Some(last) if (last + 1) & 0x0f != packet.continuity => {
-                self.on_loss(metadata, Some(packet.continuity))?;
+                self.on_loss(messages, Some(packet.continuity))?;
             }
             _ => self.continuity = Some(packet.continuity),
         }
@@ -302,13 +315,14 @@ impl Stream {
             let pid = self.source.pid;
             sections.on_payload(packet.unit_start, payload, |section| {
                 if section.first() == Some(&TABLE_SPLICE_INFO) && crc32(section) == 0 {
-                    keep(metadata, MetadataKind::Scte35, pid, None, section);
+                    messages.keep(MetadataKind::Scte35, pid, messages.newest, section);
                 }
             });
             return Ok(());
         }
         if packet.unit_start {
-            self.deliver(metadata)?;
+            self.deliver(messages)?;
+            messages.on_unit_start(payload);
         } else if self.pes.is_empty() {
             return Ok(());
         }
@@ -322,14 +336,10 @@ impl Stream {
     }
 
     /// Packets are missing in front of the one counted `continuity`: what was begun ends here.
-    fn on_loss(
-        &mut self,
-        metadata: &mut Vec<TimedMetadata>,
-        continuity: Option<u8>,
-    ) -> Result<(), TsError> {
+    fn on_loss(&mut self, messages: &mut Messages, continuity: Option<u8>) -> Result<(), TsError> {
         self.continuity = continuity;
         self.lost_packets = self.lost_packets.saturating_add(1);
-        self.deliver(metadata)?;
+        self.deliver(messages)?;
         match &mut self.sink {
             Sink::Audio(audio) => audio.on_loss(),
             Sink::Scte35(sections) => sections.reset(),
@@ -347,7 +357,7 @@ impl Stream {
     }
 
     /// Passes on the PES packet that was put together.
-    fn deliver(&mut self, metadata: &mut Vec<TimedMetadata>) -> Result<(), TsError> {
+    fn deliver(&mut self, messages: &mut Messages) -> Result<(), TsError> {
         if self.pes.is_empty() {
             return Ok(());
         }
@@ -368,7 +378,7 @@ impl Stream {
             Sink::Audio(audio) => audio.on_bytes(times.pts, &self.pes[payload_start..]),
             Sink::Id3 => {
                 let data = &self.pes[payload_start..];
-                keep(metadata, MetadataKind::Id3, pid, times.pts, data);
+                messages.keep(MetadataKind::Id3, pid, times.pts.and_then(media_time), data);
                 Ok(())
             }
             Sink::Scte35(_) => Ok(()),
@@ -377,11 +387,8 @@ impl Stream {
         result.map_err(|error| TsError::Track { pid, error })
     }
 
-    fn finish(
-        mut self,
-        metadata: &mut Vec<TimedMetadata>,
-    ) -> Result<Option<TrackSegment>, TsError> {
-        self.deliver(metadata)?;
+    fn finish(mut self, messages: &mut Messages) -> Result<Option<TrackSegment>, TsError> {
+        self.deliver(messages)?;
         let ElementaryStream { pid, language, .. } = self.source;
         let track = match self.sink {
             Sink::Video(video) => video.finish(pid, language),
@@ -396,16 +403,25 @@ impl Stream {
     }
 }
 
-/// Keeps a message, up to as many as a segment may have.
-fn keep(
-    metadata: &mut Vec<TimedMetadata>,
-    kind: MetadataKind,
-    pid: u16,
-    pts: Option<u64>,
-    data: &[u8],
-) {
-    let time = pts.and_then(|pts| i64::try_from(pts).ok()).map(MediaTime);
-    if metadata.len() < SEGMENT_METADATA_COUNT_MAX {
-        metadata.push(TimedMetadata { kind, pid, time, data: data.to_owned() });
+impl Messages {
+    /// A PES packet begins with `payload`: what comes behind it arrives at its time, or later.
+    fn on_unit_start(&mut self, payload: &[u8]) {
+        let pts = parse_pes_header(payload).ok().and_then(|header| header.times.pts);
+        self.newest = pts.and_then(media_time).or(self.newest);
     }
+
+    fn keep(&mut self, kind: MetadataKind, pid: u16, time: Option<MediaTime>, data: &[u8]) {
+        let size = self.size + data.len();
+        let fits = data.len() <= METADATA_SIZE_MAX && size <= SEGMENT_METADATA_SIZE_MAX;
+        if fits && self.kept.len() < SEGMENT_METADATA_COUNT_MAX {
+            self.size = size;
+            self.kept.push(TimedMetadata { kind, pid, time, data: data.to_owned() });
+        } else {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}
+
+fn media_time(pts: u64) -> Option<MediaTime> {
+    i64::try_from(pts).ok().map(MediaTime)
 }

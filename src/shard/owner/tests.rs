@@ -231,3 +231,25 @@ fn a_ring_turns_over_while_old_responses_are_held() {
         assert!(held[0].read_at(0, &mut [0; 8]).is_ok(), "who holds it still has it");
     });
 }
+
+#[test]
+fn a_record_takes_as_many_changes_as_its_header_may_hold() {
+    let top = crate::engine::channel::source::SourceTop {
+        name: Some("x".repeat(100_000)),
+        ..Default::default()
+    };
+    let large = Change::Source(InputNumber::ONE, top);
+    let mut unwritten: VecDeque<Change> = std::iter::repeat_n(large, 20).collect();
+    unwritten.extend((0..2_000).map(|at| Change::Ended(at % 2 == 0)));
+    let mut taken = Vec::new();
+    let all = unwritten.clone();
+    while !unwritten.is_empty() {
+        let changes = batch(&unwritten);
+        let size = postcard::to_stdvec(&(u64::MAX, &changes)).expect("plain data").len();
+        assert!(!changes.is_empty() && size <= crate::limits::RING_HEADER_SIZE_MAX);
+        assert!(changes.len() <= CHANGE_BATCH_COUNT_MAX);
+        unwritten.drain(..changes.len());
+        taken.extend(changes);
+    }
+    assert_eq!(VecDeque::from(taken), all);
+}
