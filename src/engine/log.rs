@@ -2,14 +2,14 @@
 //!
 //! Publishing a window must cost the same for a minute and for 14 days, and a snapshot must not
 //! change under its readers. Entries live in blocks of `BLOCK` behind counted pointers, and
-//! blocks in groups of `BLOCK`: a clone copies one pointer per 16 384 entries, a push copies the
+//! blocks in groups of `BLOCK`: a clone copies one pointer per 4 096 entries, a push copies the
 //! last block at most.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Entries of a block, and blocks of a group.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 const GROUP: usize = BLOCK * BLOCK;
 
 type Block<T> = Arc<Vec<T>>;
