@@ -20,7 +20,7 @@ use std::io::Read;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InspectError {
     /// The file cannot be read.
-    #[error("{path}: {kind}")]
+    #[error("{kind}")]
     File {
         /// As given.
         path: String,
@@ -28,7 +28,7 @@ pub enum InspectError {
         kind: std::io::ErrorKind,
     },
     /// The server cannot be reached, or answers otherwise than with success.
-    #[error("{url}: {reason}")]
+    #[error("{reason}")]
     Fetch {
         /// As given.
         url: String,
@@ -36,7 +36,7 @@ pub enum InspectError {
         reason: String,
     },
     /// Only plain HTTP is spoken here.
-    #[error("{url}: an http:// URL is expected")]
+    #[error("an http:// URL is expected")]
     Scheme {
         /// As given.
         url: String,

@@ -228,6 +228,11 @@ impl Push<'_> {
                 }
                 if let Some(name) = named.filter(|_| !stale) {
                     backoff.on_failure(self.peer, name, rt::now());
+                    // The name and address tell which encoder; guesses are slowed down above.
+                    tracing::warn!(
+                        channel = %self.channel.id, input = self.input.number(), peer = %self.peer,
+                        "credentials refused"
+                    );
                 }
                 let www_authenticate = authenticator.challenges(nonce, stale);
                 Some(Plan::status(ResponseHead { www_authenticate, ..ResponseHead::new(401) }))

@@ -122,7 +122,7 @@ pub const KEYS: &[Key] = &[
         "storage.cache",
         Kind::Size,
         Text("1GiB"),
-        "Packaged bytes kept that are not a view of a ring.",
+        "Disk for packaged bytes that are no view of a ring; 128MiB at least.",
     ),
     key(
         "storage.sync_interval",

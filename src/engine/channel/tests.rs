@@ -732,3 +732,19 @@ fn offered(bench: &mut Bench, urls: &mut BTreeMap<String, SegmentPlan>) {
         }
     }
 }
+
+#[test]
+fn a_backlog_without_playlists_goes_on_air() {
+    for count in [2, 5, 40, 144] {
+        let mut bench = Bench::new(&[2]);
+        for at in 0..count {
+            bench.muxed(ONE, &format!("channel_0_{at}.ts"), 900_000 + at * 2 * SECOND, 2 * SECOND);
+        }
+        bench.wait(8.0);
+        let presentation = bench.channel.present();
+        assert_eq!(listed(&presentation, "v1"), media(count), "{count}");
+        for track in &presentation.tracks {
+            assert!(track.segments.iter().all(|it| !it.discontinuity), "{count}");
+        }
+    }
+}
