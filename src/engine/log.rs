@@ -1,9 +1,9 @@
 //! A persistent sequence: cheap to copy, grown at the back, shrunk at the front.
 //!
 //! Publishing a window must cost the same for a minute and for 14 days, and a snapshot must not
-//! change under its readers. Entries live in blocks of `BLOCK` behind counted pointers, and
-//! blocks in groups of `BLOCK`: a clone copies one pointer per 4 096 entries, a push copies the
-//! last block at most.
+//! change under its readers. Full blocks of `BLOCK` entries lie behind counted pointers in groups
+//! of `BLOCK`; the newest entries are in a tail of their own. A clone copies one pointer per 4 096
+//! entries, a push copies the tail at most: what has been there for long is not touched.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ type Group<T> = Arc<Vec<Block<T>>>;
 #[derive(Clone, Debug)]
 pub struct Log<T> {
     groups: VecDeque<Group<T>>,
+    /// The entries after the last full block, fewer than [`BLOCK`].
+    tail: Block<T>,
     /// Entries of the first group that are gone.
     skipped: usize,
     len: usize,
@@ -26,7 +28,7 @@ pub struct Log<T> {
 
 impl<T> Default for Log<T> {
     fn default() -> Self {
-        Self { groups: VecDeque::new(), skipped: 0, len: 0 }
+        Self { groups: VecDeque::new(), tail: Block::default(), skipped: 0, len: 0 }
     }
 }
 
@@ -50,7 +52,15 @@ impl<T: Clone> Log<T> {
             return None;
         }
         let at = position + self.skipped;
-        self.groups.get(at / GROUP)?.get(at % GROUP / BLOCK)?.get(at % BLOCK)
+        match at.checked_sub(self.tail_start()) {
+            Some(at) => self.tail.get(at),
+            None => self.groups.get(at / GROUP)?.get(at % GROUP / BLOCK)?.get(at % BLOCK),
+        }
+    }
+
+    /// Where the tail begins, counted as `skipped` is: a whole number of blocks.
+    fn tail_start(&self) -> usize {
+        self.skipped + self.len - self.tail.len()
     }
 
     /// The newest entry.
@@ -67,16 +77,16 @@ impl<T: Clone> Log<T> {
 
     /// Appends an entry.
     pub fn push(&mut self, entry: T) {
-        let at = self.skipped + self.len;
-        if at.is_multiple_of(GROUP) {
-            self.groups.push_back(Arc::new(Vec::with_capacity(1)));
-        }
-        let group = Arc::make_mut(&mut self.groups[at / GROUP]);
-        if at.is_multiple_of(BLOCK) {
-            group.push(Arc::new(Vec::with_capacity(BLOCK)));
-        }
-        Arc::make_mut(&mut group[at % GROUP / BLOCK]).push(entry);
+        let start = self.tail_start();
+        Arc::make_mut(&mut self.tail).push(entry);
         self.len += 1;
+        if self.tail.len() == BLOCK {
+            if start.is_multiple_of(GROUP) {
+                self.groups.push_back(Group::default());
+            }
+            let full = std::mem::take(&mut self.tail);
+            Arc::make_mut(&mut self.groups[start / GROUP]).push(full);
+        }
     }
 
     /// Drops the oldest entry.
@@ -105,6 +115,10 @@ impl<T: Clone> Log<T> {
     pub fn set(&mut self, position: usize, entry: T) {
         assert!(position < self.len);
         let at = position + self.skipped;
+        if let Some(at) = at.checked_sub(self.tail_start()) {
+            Arc::make_mut(&mut self.tail)[at] = entry;
+            return;
+        }
         let group = Arc::make_mut(&mut self.groups[at / GROUP]);
         Arc::make_mut(&mut group[at % GROUP / BLOCK])[at % BLOCK] = entry;
     }
