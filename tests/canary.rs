@@ -161,7 +161,7 @@ fn turn_over(folder: &Path, size: u64) {
     let file_size = plan_files(1, size).unwrap_err().file_size;
     let config = RingConfig { dir: dir.path().into(), size: 8 * file_size, body_size_max: size };
     let storage = Storage::start(1).unwrap();
-    let (mut ring, _) = Ring::open(&config, &storage, 1).unwrap();
+    let (mut ring, _) = Ring::open(&config, &storage, Tenure::sole()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut responses: VecDeque<Response> = VecDeque::new();
     let (mut received, mut recycled) = (0, 0);

@@ -12,5 +12,6 @@ pub mod lifecycle;
 pub mod log;
 pub mod metrics;
 pub mod rates;
+mod shards;
 pub mod start;
 pub mod status;

@@ -4,11 +4,13 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, version, ring id, key, sequence, size, epoch, boot id, tag |
+//! | superblock, at 0 | 4096 | magic, version, ring id, key, sequence, size, epoch, boot, before, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
 //! | head | 64 | magic, kind, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |
 //! | footer, the last | 64 | magic, sequence, end of the records, tag |
+//!
+//! `before` is the number of the file before it, and where that one's records end.
 //!
 //! Tags are HMAC-SHA-256 (RFC 2104) cut to 16 bytes, under a random key that never leaves the
 //! ring: media that imitates records is not taken for one. The head's tag makes its sizes known
@@ -47,7 +49,7 @@ pub const RECORD_STEP: usize = 64;
 pub const RECORD_OVERHEAD_MAX: u64 = HEAD_SIZE + RECORD_ALIGNMENT - 1 + TRAILER_SIZE;
 
 /// The layout of files described here; a larger number is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const SUPERBLOCK_MAGIC: [u8; 8] = *b"HEADRING";
 /// What a record's head begins with.
@@ -157,6 +159,18 @@ pub struct Superblock {
     pub epoch: u64,
     /// The machine's start in which it was begun.
     pub boot: BootId,
+    /// Which file came before it and where that one's records end: what an owner that had been
+    /// replaced wrote beyond is no part of the ring. `None` in a ring's first file.
+    pub predecessor: Option<FileEnd>,
+}
+
+/// Where the records of a file end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileEnd {
+    /// Number of the file.
+    pub sequence: u64,
+    /// Offset of its last record's end in bytes.
+    pub end: u64,
 }
 
 /// What a superblock's bytes turn out to be.
@@ -171,12 +185,15 @@ pub enum ParsedSuperblock {
     Damaged,
 }
 
-const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16;
+const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16 + 8 + 8;
+/// The same in version 1, which had no predecessor.
+const SUPERBLOCK_FIELDS_1: usize = SUPERBLOCK_FIELDS - 16;
 
 impl Superblock {
     /// The block to write at the file's start.
     pub fn to_bytes(self, identity: &Identity) -> Vec<u8> {
         let mut block = vec![0; SUPERBLOCK_BYTES];
+        let before = self.predecessor.unwrap_or(FileEnd { sequence: 0, end: 0 });
         write_fields(
             &mut block,
             &[
@@ -189,6 +206,8 @@ impl Superblock {
                 &self.size.to_le_bytes(),
                 &self.epoch.to_le_bytes(),
                 &self.boot.0,
+                &before.sequence.to_le_bytes(),
+                &before.end.to_le_bytes(),
             ],
         );
         let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
@@ -211,13 +230,22 @@ impl Superblock {
         }
         fields.take::<4>();
         let identity = Identity::new(fields.take(), fields.take());
-        let superblock = Self {
+        let mut superblock = Self {
             sequence: fields.u64(),
             size: fields.u64(),
             epoch: fields.u64(),
             boot: BootId(fields.take()),
+            predecessor: None,
         };
-        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        let size = if version > 1 {
+            let before = FileEnd { sequence: fields.u64(), end: fields.u64() };
+            // Files are numbered from 1.
+            superblock.predecessor = (before.sequence > 0).then_some(before);
+            SUPERBLOCK_FIELDS
+        } else {
+            SUPERBLOCK_FIELDS_1
+        };
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..size]]);
         if fields.take() != tag {
             return ParsedSuperblock::Damaged;
         }

@@ -10,19 +10,20 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::limits::RING_SPARE_REQUEST_MAX;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, Head, Identity, Superblock, footer_bytes};
+use crate::ring::format::{BootId, FileEnd, Head, Identity, Superblock, footer_bytes};
 use crate::ring::record::{Record, Stored, WriteError, write_record};
+use crate::ring::tenure::{Claim, Tenure};
 
 /// What a ring has in common with its jobs on storage threads.
 pub struct Shared {
     /// Held until the last job has ended, and with it the right to write into the folder.
-    _lock: File,
+    pub claim: Arc<Claim>,
+    /// The owner's; what it asks for is done while it lasts.
+    pub tenure: Tenure,
     /// The ring's folder.
     pub folder: PathBuf,
     /// Who the ring is.
     pub identity: Identity,
-    /// The owner's, as noted in every record.
-    pub epoch: u64,
     /// This start of the machine.
     pub boot: BootId,
     /// Spares made, or why not, until the ring takes them.
@@ -45,34 +46,50 @@ pub struct Work {
     pub head: Head,
     /// What.
     pub record: Record,
-    /// Where it begins the file: the state record that goes before it.
-    pub opening: Option<(Head, Record)>,
+    /// Where it begins the file: what goes before it.
+    pub opening: Option<Opening>,
+}
+
+/// What a file begins with.
+pub struct Opening {
+    /// Where the records of the file before it end.
+    pub predecessor: Option<FileEnd>,
+    /// Where the state record is.
+    pub head: Head,
+    /// The state record.
+    pub state: Record,
 }
 
 impl Work {
     /// Writes it, and gives the file up where that fails.
     pub fn write(&self, shared: &Shared) -> Result<Stored, WriteError> {
         let (file, offset) = (self.file.sequence(), self.head.offset);
+        if !shared.tenure.may_write() {
+            return Err(WriteError::Stale { file, offset });
+        }
         if self.file.is_broken() || !self.file.is_whole() {
             return Err(WriteError::Broken { file, offset });
         }
-        self.write_parts(shared).map_err(|error| {
+        let written = self.write_parts(shared).map_err(|error| {
             self.file.mark_broken();
             shared.write_failures.fetch_add(1, Ordering::Relaxed);
             match error.kind() {
                 ErrorKind::StorageFull => WriteError::NoSpace { file, offset },
                 kind => WriteError::Io { file, offset, kind },
             }
-        })
+        })?;
+        // What is reported was in the file before the ring could be taken over.
+        if shared.tenure.may_write() { Ok(written) } else { Err(WriteError::Stale { file, offset }) }
     }
 
     fn write_parts(&self, shared: &Shared) -> std::io::Result<Stored> {
-        if let Some((head, state)) = &self.opening {
+        if let Some(Opening { predecessor, head, state }) = &self.opening {
             let superblock = Superblock {
                 sequence: self.file.sequence(),
                 size: self.file.size(),
-                epoch: shared.epoch,
+                epoch: shared.tenure.epoch(),
                 boot: shared.boot,
+                predecessor: *predecessor,
             };
             self.file.write_at(0, &superblock.to_bytes(&shared.identity))?;
             write_record(&self.file, *head, state, &shared.identity)?;
@@ -83,12 +100,18 @@ impl Work {
 
 impl Shared {
     /// What the jobs of a ring need.
-    pub fn new(lock: File, folder: PathBuf, identity: Identity, epoch: u64, boot: BootId) -> Self {
+    pub fn new(
+        claim: Arc<Claim>,
+        tenure: Tenure,
+        folder: PathBuf,
+        identity: Identity,
+        boot: BootId,
+    ) -> Self {
         Self {
-            _lock: lock,
+            claim,
+            tenure,
             folder,
             identity,
-            epoch,
             boot,
             spares_made: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
             queued_size: AtomicU64::new(0),
@@ -108,7 +131,7 @@ impl Shared {
     /// Notes in the file that its records are on the disk and where they end.
     pub fn seal(&self, file: &RingFile, end: u64) {
         self.sync(file);
-        if file.is_broken() || !file.is_whole() {
+        if !self.tenure.is_current() || file.is_broken() || !file.is_whole() {
             return;
         }
         let footer = footer_bytes(file.sequence(), end, &self.identity);
@@ -118,8 +141,18 @@ impl Shared {
         }
     }
 
+    /// Takes the name of a file away that has left the ring.
+    pub fn unlink(&self, file: &RingFile) {
+        if self.tenure.is_current() {
+            let _stays_until_the_next_open = file.unlink();
+        }
+    }
+
     /// Makes a file and puts it, or why there is none, where the ring finds it.
     pub fn make_spare(&self, sequence: u64, size: u64) {
+        if !self.tenure.is_current() {
+            return;
+        }
         let made = RingFile::create(&self.folder, sequence, size)
             .and_then(|file| sync_folder(&self.folder).map(|()| file));
         if made.is_err() {

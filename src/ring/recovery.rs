@@ -12,6 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,7 +20,7 @@ use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
-    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
+    BootId, ContentHash, FileEnd, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
     Identity, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind, SUPERBLOCK_BYTES,
     SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
 };
@@ -65,8 +66,10 @@ pub struct Recovered {
 
 /// A ring file found in the folder, and what it says about itself.
 pub(super) struct FoundFile {
-    pub file: RingFile,
+    pub file: Arc<RingFile>,
     pub superblock: Superblock,
+    /// Where its records end, by the file that came after it.
+    pub end: Option<u64>,
 }
 
 /// A folder's files, before anything in it is changed.
@@ -81,17 +84,19 @@ pub(super) struct FoundFolder {
     pub blank: Vec<PathBuf>,
     /// Files that can't be read.
     pub damaged: Vec<PathBuf>,
+    /// Files that an owner began who had been replaced: no part of the ring.
+    pub stale: Vec<FoundFile>,
     /// The largest number of any of them.
     pub last_sequence: u64,
 }
 
-/// Looks at the files of a folder.
+/// Looks at the files of a folder. Those of `known` are not opened again.
 ///
 /// # Errors
 ///
 /// Where a file is of a newer format or another ring, or the folder can't be read: then nothing
 /// must be touched.
-pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
+pub(super) fn survey(folder: &Path, known: &[Arc<RingFile>]) -> Result<FoundFolder, RingError> {
     let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
     let mut sequences = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -103,7 +108,8 @@ pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
     let mut found = FoundFolder { last_sequence, ..FoundFolder::default() };
     for sequence in sequences {
         let path = folder.join(RingFile::name(sequence));
-        let (file, block) = read_superblock(&path)
+        let known = known.iter().find(|file| file.sequence() == sequence);
+        let (opened, block) = read_superblock(&path)
             .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
         match Superblock::parse(&block) {
             ParsedSuperblock::Blank => found.blank.push(path),
@@ -118,13 +124,40 @@ pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
                 if ring != identity.ring {
                     return Err(RingError::ForeignFile { path });
                 }
-                let file = RingFile::new(file, path, sequence, superblock.size);
-                found.files.push(FoundFile { file, superblock });
+                let file = known.map_or_else(
+                    || Arc::new(RingFile::new(opened, path, sequence, superblock.size)),
+                    Arc::clone,
+                );
+                found.files.push(FoundFile { file, superblock, end: None });
             }
             ParsedSuperblock::Ring(..) | ParsedSuperblock::Damaged => found.damaged.push(path),
         }
     }
+    found.end_predecessors();
     Ok(found)
+}
+
+impl FoundFolder {
+    /// Notes where files end that an owner left who had been replaced, and sorts out those that he
+    /// began: each file says what came before it.
+    fn end_predecessors(&mut self) {
+        let mut at = self.files.len();
+        while at > 0 {
+            at -= 1;
+            let Some(FileEnd { sequence, end }) = self.files[at].superblock.predecessor else {
+                continue;
+            };
+            let first = self.files.partition_point(|file| file.superblock.sequence <= sequence);
+            // A file never names itself or a later one.
+            let first = first.min(at);
+            self.stale.extend(self.files.drain(first..at));
+            at = first;
+            let before = first.checked_sub(1).map(|before| &mut self.files[before]);
+            if let Some(before) = before.filter(|it| it.superblock.sequence == sequence) {
+                before.end = Some(end);
+            }
+        }
+    }
 }
 
 /// A file and its first page; a file shorter than that reads as zeros.
@@ -141,14 +174,14 @@ fn read_superblock(path: &Path) -> std::io::Result<(File, [u8; SUPERBLOCK_BYTES]
 pub(super) struct FileRecords {
     pub records: Vec<RecoveredRecord>,
     pub damage: Damage,
-    /// Where the last record ends, in bytes.
+    /// Where the last sound record ends, in bytes.
     pub end: u64,
     pub is_sealed: bool,
 }
 
 /// Reads the records of one file.
 pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId) -> FileRecords {
-    let FoundFile { file, superblock } = found;
+    let FoundFile { file, superblock, end } = found;
     let mut footer = [0; FOOTER_BYTES];
     let sealed_end = file
         .read_at(file.footer_offset(), &mut footer)
@@ -157,7 +190,7 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
     let reader = Reader {
         file,
         identity,
-        limit: sealed_end.unwrap_or(file.footer_offset()),
+        limit: sealed_end.unwrap_or(file.footer_offset()).min(end.unwrap_or(u64::MAX)),
         verifies: sealed_end.is_none() && superblock.boot != boot,
     };
     let mut found = FileRecords {
@@ -175,6 +208,7 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
         let end = match reader.read_record(at) {
             Slot::Record(record, end) => {
                 found.records.push(record);
+                found.end = end;
                 end
             }
             Slot::Torn(end) => {
@@ -195,7 +229,6 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
             }
         };
         is_searching = false;
-        found.end = end;
         at = end;
     }
     found

@@ -15,11 +15,12 @@ use std::sync::{Arc, Weak};
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
 use crate::ring::error::Refused;
 use crate::ring::file::RingFile;
-use crate::ring::format::{FOOTER_SIZE, Head, SUPERBLOCK_SIZE};
-use crate::ring::jobs::{Shared, Work};
+use crate::ring::format::{FOOTER_SIZE, FileEnd, Head, SUPERBLOCK_SIZE};
+use crate::ring::jobs::{Opening, Shared, Work};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
 use crate::ring::storage::Storage;
+use crate::ring::tenure::Tenure;
 
 /// Where a ring is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Fill {
     pub sync_failures: u64,
     /// Spares that could not be made, since the ring was opened.
     pub spare_failures: u64,
+    /// Writes of earlier owners that were refused, since the process began.
+    pub stale_writes: u64,
 }
 
 /// A file and where its records end.
@@ -75,7 +78,6 @@ pub(super) struct LiveFile {
 /// A channel's ring, owned by the channel's shard.
 pub struct Ring {
     pub(super) storage: Arc<Storage>,
-    pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) layout: FileLayout,
     /// Files with records, oldest first.
@@ -112,6 +114,9 @@ impl Ring {
         done: impl FnOnce(Result<Stored, WriteError>) + Send + 'static,
     ) -> Result<Placed, Refused> {
         self.keep_up();
+        if !self.shared.tenure.is_current() {
+            return Err(Refused::Stale);
+        }
         let size = record.size();
         if !self.can_hold(&record) {
             return Err(Refused::TooLarge { size, file_size: self.layout.file_size });
@@ -135,7 +140,7 @@ impl Ring {
             shared.queued_size.fetch_sub(size, Ordering::AcqRel);
             done(result);
         });
-        if self.storage.write(self.number, job).is_err() {
+        if self.storage.write(self.number(), job).is_err() {
             file.end_write();
             self.shared.queued_size.fetch_sub(size, Ordering::AcqRel);
             return Err(Refused::Busy);
@@ -157,7 +162,7 @@ impl Ring {
 
     fn place_in_newest(&self, record: &Record) -> Option<(Arc<RingFile>, Head)> {
         let newest = self.live.back().filter(|newest| self.is_begun && !newest.file.is_broken())?;
-        let head = record.head_at(newest.file.sequence(), newest.end, self.shared.epoch)?;
+        let head = record.head_at(newest.file.sequence(), newest.end, self.epoch())?;
         (head.end() <= newest.file.footer_offset()).then(|| (Arc::clone(&newest.file), head))
     }
 
@@ -172,14 +177,17 @@ impl Ring {
         if self.would_drop_unwritten(spare.size()) {
             return Err(Refused::Busy);
         }
-        let (sequence, epoch) = (spare.sequence(), self.shared.epoch);
+        let (sequence, epoch) = (spare.sequence(), self.epoch());
         let state = Record::state(state());
         let state_head = state.head_at(sequence, SUPERBLOCK_SIZE, epoch).ok_or(too_large)?;
         let head = record.head_at(sequence, state_head.end(), epoch).ok_or(too_large)?;
         if head.end() > spare.footer_offset() {
             return Err(too_large);
         }
-        let opening = Some((state_head, state));
+        let newest = self.live.back();
+        let predecessor =
+            newest.map(|newest| FileEnd { sequence: newest.file.sequence(), end: newest.end });
+        let opening = Some(Opening { predecessor, head: state_head, state });
         Ok(Work { file: Arc::clone(spare), head, record, opening })
     }
 
@@ -232,7 +240,7 @@ impl Ring {
         };
         let (file, shared) = (Arc::clone(&newest.file), Arc::clone(&self.shared));
         // Where the queue is full, an earlier sync is still in it.
-        let _queue_full = self.storage.keep_up(self.number, Box::new(move || shared.sync(&file)));
+        let _queue_full = self.storage.keep_up(self.number(), Box::new(move || shared.sync(&file)));
     }
 
     /// Changes the ring's size by whole files, and the size of those to come to what bodies of
@@ -265,6 +273,20 @@ impl Ring {
         Some(Arc::clone(&self.snapshot[index]))
     }
 
+    /// As whose owner what is appended is written.
+    #[must_use]
+    pub fn tenure(&self) -> &Tenure {
+        &self.shared.tenure
+    }
+
+    fn epoch(&self) -> u64 {
+        self.shared.tenure.epoch()
+    }
+
+    fn number(&self) -> usize {
+        self.shared.claim.number
+    }
+
     /// The files with records, oldest first. It is another one after each
     /// [`Placed::began_file`] and [`resize`](Self::resize).
     #[must_use]
@@ -286,6 +308,7 @@ impl Ring {
             write_failures: self.shared.write_failures.load(Ordering::Relaxed),
             sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
             spare_failures: self.shared.spare_failures.load(Ordering::Relaxed),
+            stale_writes: self.shared.tenure.placement().refused_count(),
         }
     }
 
@@ -329,10 +352,9 @@ impl Ring {
     fn unlink_dropped(&mut self) {
         while let Some(file) = self.dropped.front() {
             let (size, weak, file) = (file.size(), Arc::downgrade(file), Arc::clone(file));
-            let job = Box::new(move || {
-                let _stays_until_the_next_open = file.unlink();
-            });
-            if self.storage.keep_up(self.number, job).is_err() {
+            let shared = Arc::clone(&self.shared);
+            let job = Box::new(move || shared.unlink(&file));
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.dropped.pop_front();
@@ -347,7 +369,7 @@ impl Ring {
             }
             let (file, end, shared) = (Arc::clone(&full.file), full.end, Arc::clone(&self.shared));
             let job = Box::new(move || shared.seal(&file, end));
-            if self.storage.keep_up(self.number, job).is_err() {
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.unsealed.pop_front();
@@ -360,7 +382,7 @@ impl Ring {
             let (sequence, size) = (self.next_sequence, self.layout.file_size);
             let shared = Arc::clone(&self.shared);
             let job = Box::new(move || shared.make_spare(sequence, size));
-            if self.storage.keep_up(self.number, job).is_err() {
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.spares_asked += 1;

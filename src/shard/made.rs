@@ -8,7 +8,7 @@
 
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
-    QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored,
+    QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored, Tenure,
     WriteError,
 };
 use crate::shard::rt::oneshot;
@@ -88,7 +88,7 @@ impl Made {
         // Four values to a file, and as many files as a ring must have.
         let value_size_max = size / RING_FILE_COUNT_MIN / 4;
         let config = RingConfig { dir: dir.to_owned(), size, body_size_max: value_size_max };
-        let (ring, _empty) = Ring::open(&config, storage, 0)?;
+        let (ring, _empty) = Ring::open(&config, storage, Tenure::sole())?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
         Ok(Self { shelf, storage: Arc::clone(storage), give, value_size_max })

@@ -12,14 +12,18 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
+pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
 pub mod playback;
 pub mod reopen;
 pub mod rt;
+pub mod shared;
 pub mod site;
+pub mod succession;
 pub mod turns;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

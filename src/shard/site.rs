@@ -9,13 +9,13 @@ use crate::engine::endpoint::Endpoint;
 use crate::engine::presentation::Presentation;
 use crate::http::digest::UserHashes;
 use crate::limits::{CHANNEL_INGEST_MEMORY_MAX, INGEST_MEMORY_MAX};
-use crate::ring::{RingConfig, RingFile};
+use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
 use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Channels and endpoints at one time.
 #[derive(Debug, Default)]
@@ -66,8 +66,10 @@ pub struct EndpointSite {
 /// The running part of a channel.
 #[derive(Debug)]
 pub struct ChannelLive {
-    /// Index of the shard that owns it.
-    pub owner: AtomicUsize,
+    /// Index of the shard that owns it, and how often that has changed.
+    pub placement: Arc<Placement>,
+    /// Index of the shard that is to own it while all serve.
+    pub home: usize,
     /// What viewers get.
     pub published: ArcSwap<Published>,
     /// What is counted.
@@ -85,6 +87,8 @@ pub struct Published {
     /// Tells this publication from every other one of the process, restarts of channels included;
     /// 0 before a channel's first.
     pub serial: u64,
+    /// How often the channel had changed its owner before this one published.
+    pub epoch: u64,
     /// The listed media.
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
@@ -94,9 +98,9 @@ pub struct Published {
 impl Published {
     /// A publication of its own serial.
     #[must_use]
-    pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
+    pub fn new(epoch: u64, presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
         let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { serial, presentation, files }
+        Self { serial, epoch, presentation, files }
     }
 
     /// The ring file with this number.
@@ -108,11 +112,21 @@ impl Published {
 }
 
 impl ChannelLive {
+    /// Shows viewers what its owner publishes, unless a later owner has published already.
+    pub fn publish(&self, published: Published) {
+        let published = Arc::new(published);
+        self.published.rcu(|shown| {
+            let newest = if shown.epoch > published.epoch { shown } else { &published };
+            Arc::clone(newest)
+        });
+    }
+
     /// Nothing published yet, owned by shard `owner`.
     #[must_use]
     pub fn new(owner: usize) -> Arc<Self> {
         Arc::new(Self {
-            owner: AtomicUsize::new(owner),
+            placement: Placement::new(owner),
+            home: owner,
             published: ArcSwap::default(),
             counters: Arc::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
