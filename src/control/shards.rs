@@ -85,6 +85,7 @@ impl Shards {
                 End::Panicked(failure) | End::Failed(failure) => failure,
             };
             is_well = false;
+            self.shared.members[shard].leave();
             tracing::error!(shard, failure, "a shard failed; the process drains");
             self.shared.draining.store(true, Ordering::Release);
         }

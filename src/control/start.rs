@@ -9,7 +9,7 @@ use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::shards::Shards;
 use crate::control::status::{Readiness, Status};
-use crate::control::{log, rates};
+use crate::control::{faults, log, rates};
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
@@ -248,6 +248,7 @@ fn control(
     let control = Control {
         listen: config.control.listen,
         pages,
+        faults: faults::router(Arc::clone(shared)),
         counters,
         access_log,
         reload: Box::new(reload),

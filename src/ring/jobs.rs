@@ -79,7 +79,11 @@ impl Work {
             }
         })?;
         // What is reported was in the file before the ring could be taken over.
-        if shared.tenure.may_write() { Ok(written) } else { Err(WriteError::Stale { file, offset }) }
+        if shared.tenure.may_write() {
+            Ok(written)
+        } else {
+            Err(WriteError::Stale { file, offset })
+        }
     }
 
     fn write_parts(&self, shared: &Shared) -> std::io::Result<Stored> {

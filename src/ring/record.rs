@@ -108,7 +108,9 @@ pub enum WriteError {
         kind: ErrorKind,
     },
     /// The ring has another owner by now; whether the record is in the file is not known.
-    #[error("the ring was taken over before the record at offset {offset} of file {file} was in it")]
+    #[error(
+        "the ring was taken over before the record at offset {offset} of file {file} was in it"
+    )]
     Stale {
         /// Number of the file.
         file: u64,

@@ -20,8 +20,8 @@ use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
-    BootId, ContentHash, FileEnd, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
-    Identity, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind, SUPERBLOCK_BYTES,
+    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, FileEnd, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE,
+    Head, Identity, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind, SUPERBLOCK_BYTES,
     SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
 };
 use crate::ring::record::Location;

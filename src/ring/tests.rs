@@ -246,7 +246,8 @@ impl SmallFile {
     fn new(sealed: bool) -> Self {
         let dir = TempDir::new().unwrap();
         let identity = Identity::fresh().unwrap();
-        let superblock = Superblock { sequence: 1, size: Self::SIZE, epoch: 1, boot: BOOT, predecessor: None };
+        let superblock =
+            Superblock { sequence: 1, size: Self::SIZE, epoch: 1, boot: BOOT, predecessor: None };
         let file = RingFile::create(dir.path(), 1, Self::SIZE).unwrap();
         file.write_at(0, &superblock.to_bytes(&identity)).unwrap();
         let state = Record::state(b"all that is needed".to_vec());

@@ -12,7 +12,7 @@
 //! The shard itself makes the steps to `serving`, its thread's starter the one to `lost` after a
 //! panic, and [`super::succession`] the others.
 
-use crate::shard::rt::{self, OpenSockets};
+use crate::shard::rt::{self, Activity, OpenSockets};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -141,21 +141,25 @@ impl Member {
         self.standing.store(Standing::Serving as u8, Ordering::Release);
     }
 
-    /// It has drained.
-    pub(super) fn leave(&self) {
+    /// It has drained, or does not run again.
+    pub fn leave(&self) {
         self.standing.store(Standing::Away as u8, Ordering::Release);
     }
 
     /// Its thread has ended in a panic, its sockets are shut down, and no operation is in flight.
     pub fn on_panic(&self) {
         self.panicked.store(true, Ordering::Relaxed);
-        self.standing.store(Standing::Lost as u8, Ordering::Release);
+        // One that took long to panic may have been judged and succeeded already.
+        self.step(Standing::Serving, Standing::Lost);
     }
 
     /// It has been silent for too long. False where it was lost already.
     pub(super) fn on_stall(&self) -> bool {
-        self.panicked.store(false, Ordering::Relaxed);
-        self.step(Standing::Serving, Standing::Lost)
+        let is_lost = self.step(Standing::Serving, Standing::Lost);
+        if is_lost {
+            self.panicked.store(false, Ordering::Relaxed);
+        }
+        is_lost
     }
 
     /// Why it was lost last.
@@ -174,9 +178,9 @@ impl Member {
         self.beats.load(Ordering::Relaxed)
     }
 
-    /// Whether its thread waits for a disk, by what the kernel says.
-    pub(super) fn waits_for_disk(&self) -> bool {
-        rt::waits_for_disk(self.thread.load(Ordering::Relaxed))
+    /// What its thread does, by what the kernel says.
+    pub(super) fn activity(&self) -> Option<Activity> {
+        rt::activity(self.thread.load(Ordering::Relaxed))
     }
 
     /// Ends its connections.

@@ -88,9 +88,9 @@ impl Opening {
         let (done, opened) = mpsc::channel();
         let site = Arc::clone(&self.site);
         let read_back = move |ring: Result<(Ring, Recovered), RingError>| {
-            let reopened = ring.map_err(ReopenError::from).and_then(|(ring, recovered)| {
-                Reopened::new(&site, ring, &recovered, owner::now())
-            });
+            let reopened = ring
+                .map_err(ReopenError::from)
+                .and_then(|(ring, recovered)| Reopened::new(&site, ring, &recovered, owner::now()));
             // Who asked for it may have ended meanwhile, with the process.
             let _ = done.send(reopened);
         };
@@ -144,8 +144,8 @@ impl Succession {
             }
             let judge = &mut self.judges[shard];
             // Asked of the kernel only where it may matter.
-            let waits_for_disk = !judge.silence().is_zero() && member.waits_for_disk();
-            let verdict = judge.look(elapsed, Sign { beats: member.beats(), waits_for_disk });
+            let activity = if judge.silence().is_zero() { None } else { member.activity() };
+            let verdict = judge.look(elapsed, Sign { beats: member.beats(), activity });
             shared.counters[shard].heartbeat_age_us.set_span(judge.silence());
             match verdict {
                 Verdict::Well => {}

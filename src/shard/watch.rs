@@ -1,20 +1,22 @@
 //! Judging heartbeats: times in, verdicts out.
 //!
 //! One judge looks at all shards, so that no two decide on one shard at once, and a shard without
-//! neighbours is watched too. Silence is counted in looks: each adds the time since the look before
-//! it, but no more than two looks should take. While the judge itself does not run (the whole
-//! machine is paused, or starved of processor time) nobody grows silent.
+//! neighbours is watched too. A look adds to a shard's silence what has passed since the look
+//! before it, unless the silence is not the shard's own: where the judge comes late himself (the
+//! machine was paused, or is starved), where the shard's thread waits for a disk, or where it could
+//! run and is given no processor.
 
 use crate::limits::{SHARD_SILENCE_MAX, SHARD_STUCK_SPAN_MAX, SHARD_TICK_SPAN};
+use crate::shard::rt::Activity;
 use std::time::Duration;
 
 /// What the judge sees of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sign {
     /// How often it has said that it lives.
     pub beats: u64,
-    /// Its thread waits for a disk: it cannot act, and who would take its place would wait too.
-    pub waits_for_disk: bool,
+    /// What its thread does, where that was asked for.
+    pub activity: Option<Activity>,
 }
 
 /// What the judge thinks of a shard.
@@ -31,23 +33,30 @@ pub enum Verdict {
 /// How long one shard has been silent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Judge {
-    beats: u64,
+    seen: Sign,
     silence: Duration,
 }
 
 impl Judge {
     /// Looks at the shard, `elapsed` after the last look.
     pub fn look(&mut self, elapsed: Duration, sign: Sign) -> Verdict {
-        if sign.beats != self.beats {
-            *self = Self { beats: sign.beats, silence: Duration::ZERO };
-        } else if !sign.waits_for_disk {
-            self.silence += elapsed.min(2 * SHARD_TICK_SPAN);
+        if sign.beats != self.seen.beats {
+            self.silence = Duration::ZERO;
+        } else if elapsed < 2 * SHARD_TICK_SPAN && !self.is_held(sign) {
+            self.silence += elapsed;
         }
+        self.seen = sign;
         match self.silence {
             silence if silence >= SHARD_STUCK_SPAN_MAX => Verdict::Stuck,
             silence if silence >= SHARD_SILENCE_MAX => Verdict::Stalled,
             _ => Verdict::Well,
         }
+    }
+
+    /// Whether it is the kernel that keeps the shard's thread from going on.
+    fn is_held(&self, sign: Sign) -> bool {
+        let is_starved = |now: Activity| now.state == 'R' && Some(now) == self.seen.activity;
+        sign.activity.is_some_and(|now| now.state == 'D' || is_starved(now))
     }
 
     /// Since when nothing has been heard of the shard, in the judge's time.
@@ -65,7 +74,12 @@ mod tests {
     const LOOK: Duration = SHARD_TICK_SPAN;
 
     fn sign(beats: u64) -> Sign {
-        Sign { beats, waits_for_disk: false }
+        Sign { beats, activity: None }
+    }
+
+    fn doing(state: char, ran_ms: u64) -> Sign {
+        let activity = Activity { state, ran: Duration::from_millis(ran_ms) };
+        Sign { beats: 0, activity: Some(activity) }
     }
 
     /// Looks until it is no longer `verdict`; how many looks that took.
@@ -102,12 +116,27 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_disk_is_not_judged() {
-        let mut judge = Judge::default();
-        let waits = Sign { beats: 0, waits_for_disk: true };
-        assert_eq!(looks_while(&mut judge, Verdict::Well, LOOK, waits), 10_000);
-        assert_eq!(looks_while(&mut judge, Verdict::Well, LOOK, sign(0)), 9);
-        assert_eq!(looks_while(&mut judge, Verdict::Stalled, LOOK, waits), 10_000);
+    fn whom_the_kernel_holds_is_not_judged() {
+        for held in [doing('D', 7), doing('R', 7)] {
+            let mut judge = Judge::default();
+            judge.look(Duration::ZERO, held);
+            assert_eq!(looks_while(&mut judge, Verdict::Well, LOOK, held), 10_000);
+            assert_eq!(looks_while(&mut judge, Verdict::Well, LOOK, doing('S', 7)), 9);
+            judge.look(Duration::ZERO, held);
+            assert_eq!(looks_while(&mut judge, Verdict::Stalled, LOOK, held), 10_000);
+        }
+    }
+
+    #[test]
+    fn who_spins_sleeps_or_is_stopped_is_judged() {
+        let spins = |look| doing('R', 100 * look);
+        let cases: [fn(u64) -> Sign; 3] = [spins, |_| doing('S', 7), |_| doing('T', 7)];
+        for case in cases {
+            let mut judge = Judge::default();
+            let verdicts = (1..=10).map(|look| judge.look(LOOK, case(look)));
+            let verdicts: Vec<Verdict> = verdicts.collect();
+            assert_eq!(verdicts[8..], [Verdict::Well, Verdict::Stalled]);
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use super::sys;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 use std::{fs, io, thread};
 
 /// Shards for this machine: processors in the affinity mask, or what the cgroup's quota amounts to
@@ -22,12 +23,23 @@ pub fn cpus() -> io::Result<Vec<usize>> {
     sys::affinity()
 }
 
-/// Whether a thread of this process is in an uninterruptible wait, as for a disk that hangs: state
-/// `D` of proc_pid_stat(5).
+/// What a thread does, as the kernel sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// State of proc_pid_stat(5): `R` runs or could run, `D` waits for a disk.
+    pub state: char,
+    /// Processor time that it has had so far.
+    pub ran: Duration,
+}
+
+/// What a thread of this process does; `None` where the kernel does not say.
 #[must_use]
-pub fn waits_for_disk(thread: i32) -> bool {
-    let line = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+pub fn activity(thread: i32) -> Option<Activity> {
+    let folder = format!("/proc/self/task/{thread}");
+    let line = fs::read_to_string(format!("{folder}/stat")).ok()?;
     // The name, in parentheses, may hold anything.
-    let state = line.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next());
-    state == Some("D")
+    let state = line.rsplit_once(") ")?.1.chars().next()?;
+    let times = fs::read_to_string(format!("{folder}/schedstat")).ok()?;
+    let ran = Duration::from_nanos(times.split(' ').next()?.parse().ok()?);
+    Some(Activity { state, ran })
 }

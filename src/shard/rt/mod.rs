@@ -21,7 +21,7 @@ mod sys;
 mod task;
 mod turnstile;
 
-pub use affinity::{cpus, shard_count, waits_for_disk};
+pub use affinity::{Activity, activity, cpus, shard_count};
 pub use clock::{Elapsed, now, sleep_until, timeout_at, wall};
 pub use driver::{Driver, DriverChoice, ShardError, run_shard};
 pub use listener::{AcceptError, Listener};
