@@ -457,3 +457,24 @@ fn channels_do_not_meet() {
     let renditions = listed_with(&origin, "/out/v1/other-hls/index.m3u8", 2);
     assert!(renditions.iter().all(|rendition| rendition.segments.len() == 2));
 }
+
+#[test]
+fn in_43_a_flood_of_bodies_is_held_to_its_rate() {
+    let channel = channel("demo").replace("per_second = 100000", "per_second = 1");
+    let origin = Origin::start(&(channel + &endpoints("demo", 2)));
+    let playlist = MUXED.variants[0].playlist_of(0..1);
+    let mut flood = Encoder::new(&origin, "demo", 1);
+    // A minute's worth passes at once, and one more: the minute begins with it.
+    let mut statuses = (0..100).map(|at| {
+        let answer = flood.put(&format!("{at}.m3u8"), playlist.as_bytes());
+        assert_eq!(answer.field("retry-after").is_some(), answer.status == 429, "{answer:?}");
+        answer.status
+    });
+    let taken = statuses.by_ref().take_while(|status| *status == 201).count();
+    assert!((61..80).contains(&taken), "{taken} of 100");
+    drop(statuses);
+    assert!(origin.metric("headwater_limit_hits_total", "ingest_pace") > 0);
+    let mut other = Encoder::new(&origin, "demo", 2);
+    MUXED.push(&mut other, 0..SEGMENT_COUNT);
+    listed_with(&origin, HLS, SEGMENT_COUNT);
+}
