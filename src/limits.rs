@@ -80,7 +80,8 @@ pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
-/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a
+/// Bytes per second below which a body is cut, once it has lasted two segments, ten seconds at
+/// least: half of what a
 /// 64 kbit/s audio rendition brings where an encoder sends it as it is made.
 pub const BODY_RATE_MIN: u64 = 4 << 10;
 /// Messages waiting in one shard's mailbox: every connection of a neighbour handed over at once.

@@ -259,6 +259,7 @@ impl Push<'_> {
         if !pace.admits(rt::now(), limits) {
             return Err(Refusal::TooMuch);
         }
+        body.limit_pause(self.channel.body_pause_max());
         let taken = self.take(owner, body).await;
         pace.on_bytes(rt::now(), body.received(), limits);
         taken

@@ -14,12 +14,14 @@ use crate::limits::{
 };
 use crate::ring::{RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
+use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
 use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Channels and endpoints at one time.
 #[derive(Debug, Default)]
@@ -87,6 +89,9 @@ pub struct ChannelLive {
     pub paces: [Pace; 2],
 }
 
+/// A pause that every body may make.
+const BODY_PAUSE_SPAN_MIN: Duration = Duration::from_secs(10);
+
 /// Numbers publications of all channels, so that no two are ever taken for one another.
 static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -133,6 +138,18 @@ impl ChannelLive {
 }
 
 impl ChannelSite {
+    /// How long a body may pause: an encoder that sends what it encodes, as it encodes it, pauses
+    /// for a segment's duration at most.
+    #[must_use]
+    pub fn body_pause_max(&self) -> Duration {
+        let published = self.live.published.load();
+        let period = published.presentation.grids.last().map(|grid| grid.period_ticks());
+        let period = period.and_then(|ticks| u64::try_from(ticks.0).ok());
+        period.map_or(BODY_PAUSE_SPAN_MAX, |ticks| {
+            Duration::from_micros(2 * ticks * 100 / 9).max(BODY_PAUSE_SPAN_MIN)
+        })
+    }
+
     /// What each input may send: by configuration, else in proportion to what is listed.
     #[must_use]
     pub fn pace_limits(&self) -> PaceLimits {
