@@ -20,6 +20,7 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod stale;
 mod subtitles;
 mod timeline;
 mod without_io_uring;
