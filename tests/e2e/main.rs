@@ -9,6 +9,7 @@
 
 mod client;
 mod delivery;
+mod determinism;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
