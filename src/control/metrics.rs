@@ -185,6 +185,13 @@ static METRICS: &[Metric] = &[
         "Media that can be played.",
     ),
     metric(
+        "headwater_edge_age_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.edge_age_us),
+        "Time since new media was last published.",
+    ),
+    metric(
         "headwater_published_segments_total",
         COUNTER,
         Plain,
@@ -225,6 +232,13 @@ static METRICS: &[Metric] = &[
         Plain,
         EndpointResponses,
         "Requests of players by status class.",
+    ),
+    metric(
+        "headwater_egress_stale_total",
+        COUNTER,
+        Plain,
+        Endpoint(|e| &e.stale),
+        "Manifests refused because no media came for too long.",
     ),
     metric(
         "headwater_egress_latency_seconds",

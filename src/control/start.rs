@@ -417,6 +417,15 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     for shown in &mut status.channels {
         if let Some(channel) = site.channels.get(&shown.id) {
             rates.fill(shown, &channel.live.counters);
+            let published = channel.live.published.load();
+            let is_listed = published.presentation.edge().is_some();
+            shown.edge_age_seconds =
+                is_listed.then(|| published.edge_age.at(rt::now()).as_secs_f64());
+        }
+    }
+    for shown in &mut status.endpoints {
+        if let Some(endpoint) = site.endpoints.get(&shown.id) {
+            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
         }
     }
     status

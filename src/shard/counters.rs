@@ -209,6 +209,8 @@ pub struct ChannelCounters {
     pub ring_bytes: Counter,
     /// Gauge: microseconds of media that can be played.
     pub window_us: Counter,
+    /// Gauge: microseconds since the live edge moved.
+    pub edge_age_us: Counter,
     /// Segments published.
     pub published_segments: Counter,
     /// Segments published without media.
@@ -253,6 +255,8 @@ pub struct EndpointCounters {
     pub responses: StatusClasses,
     /// Bytes of bodies sent.
     pub sent_bytes: Counter,
+    /// Manifests refused because no media came for too long.
+    pub stale: Counter,
     /// From a request's last byte to its response's first, per status class.
     pub latency: [Histogram; 4],
 }

@@ -19,7 +19,7 @@ use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteErro
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
-use crate::shard::site::{ChannelSite, Published};
+use crate::shard::site::{ChannelSite, EdgeAge, Published};
 use crate::units::{InputNumber, MediaTime, Monotonic};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -68,6 +68,8 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// The age of what was taken over, where nothing has been published yet.
+    reopened_age: EdgeAge,
 }
 
 /// What became of a sound segment.
@@ -112,7 +114,11 @@ impl Owner {
     /// Takes a channel over on this shard.
     #[must_use]
     pub fn new(site: Arc<ChannelSite>, reopened: Reopened) -> Rc<Self> {
-        let Reopened { ring, channel, written, written_count, unwritten } = reopened;
+        let Reopened { ring, channel, written, written_count, unwritten, newest_arrival } =
+            reopened;
+        let at = now();
+        let silence = newest_arrival.map_or(0, |newest| at.wall.0.saturating_sub(newest.0));
+        let age = Duration::from_micros(u64::try_from(silence).unwrap_or(0));
         let inner = Inner {
             channel,
             ring,
@@ -127,6 +133,7 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
         owner.publish();
@@ -245,6 +252,8 @@ impl Owner {
             channel.on_tick(now());
         });
         self.publish();
+        let live = &self.site.borrow().live;
+        live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -336,13 +345,23 @@ impl Owner {
         }
     }
 
-    fn show(&self, published: Published) {
+    fn show(&self, mut published: Published) {
         let site = self.site.borrow();
+        published.edge_age = self.edge_age(&site.live.published.load(), &published);
         let counters = &site.live.counters;
         let active = self.inner.borrow().channel.active_input();
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
         site.live.published.store(Arc::new(published));
+    }
+
+    /// How old the edge of `published` is, which replaces `before`.
+    fn edge_age(&self, before: &Published, published: &Published) -> EdgeAge {
+        if before.serial == 0 {
+            return self.inner.borrow().reopened_age;
+        }
+        let moved = published.presentation.edge() > before.presentation.edge();
+        if moved { EdgeAge { age: Duration::ZERO, since: rt::now() } } else { before.edge_age }
     }
 }
 
