@@ -1,0 +1,66 @@
+//! The simulator: worlds of encoders with faults, one or two processes that may die, and viewers,
+//! all drawn from a seed and judged after every event.
+//!
+//! Nothing here takes time or chance from the machine, so that a failure repeats:
+//! `HEADWATER_SIM_SEED=1234 cargo test --test sim the_world` lives through one world again and
+//! prints what happens in it. `HEADWATER_SIM_SEEDS` sets how many seeds there are over all worlds.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+
+mod dice;
+mod encoder;
+mod oracle;
+mod origin;
+mod show;
+mod trouble;
+mod viewer;
+mod worlds;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Seeds over all worlds, unless the environment says otherwise.
+const SEEDS: u64 = 10_000;
+
+fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+/// Lives through `world` for its share of the seeds, in per cent, on every core.
+fn seeds(percent: u64, world: fn(u64, bool)) {
+    if let Some(seed) = number_from("HEADWATER_SIM_SEED") {
+        world(seed, true);
+        return;
+    }
+    let count = number_from("HEADWATER_SIM_SEEDS").unwrap_or(SEEDS) * percent / 100;
+    let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= count {
+                        return;
+                    }
+                    if catch_unwind(AssertUnwindSafe(|| world(seed, false))).is_err() {
+                        failed.store(true, Ordering::Relaxed);
+                        eprintln!("seed {seed}: replay with HEADWATER_SIM_SEED={seed}");
+                    }
+                }
+            });
+        }
+    });
+    assert!(!failed.into_inner(), "a world broke a law: its seed is above");
+}
+
+#[test]
+fn the_laws_hold_whatever_happens() {
+    seeds(40, worlds::anything);
+}
+
+#[test]
+fn one_good_copy_is_enough() {
+    seeds(40, worlds::twins);
+}
