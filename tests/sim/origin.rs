@@ -3,11 +3,12 @@
 
 use crate::dice::Dice;
 use crate::encoder::{Delivery, EPOCH_US, Push};
-use crate::oracle::Oracle;
+use crate::oracle::{self, Oracle};
 use crate::show::Body;
 use headwater::engine::channel::candidate::RecordMeta;
 use headwater::engine::channel::state::{Change, State};
 use headwater::engine::channel::{Channel, ChannelConfig, Event, Now, Recovery, Verdict};
+use headwater::engine::playlist::Playlist;
 use headwater::engine::presentation::Presentation;
 use headwater::limits::UNLISTED_AGE_MAX;
 use headwater::units::{Extent, InputNumber, MediaTime, Monotonic, WallClock};
@@ -135,6 +136,7 @@ impl Origin {
         all.sort_by_key(|delivery| delivery.at_ms);
         for delivery in all {
             self.wait_until(delivery.at_ms, dice, look);
+            self.ms = self.ms.max(delivery.at_ms);
             if !self.receive(&delivery, dice) {
                 // Nobody was told that it is kept: it is sent again.
                 self.receive(&delivery, &mut Dice::new(0));
@@ -184,7 +186,12 @@ impl Origin {
                 self.die(dice, death);
             }
         }
-        death.is_none() || is_whole && death != Some(Death::AfterChanges) && dice.chance(50)
+        // A body is kept once it is committed, a playlist once what it led to is written.
+        let is_kept = match &delivery.push {
+            Push::Body(..) => is_whole,
+            Push::List(..) => death == Some(Death::AfterChanges),
+        };
+        death.is_none() || is_kept && dice.chance(50)
     }
 
     /// Commits what the channel wants of a body. Returns whether all of it is in the ring.
@@ -195,7 +202,7 @@ impl Origin {
             self.say(|| format!("{input}: {name} {verdict:?}"));
             return true;
         };
-        metas.retain(|(at, meta)| self.channel.hash_of_twin(meta) != Some(body.hashes[*at]));
+        metas.retain(|(at, meta)| self.channel.hash_of_twin(meta) != Some(body.hashes[*at].0));
         let kept = metas.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         self.say(|| format!("{input}: {name} stores {kept:?} of {:?}", body.media.tracks.len()));
         let mut stored = Vec::new();
@@ -205,9 +212,9 @@ impl Origin {
             }
             let (table, payload) = self.place(meta.payload_size);
             self.stored.insert((payload.file, payload.offset));
-            let record = Record::Media(Box::new(meta.clone()), table, payload, body.hashes[at]);
+            let record = Record::Media(Box::new(meta.clone()), table, payload, body.hashes[at].0);
             self.append(record);
-            stored.push((meta, (table, payload), body.hashes[at]));
+            stored.push((meta, (table, payload), body.hashes[at].0));
         }
         if matches!(death, Some(Death::AfterTracks(_))) || stored.is_empty() {
             return death.is_none();
@@ -257,8 +264,12 @@ impl Origin {
     }
 
     fn gather(&mut self) {
-        self.events.extend(self.channel.take_events());
-        self.unwritten.extend(self.channel.take_changes());
+        let events = self.channel.take_events();
+        let changes = self.channel.take_changes();
+        events.iter().for_each(|event| self.say(|| format!("    {event:?}")));
+        changes.iter().for_each(|change| self.say(|| format!("    {}", told(change))));
+        self.events.extend(events);
+        self.unwritten.extend(changes);
     }
 
     /// Takes what the channel decided, and writes it unless the disk is slow.
@@ -386,8 +397,20 @@ impl Origin {
     }
 }
 
-fn brief(playlist: &headwater::engine::playlist::Playlist) -> String {
-    use headwater::engine::playlist::Playlist;
+/// A change in a few words.
+fn told(change: &Change) -> String {
+    match change {
+        Change::Listed(track, listed) => format!("lists on {track} {}", oracle::brief(listed)),
+        Change::Filled(track, listed) => format!("fills on {track} {}", oracle::brief(listed)),
+        Change::Track(track) => format!("track {} is {}", track.info.id, track.info.name),
+        Change::Dropped(payload) => format!("drops {}:{}", payload.file, payload.offset),
+        Change::Source(input, _) => format!("a source on {input}"),
+        Change::Init(id, init) => format!("init {id} of {}", init.track),
+        other => format!("{other:?}"),
+    }
+}
+
+fn brief(playlist: &Playlist) -> String {
     match playlist {
         Playlist::Multivariant(_) => "(top)".to_owned(),
         Playlist::Media(list) => {

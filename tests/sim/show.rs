@@ -77,8 +77,8 @@ pub struct Made {
 #[derive(Debug)]
 pub struct Body {
     pub media: SegmentBody,
-    /// Content hash of each track.
-    pub hashes: Vec<u64>,
+    /// Content hash of each track, and how much of it there is.
+    pub hashes: Vec<(u64, Shape)>,
     pub duration: i64,
 }
 
@@ -183,7 +183,7 @@ impl Reel {
             return Rc::clone(known);
         }
         let body = Rc::new(new_body(show, make, at, which, shape));
-        for &hash in &body.hashes {
+        for &(hash, shape) in &body.hashes {
             let made = Made { at, coding: make.coding, shape };
             let before = self.made.insert(hash, made);
             assert!(before.is_none_or(|before| before == made), "hashes tell what is what");
@@ -210,8 +210,10 @@ fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Bod
     }
     let mut hashes = Vec::new();
     for (stream, track) in tracks.iter_mut().enumerate() {
-        // Sound that is muxed into every rung is the same in all of them.
-        let stream = if track.pid == AUDIO_PID { 99 } else { stream + 2 * which };
+        let is_audio = track.pid == AUDIO_PID;
+        // Sound that is muxed into every rung is the same in all of them, and can always be decoded.
+        let stream = if is_audio { 99 } else { stream + 2 * which };
+        let shape = if is_audio && shape == Shape::Blind { Shape::Whole } else { shape };
         let id = [at, i64::from(make.coding), make.offset, shape as i64];
         track.payload = id.iter().flat_map(|part| part.to_le_bytes()).collect();
         track.payload.push(u8::try_from(stream).expect("few"));
@@ -223,7 +225,7 @@ fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Bod
                 track.samples[0].random_access = false;
             }
         }
-        hashes.push(content_hash(&sample_table::encode(&track.samples), &track.payload));
+        hashes.push((content_hash(&sample_table::encode(&track.samples), &track.payload), shape));
     }
     let media = SegmentBody { tracks, ..SegmentBody::default() };
     Body { media, hashes, duration: to - from }

@@ -7,6 +7,7 @@ use headwater::engine::endpoint::{
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
+use headwater::units::MediaTime;
 use std::collections::BTreeMap;
 
 /// One viewer of each endpoint.
@@ -24,8 +25,9 @@ struct Viewer {
     lines: BTreeMap<(String, u64), Line>,
     /// Media sequence number of the first and the last segment of each playlist at the last look.
     ranges: BTreeMap<String, (u64, u64)>,
-    /// Segments of the last look.
+    /// Segments of the last look, and the live edge then.
     held: Vec<String>,
+    edge: MediaTime,
 }
 
 /// A segment of a media playlist.
@@ -118,6 +120,7 @@ impl Viewers {
             lines: BTreeMap::new(),
             ranges: BTreeMap::new(),
             held: Vec::new(),
+            edge: MediaTime(0),
         };
         Self { viewers: endpoints(window_seconds).into_iter().map(viewer).collect(), turn: 0 }
     }
@@ -138,11 +141,13 @@ impl Viewers {
 impl Viewer {
     /// `keeps_all`: the ring has room for more than the windows.
     fn look(&mut self, presentation: &Presentation, keeps_all: bool) {
-        if keeps_all {
-            for path in std::mem::take(&mut self.held) {
-                self.fetch(presentation, &path);
-            }
+        let held = std::mem::take(&mut self.held);
+        let edge = presentation.edge().unwrap_or_default();
+        let kept = MediaTime(i64::from(self.endpoint.window_seconds_max()) * 90_000);
+        if keeps_all && edge - self.edge < kept {
+            held.iter().for_each(|path| self.fetch(presentation, path));
         }
+        self.edge = edge;
         for (path, text) in manifests(&self.endpoint, presentation) {
             if path.ends_with(".mpd") {
                 self.on_mpd(presentation, &text);
@@ -216,12 +221,12 @@ impl Viewer {
     fn on_line(&mut self, path: &str, number: u64, line: Line) {
         let before = self.lines.insert((path.to_owned(), number), line.clone());
         let Some(before) = before else { return };
-        let filled = before.is_gap && !line.is_gap;
-        assert!(
-            filled || before == line,
-            "{path} {number}: {line:?} was {before:?} at the last look"
-        );
-        assert_eq!(before.discontinuity, line.discontinuity, "{path} {number}");
+        // Late media may take a gap's place. Nobody fetches a gap, whatever its name.
+        let filled = before.is_gap && !line.is_gap && before.discontinuity == line.discontinuity;
+        let named = |line: &Line| if line.is_gap { String::new() } else { line.uri.clone() };
+        let same = (before.duration, before.is_gap, before.discontinuity, named(&before))
+            == (line.duration, line.is_gap, line.discontinuity, named(&line));
+        assert!(filled || same, "{path} {number}: {line:?} was {before:?} at the last look");
     }
 
     fn on_mpd(&mut self, presentation: &Presentation, text: &str) {
