@@ -4,6 +4,7 @@ use crate::dice::Dice;
 use crate::show::{Body, Make, Reel, Shape, Show};
 use headwater::engine::playlist::{MediaPlaylist, Playlist, PlaylistSegment};
 use headwater::units::{InputNumber, MediaTime, WallClock};
+use std::fmt;
 use std::rc::Rc;
 
 /// The wall clock at the show's beginning: 2026-01-01T00:00:00Z.
@@ -73,6 +74,21 @@ pub struct Plan {
     pub lists_first: bool,
     /// Its dates are so many microseconds wrong.
     pub date_error_us: i64,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { make, lag_ms, repeated, unlisted, lists_first, date_error_us, .. } = self;
+        writeln!(f, "{make:?} lag {lag_ms} ms, repeated {repeated} %, unlisted {unlisted} %")?;
+        writeln!(f, "  lists first: {lists_first}, dates wrong by {date_error_us} us")?;
+        self.lives[1..].iter().try_for_each(|life| writeln!(f, "  {life:?}"))?;
+        for (at, (duty, fates)) in self.duties.iter().zip(&self.fates).enumerate() {
+            if *duty != Duty::Works || fates.iter().any(|fate| *fate != Fate::Comes(0)) {
+                writeln!(f, "  {at}: {duty:?} {fates:?}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Plan {

@@ -11,8 +11,11 @@ mod dice;
 mod encoder;
 mod oracle;
 mod origin;
+mod repairs;
 mod show;
 mod trouble;
+mod twins;
+mod unlike;
 mod viewer;
 mod worlds;
 
@@ -62,10 +65,35 @@ fn seeds(percent: u64, world: fn(u64, bool)) {
 
 #[test]
 fn the_laws_hold_whatever_happens() {
-    seeds(40, worlds::anything);
+    seeds(35, worlds::anything);
 }
 
 #[test]
 fn one_good_copy_is_enough() {
-    seeds(40, worlds::twins);
+    seeds(35, twins::one_good_copy);
+}
+
+#[test]
+fn two_origins_say_the_same() {
+    seeds(10, twins::two_origins);
+}
+
+#[test]
+fn copies_of_other_bytes_fill_each_others_holes() {
+    seeds(5, unlike::other_bytes);
+}
+
+#[test]
+fn encoders_of_other_boundaries_are_never_mixed() {
+    seeds(5, unlike::other_boundaries);
+}
+
+#[test]
+fn a_clock_that_runs_away_costs_nothing() {
+    seeds(2, unlike::other_clocks);
+}
+
+#[test]
+fn a_break_is_one_discontinuity_at_most() {
+    seeds(8, repairs::breaks);
 }

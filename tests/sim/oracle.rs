@@ -19,6 +19,7 @@ pub struct Oracle {
     /// Configuration of each track in each DASH Period.
     inits: BTreeMap<(TrackId, MediaTime), u32>,
     dropped_file: u64,
+    ms: i64,
 }
 
 /// What was shown of a track.
@@ -27,6 +28,8 @@ pub struct Shown {
     /// Number of the first entry that is still held, and the entries.
     first: u64,
     pub entries: VecDeque<Listed>,
+    /// When each was shown first.
+    pub shown_ms: VecDeque<i64>,
     /// Discontinuities shown, those before the first entry included.
     pub breaks: u64,
 }
@@ -42,10 +45,6 @@ impl Shown {
 }
 
 impl Oracle {
-    pub fn track(&self, name: &str) -> Option<&Shown> {
-        self.tracks.get(name)
-    }
-
     pub fn tracks(&self) -> impl Iterator<Item = (&str, &Shown)> {
         self.tracks.iter().map(|(name, shown)| (name.as_str(), shown))
     }
@@ -55,7 +54,8 @@ impl Oracle {
     }
 
     /// Judges a publication against all before it.
-    pub fn check(&mut self, fresh: &Presentation) {
+    pub fn check(&mut self, fresh: &Presentation, ms: i64) {
+        self.ms = ms;
         for (set, edge) in &self.last.set_edges {
             assert!(fresh.set_edges.get(set) >= Some(edge), "the DASH edge of {set:?} fell");
         }
@@ -105,6 +105,7 @@ impl Oracle {
                 check_next(fresh, name, shown.entries.back(), entry);
                 shown.breaks += u64::from(entry.discontinuity);
                 shown.entries.push_back(entry.clone());
+                shown.shown_ms.push_back(self.ms);
             }
             let at = usize::try_from(entry.number - shown.first).expect("small");
             shown.entries[at] = entry.clone();

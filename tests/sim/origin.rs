@@ -54,7 +54,7 @@ impl Habits {
         stalls: 0,
         file_records: 10_000,
         file_count: 8,
-        window_seconds: 60,
+        window_seconds: 12,
         clock_step_us: 0,
     };
 }
@@ -195,7 +195,13 @@ impl Origin {
     }
 
     /// Commits what the channel wants of a body. Returns whether all of it is in the ring.
-    fn commit(&mut self, input: InputNumber, name: &str, body: &Body, death: Option<Death>) -> bool {
+    fn commit(
+        &mut self,
+        input: InputNumber,
+        name: &str,
+        body: &Body,
+        death: Option<Death>,
+    ) -> bool {
         let now = self.now();
         let verdict = self.channel.on_segment(now, input, name, &body.media);
         let Verdict::Store(mut metas) = verdict else {
@@ -207,7 +213,8 @@ impl Origin {
         self.say(|| format!("{input}: {name} stores {kept:?} of {:?}", body.media.tracks.len()));
         let mut stored = Vec::new();
         for (count, (at, meta)) in (0..).zip(metas) {
-            if death.is_some_and(|death| matches!(death, Death::AfterTracks(most) if count >= most)) {
+            if death.is_some_and(|death| matches!(death, Death::AfterTracks(most) if count >= most))
+            {
                 return false;
             }
             let (table, payload) = self.place(meta.payload_size);
@@ -317,7 +324,7 @@ impl Origin {
             return;
         }
         self.published = self.channel.present();
-        self.oracle.check(&self.published);
+        self.oracle.check(&self.published, self.ms);
         look(self);
     }
 
@@ -415,7 +422,11 @@ fn brief(playlist: &Playlist) -> String {
         Playlist::Multivariant(_) => "(top)".to_owned(),
         Playlist::Media(list) => {
             let last = list.segments.last().map_or("", |last| last.uri.as_str());
-            format!("({} to {last}{})", list.segments.len(), if list.ended { ", ended" } else { "" })
+            format!(
+                "({} to {last}{})",
+                list.segments.len(),
+                if list.ended { ", ended" } else { "" }
+            )
         }
     }
 }

@@ -80,6 +80,14 @@ pub struct Body {
     /// Content hash of each track, and how much of it there is.
     pub hashes: Vec<(u64, Shape)>,
     pub duration: i64,
+    pub at: i64,
+    pub which: usize,
+}
+
+impl Body {
+    pub fn is_whole(&self) -> bool {
+        self.hashes.iter().all(|(_, shape)| *shape == Shape::Whole)
+    }
 }
 
 impl Show {
@@ -177,7 +185,14 @@ pub struct Reel {
 
 impl Reel {
     /// Segment `at` of rendition `which` as an encoder makes it.
-    pub fn body(&mut self, show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Rc<Body> {
+    pub fn body(
+        &mut self,
+        show: &Show,
+        make: Make,
+        at: i64,
+        which: usize,
+        shape: Shape,
+    ) -> Rc<Body> {
         let key = (make, at, which, shape);
         if let Some(known) = self.bodies.get(&key) {
             return Rc::clone(known);
@@ -195,7 +210,8 @@ impl Reel {
 
 fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Body {
     let (from, to) = (show.start(at) + make.offset, show.start(at + 1) + make.offset);
-    let to = if shape == Shape::Stump { from + show.frame * ((to - from) / show.frame / 2) } else { to };
+    let to =
+        if shape == Shape::Stump { from + show.frame * ((to - from) / show.frame / 2) } else { to };
     let lead = show.base + make.shift + make.drift * at;
     let rung = i64::try_from(which).expect("few");
     let mut tracks = Vec::new();
@@ -228,7 +244,7 @@ fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Bod
         hashes.push((content_hash(&sample_table::encode(&track.samples), &track.payload), shape));
     }
     let media = SegmentBody { tracks, ..SegmentBody::default() };
-    Body { media, hashes, duration: to - from }
+    Body { media, hashes, duration: to - from, at, which }
 }
 
 const AUDIO_PID: u16 = 257;

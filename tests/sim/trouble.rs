@@ -77,12 +77,7 @@ pub fn draw(dice: &mut Dice, kinds: &[Trouble]) -> Vec<Trouble> {
 }
 
 /// An encoder with `troubles` in segments `from..to`.
-pub fn plan(
-    show: &Show,
-    dice: &mut Dice,
-    troubles: &[Trouble],
-    (from, to): (i64, i64),
-) -> Plan {
+pub fn plan(show: &Show, dice: &mut Dice, troubles: &[Trouble], (from, to): (i64, i64)) -> Plan {
     let mut plan = Plan::sound(show);
     for &trouble in troubles {
         afflict(&mut plan, show, dice, trouble, (from, to));

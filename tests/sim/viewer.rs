@@ -232,9 +232,8 @@ impl Viewer {
     fn on_mpd(&mut self, presentation: &Presentation, text: &str) {
         let document = roxmltree::Document::parse(text);
         let document = document.unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let named = |name: &'static str| {
-            document.descendants().filter(move |node| node.has_tag_name(name))
-        };
+        let named =
+            |name: &'static str| document.descendants().filter(move |node| node.has_tag_name(name));
         let mut starts = named("Period").map(|period| period.attribute("start").map(str::to_owned));
         let first = starts.next();
         assert!(first.is_some(), "no Period\n{text}");
