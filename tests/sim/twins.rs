@@ -98,7 +98,7 @@ pub fn two_origins(seed: u64, talks: bool) {
         let plans = plans(&show, &mut dice, &kinds);
         let mut world = World::new(&show, Habits::CALM, talks);
         let mut all = world.deliveries(&plans, &mut dice);
-        let began_ms = dice.roll(show.start(OPENING) / 90);
+        let began_ms = dice.roll(show.start(OPENING - 2) / 90);
         all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
         world.run(all, &mut dice, &mut judge);
         world.finish();

@@ -25,9 +25,9 @@ struct Viewer {
     lines: BTreeMap<(String, u64), Line>,
     /// Media sequence number of the first and the last segment of each playlist at the last look.
     ranges: BTreeMap<String, (u64, u64)>,
-    /// Segments of the last look, and the live edge then.
+    /// Segments of the last look, and where the tracks ended then.
     held: Vec<String>,
-    edge: MediaTime,
+    edges: (MediaTime, MediaTime),
 }
 
 /// A segment of a media playlist.
@@ -120,7 +120,7 @@ impl Viewers {
             lines: BTreeMap::new(),
             ranges: BTreeMap::new(),
             held: Vec::new(),
-            edge: MediaTime(0),
+            edges: (MediaTime(0), MediaTime(0)),
         };
         Self { viewers: endpoints(window_seconds).into_iter().map(viewer).collect(), turn: 0 }
     }
@@ -142,12 +142,13 @@ impl Viewer {
     /// `keeps_all`: the ring has room for more than the windows.
     fn look(&mut self, presentation: &Presentation, keeps_all: bool) {
         let held = std::mem::take(&mut self.held);
-        let edge = presentation.edge().unwrap_or_default();
+        let edges = edges(presentation);
         let kept = MediaTime(i64::from(self.endpoint.window_seconds_max()) * 90_000);
-        if keeps_all && edge - self.edge < kept {
+        let moved_little = edges.0 - self.edges.0 < kept && edges.1 - self.edges.1 < kept;
+        if keeps_all && moved_little {
             held.iter().for_each(|path| self.fetch(presentation, path));
         }
-        self.edge = edge;
+        self.edges = edges;
         for (path, text) in manifests(&self.endpoint, presentation) {
             if path.ends_with(".mpd") {
                 self.on_mpd(presentation, &text);
@@ -272,6 +273,13 @@ impl Viewer {
             time = Some(start + (repeat + 1) * duration);
         }
     }
+}
+
+/// Where the track that is behind ends, and where the one that is ahead does.
+fn edges(presentation: &Presentation) -> (MediaTime, MediaTime) {
+    let ends = presentation.tracks.iter().filter_map(|track| track.segments.last());
+    let ends = ends.map(|last| last.end);
+    (ends.clone().min().unwrap_or_default(), ends.max().unwrap_or_default())
 }
 
 /// `uri` as a playlist at `path` means it.

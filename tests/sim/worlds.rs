@@ -140,11 +140,16 @@ pub fn anything(seed: u64, talks: bool) {
     let mut world = World::new(&show, habits, talks);
     let all = world.deliveries(&plans, &mut dice);
     let healed = LENGTH - CALM;
-    let lag_ms = plans.iter().map(|plan| plan.lag_ms).min().unwrap_or_default();
-    let (before, after) = split(all, (show.start(healed) / 90) + lag_ms + 3 * show.target_ms());
-    world.run(before, &mut dice, &mut |_, _| {});
+    let healed_ms = show.start(healed) / 90;
+    let lag_ms = plans.iter().map(|plan| plan.lag_ms).max().unwrap_or_default();
+    let (troubled, calm) = split(all, healed_ms);
+    let (soon, later) = split(calm, healed_ms + lag_ms + 4 * show.target_ms());
+    world.run(troubled, &mut dice, &mut |_, _| {});
+    world.origin.calm_down();
+    // The first segment of the calm takes its own time to be made.
+    world.run(soon, &mut dice, &mut |_, _| {});
     world.check_edge(healed);
-    world.run(after, &mut dice, &mut |_, _| {});
+    world.run(later, &mut dice, &mut |_, _| {});
     world.check_edge(LENGTH - 2);
     world.finish();
 }
