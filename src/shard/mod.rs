@@ -15,6 +15,7 @@ pub mod mailbox;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
+pub mod pace;
 pub mod playback;
 pub mod reopen;
 pub mod rt;
