@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::format::{
-    FORMAT_VERSION, HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock, footer_bytes_1,
+    FORMAT_VERSION, HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock,
 };
 use super::record::write_record;
 use super::recovery::{FoundFile, read_for_index, read_records, survey};
