@@ -105,7 +105,7 @@ impl Ring {
         let layout = plan_files(config.size, config.body_size_max)?;
         let folder = &config.dir;
         tenure.note_claim(&claim);
-        let mut found = survey(folder, known)?;
+        let mut found = survey(folder, config.content_version, known)?;
         let identity = match found.identity.take() {
             Some(identity) => identity,
             None => Identity::fresh().map_err(|_| RingError::Io {
@@ -116,7 +116,13 @@ impl Ring {
         remove_useless(&mut found, layout)?;
         let mut ring = Self {
             storage: Arc::clone(storage),
-            shared: Arc::new(Shared::new(claim, tenure, folder.clone(), identity, boot)),
+            shared: Arc::new(Shared::new(
+                claim,
+                tenure,
+                folder.clone(),
+                identity,
+                (boot, config.content_version),
+            )),
             layout,
             live: VecDeque::new(),
             is_begun: false,
@@ -124,6 +130,8 @@ impl Ring {
             spares: VecDeque::new(),
             spares_asked: 0,
             disk_is_full: false,
+            failures: 0,
+            syncs_before_probe: 0,
             next_sequence: found.last_sequence + 1,
             unsealed: VecDeque::new(),
             dropped: VecDeque::new(),
@@ -147,10 +155,11 @@ impl Ring {
             recovered.damage.short_files += held.damage.short_files;
             let file = found.file;
             if is_sound && !held.is_sealed {
-                file.mark_unsynced();
-                self.unsealed.push_back(LiveFile { file: Arc::clone(&file), end: held.end });
+                file.mark_unsynced(held.end);
+                let file = Arc::clone(&file);
+                self.unsealed.push_back(LiveFile { file, end: held.end, index_size: 0 });
             }
-            self.live.push_back(LiveFile { file, end: held.end });
+            self.live.push_back(LiveFile { file, end: held.end, index_size: 0 });
         }
         let first_state = recovered.records.iter().position(|record| record.kind.is_state());
         recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));

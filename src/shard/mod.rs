@@ -16,6 +16,7 @@ pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
+pub mod pace;
 pub mod playback;
 pub mod reopen;
 pub mod rt;

@@ -6,16 +6,23 @@
 
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::manifest;
 use crate::engine::presentation::Presentation;
 use crate::http::digest::UserHashes;
-use crate::limits::{CHANNEL_INGEST_MEMORY_MAX, INGEST_MEMORY_MAX};
+use crate::limits::{
+    CHANNEL_INGEST_MEMORY_MAX, INGEST_BIT_RATE_FACTOR, INGEST_BITS_PER_SECOND_MIN,
+    INGEST_MEMORY_MAX,
+};
 use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
-use crate::units::InputNumber;
+use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
+use crate::shard::pace::{Pace, PaceLimits};
+use crate::units::{InputNumber, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Channels and endpoints at one time.
 #[derive(Debug, Default)]
@@ -37,6 +44,11 @@ pub struct ChannelSite {
     pub timeline: ChannelConfig,
     /// Its ring.
     pub ring: RingConfig,
+    /// Bodies per second that each input may send.
+    pub bodies_per_second: u32,
+    /// Bits per second that each input may send; `None` for what the source declares, see
+    /// [`ChannelSite::pace_limits`].
+    pub bits_per_second: Option<u64>,
     /// What outlives reloads.
     pub live: Arc<ChannelLive>,
 }
@@ -76,7 +88,12 @@ pub struct ChannelLive {
     pub counters: Arc<ChannelCounters>,
     /// Memory that bodies under way may take.
     pub memory: Budget,
+    /// What inputs 1 and 2 have sent lately.
+    pub paces: [Pace; 2],
 }
+
+/// A pause that every body may make.
+const BODY_PAUSE_SPAN_MIN: Duration = Duration::from_secs(10);
 
 /// Numbers publications of all channels, so that no two are ever taken for one another.
 static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -93,6 +110,25 @@ pub struct Published {
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
     pub files: Arc<[Arc<RingFile>]>,
+    /// How long ago its live edge came to be.
+    pub edge_age: EdgeAge,
+}
+
+/// The age of a live edge: what it was at one time, from which it grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeAge {
+    /// The age at `since`: not zero where media was read back from a ring.
+    pub age: Duration,
+    /// When the age was known.
+    pub since: Monotonic,
+}
+
+impl EdgeAge {
+    /// The age at `now`.
+    #[must_use]
+    pub fn at(self, now: Monotonic) -> Duration {
+        self.age + now.0.saturating_sub(self.since.0)
+    }
 }
 
 impl Published {
@@ -100,7 +136,7 @@ impl Published {
     #[must_use]
     pub fn new(epoch: u64, presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
         let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { serial, epoch, presentation, files }
+        Self { serial, epoch, presentation, files, edge_age: EdgeAge::default() }
     }
 
     /// The ring file with this number.
@@ -108,6 +144,15 @@ impl Published {
     pub fn file(&self, sequence: u64) -> Option<&Arc<RingFile>> {
         let at = self.files.binary_search_by_key(&sequence, |file| file.sequence()).ok()?;
         self.files.get(at)
+    }
+}
+
+impl EndpointSite {
+    /// True where what is published is too old for a live manifest to be served as it is.
+    #[must_use]
+    pub fn is_stale(&self, published: &Published, now: Monotonic) -> bool {
+        let limit = manifest::stale_limit(&self.endpoint, &published.presentation);
+        limit.is_some_and(|limit| published.edge_age.at(now) > limit)
     }
 }
 
@@ -130,7 +175,37 @@ impl ChannelLive {
             published: ArcSwap::default(),
             counters: Arc::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
+            paces: Default::default(),
         })
+    }
+}
+
+impl ChannelSite {
+    /// How long a body may pause: an encoder that sends what it encodes, as it encodes it, pauses
+    /// for a segment's duration at most.
+    #[must_use]
+    pub fn body_pause_max(&self) -> Duration {
+        let published = self.live.published.load();
+        let period = published.presentation.grids.last().map(|grid| grid.period_ticks());
+        let period = period.and_then(|ticks| u64::try_from(ticks.0).ok());
+        period.map_or(BODY_PAUSE_SPAN_MAX, |ticks| {
+            Duration::from_micros(2 * ticks * 100 / 9).max(BODY_PAUSE_SPAN_MIN)
+        })
+    }
+
+    /// What each input may send: by configuration, else in proportion to what is listed.
+    #[must_use]
+    pub fn pace_limits(&self) -> PaceLimits {
+        let declared = || {
+            let published = self.live.published.load();
+            let tracks = published.presentation.tracks.iter();
+            let sum = tracks.map(|track| track.info.bandwidth).fold(0, u64::saturating_add);
+            sum.saturating_mul(INGEST_BIT_RATE_FACTOR).max(INGEST_BITS_PER_SECOND_MIN)
+        };
+        PaceLimits {
+            bodies_per_second: self.bodies_per_second,
+            bits_per_second: self.bits_per_second.unwrap_or_else(declared),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod client;
 mod cores;
 mod delivery;
+mod determinism;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -21,6 +22,7 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod stale;
 mod subtitles;
 mod timeline;
 mod without_io_uring;

@@ -39,10 +39,11 @@ pub fn channel(id: &str) -> String {
     channel_with(id, "40MiB", "1MiB")
 }
 
-/// A channel with this `ring` and `segment_size_max`.
+/// A channel with this `ring` and `segment_size_max`, fed faster than encoders may by default.
 pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
     let mut text = format!(
-        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n"
+        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n\
+         ingest_requests_per_second = 100000\ningest_bits_per_second = 1000000000000\n"
     );
     for (username, password) in USERS {
         write!(text, "[[channel.input]]\nusername = \"{username}\"\npassword = \"{password}\"\n")
@@ -52,7 +53,7 @@ pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
 }
 
 /// An endpoint of every packager for channel `id`, with segments of `seconds`: `{id}-hls`,
-/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`.
+/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`. What was pushed stays listed for the whole test.
 pub fn endpoints(id: &str, seconds: u32) -> String {
     let mut text = String::new();
     for (name, package) in
@@ -61,7 +62,7 @@ pub fn endpoints(id: &str, seconds: u32) -> String {
         write!(
             text,
             "[[endpoint]]\nid = \"{id}-{name}\"\nchannel = \"{id}\"\n\
-             startover_window_seconds = 300\n[endpoint.{package}]\n\
+             startover_window_seconds = 300\nstale_limit_seconds = 3600\n[endpoint.{package}]\n\
              segment_duration_seconds = {seconds}\n"
         )
         .unwrap();
