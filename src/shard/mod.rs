@@ -12,6 +12,8 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
@@ -20,6 +22,7 @@ pub mod playback;
 pub mod reopen;
 pub mod rt;
 pub mod site;
+mod sync;
 pub mod turns;
 
 #[cfg(test)]
