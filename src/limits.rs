@@ -254,6 +254,11 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
 
+// Seeing what happens: console, comparison of origins.
+
+/// Segments of one list that `headwater diff` compares: a day of one-second segments.
+pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
+pub mod diff;
 pub mod http;
 pub mod inspect;
 pub mod lifecycle;

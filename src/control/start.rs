@@ -19,7 +19,7 @@ use crate::shard::made::{Give, Made};
 use crate::shard::node::{self, Role, Shared, Start};
 use crate::shard::owner;
 use crate::shard::playback::MadeShelves;
-use crate::shard::reopen::{ReopenError, Reopened};
+use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::rt::{self, DriverChoice, run_shard};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -379,6 +379,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,
             body_size_max: channel.segment_bytes_max,
+            content_version: RECORD_VERSION,
         },
         bodies_per_second: channel.bodies_per_second,
         bits_per_second: channel.bits_per_second,
@@ -417,6 +418,15 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     for shown in &mut status.channels {
         if let Some(channel) = site.channels.get(&shown.id) {
             rates.fill(shown, &channel.live.counters);
+            let published = channel.live.published.load();
+            let is_listed = published.presentation.edge().is_some();
+            shown.edge_age_seconds =
+                is_listed.then(|| published.edge_age.at(rt::now()).as_secs_f64());
+        }
+    }
+    for shown in &mut status.endpoints {
+        if let Some(endpoint) = site.endpoints.get(&shown.id) {
+            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
         }
     }
     status

@@ -3,7 +3,7 @@
 
 use headwater::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StreamSelection,
+    StaleRule, StreamSelection,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -83,6 +83,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
         manifest_name: "index".into(),
         package,
         stream_selection: StreamSelection::default(),
+        stale: StaleRule::default(),
     };
     packages.into_iter().map(endpoint).collect()
 }
