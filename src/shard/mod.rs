@@ -13,6 +13,8 @@ pub mod listener;
 pub mod made;
 pub mod mailbox;
 pub mod member;
+#[cfg(test)]
+mod mailbox_tests;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
@@ -23,6 +25,7 @@ pub mod rt;
 pub mod shared;
 pub mod site;
 pub mod succession;
+mod sync;
 pub mod turns;
 pub mod watch;
 
