@@ -12,9 +12,9 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
-pub mod member;
 #[cfg(test)]
 mod mailbox_tests;
+pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
