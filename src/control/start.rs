@@ -287,8 +287,7 @@ fn control(
         reload: Box::new(reload),
         on_command: Box::new(on_command),
     };
-    let address = config.control.listen;
-    control.start().map_err(|error| StartError::Listen { address, error })
+    control.start().map_err(|error| StartError::Listen { address: config.control.listen, error })
 }
 
 /// A thread that carries reloads out one after another: rings are made and read there, so that

@@ -211,6 +211,10 @@ impl Node {
                 continue;
             }
             let owner = Owner::new(Arc::clone(&site), reopened);
+            if let Some(known) = known.filter(|known| !Arc::ptr_eq(known, &site)) {
+                // Reloaded while its ring was read back.
+                owner.reconfigure(known);
+            }
             self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
             if let Some(lost) = lost {
                 let span = rt::now().0.saturating_sub(lost.0);
