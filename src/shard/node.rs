@@ -27,6 +27,7 @@ use crate::units::InputNumber;
 use crate::units::Monotonic;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -152,14 +153,18 @@ impl Node {
     fn stand_in(self: &Rc<Self>) {
         let mut stand_ins = self.stand_ins.borrow_mut();
         for (shard, member) in self.shared.members.iter().enumerate() {
-            if member.stand_in() != Some(self.shard) {
-                stand_ins.remove(&shard);
-            } else if !stand_ins.contains_key(&shard) {
-                match self.accept_for(member) {
-                    Ok(stops) => drop(stand_ins.insert(shard, stops)),
-                    // Tried again with the next tick.
-                    Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+            match stand_ins.entry(shard) {
+                Entry::Occupied(accepting) if member.stand_in() != Some(self.shard) => {
+                    accepting.remove();
                 }
+                Entry::Vacant(missing) if member.stand_in() == Some(self.shard) => {
+                    match self.accept_for(member) {
+                        Ok(stops) => drop(missing.insert(stops)),
+                        // Tried again with the next tick.
+                        Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+                    }
+                }
+                Entry::Occupied(_) | Entry::Vacant(_) => {}
             }
         }
     }
@@ -294,9 +299,9 @@ impl Node {
     /// The serving shard with the fewest connections, where this one has too many.
     fn less_crowded(&self) -> Option<usize> {
         let counters = &self.shared.counters;
-        let count = |shard: usize| match shard == self.shard {
-            true => self.serving.open_connections.get() as u64,
-            false => counters[shard].connections.value(),
+        let own = self.serving.open_connections.get() as u64;
+        let count = |shard: usize| {
+            if shard == self.shard { own } else { counters[shard].connections.value() }
         };
         let counts: Vec<(usize, u64)> =
             self.shared.serving().map(|shard| (shard, count(shard))).collect();
