@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, Identity};
+use crate::ring::format::{BootId, FORMAT_VERSION, Identity};
 use crate::ring::jobs::{Shared, sync_folder};
 use crate::ring::layout::{FileLayout, plan_files};
-use crate::ring::recovery::{Damage, FoundFolder, Recovered, read_records, survey};
+use crate::ring::recovery::{
+    Damage, FileRecords, FoundFolder, Recovered, read_records, survey,
+};
 use crate::ring::rotation::{LiveFile, Ring, RingConfig};
 use crate::ring::storage::Storage;
 
@@ -95,9 +97,19 @@ impl Ring {
         let mut recovered = Recovered::default();
         let lost_files = found.damaged.len() as u64;
         recovered.damage = Damage { lost_files, ..Damage::default() };
+        let last = found.files.last().map(|found| found.superblock.sequence);
         for found in found.files {
             let held = read_records(&found, &self.shared.identity, self.shared.boot);
             let is_sound = held.damage == Damage::default();
+            let is_fit = found.superblock.size == self.layout.file_size
+                && found.superblock.version == FORMAT_VERSION
+                && found.superblock.content_version == self.shared.content_version
+                && held.records.first().is_some_and(|first| first.kind.is_state());
+            // A process that ends again and again must not cost a file each time.
+            self.is_begun = last == Some(found.superblock.sequence)
+                && is_sound
+                && is_fit
+                && !held.is_sealed;
             recovered.records.extend(held.records);
             recovered.damage.torn_records += held.damage.torn_records;
             recovered.damage.corrupt_records += held.damage.corrupt_records;
@@ -105,10 +117,13 @@ impl Ring {
             let file = Arc::new(found.file);
             if is_sound && !held.is_sealed {
                 file.mark_unsynced(held.end);
-                let file = Arc::clone(&file);
-                self.unsealed.push_back(LiveFile { file, end: held.end, index_size: 0 });
             }
-            self.live.push_back(LiveFile { file, end: held.end, index_size: 0 });
+            let FileRecords { end, index_size, .. } = held;
+            if is_sound && !held.is_sealed && !self.is_begun {
+                let file = Arc::clone(&file);
+                self.unsealed.push_back(LiveFile { file, end, index_size });
+            }
+            self.live.push_back(LiveFile { file, end, index_size });
         }
         let first_state = recovered.records.iter().position(|record| record.kind.is_state());
         recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));

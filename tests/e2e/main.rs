@@ -8,7 +8,9 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod crash;
 mod delivery;
+mod disk;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -20,6 +22,7 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod storage;
 mod subtitles;
 mod timeline;
 mod without_io_uring;
