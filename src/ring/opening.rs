@@ -11,9 +11,7 @@ use crate::ring::file::RingFile;
 use crate::ring::format::{BootId, FORMAT_VERSION, Identity};
 use crate::ring::jobs::{Shared, sync_folder};
 use crate::ring::layout::{FileLayout, plan_files};
-use crate::ring::recovery::{
-    Damage, FileRecords, FoundFolder, Recovered, read_records, survey,
-};
+use crate::ring::recovery::{Damage, FileRecords, FoundFolder, Recovered, read_records, survey};
 use crate::ring::rotation::{LiveFile, Ring, RingConfig};
 use crate::ring::storage::Storage;
 
@@ -106,10 +104,8 @@ impl Ring {
                 && found.superblock.content_version == self.shared.content_version
                 && held.records.first().is_some_and(|first| first.kind.is_state());
             // A process that ends again and again must not cost a file each time.
-            self.is_begun = last == Some(found.superblock.sequence)
-                && is_sound
-                && is_fit
-                && !held.is_sealed;
+            self.is_begun =
+                last == Some(found.superblock.sequence) && is_sound && is_fit && !held.is_sealed;
             recovered.records.extend(held.records);
             recovered.damage.torn_records += held.damage.torn_records;
             recovered.damage.corrupt_records += held.damage.corrupt_records;

@@ -18,11 +18,13 @@ use std::time::Duration;
 
 /// Kills of each of two origins.
 const KILL_COUNT: u64 = 25;
-/// Power cuts of each of two disks.
-const POWER_CUT_COUNT: u64 = 5;
+/// Power cuts of a disk.
+const POWER_CUT_COUNT: u64 = 10;
 /// Room for the ring, the journal, and what the filesystem needs.
 const DISK_MIB: u64 = 72;
 
+/// From one segment to the next of each encoder.
+const SEGMENT_PAUSE: Duration = Duration::from_millis(5);
 /// Segments that are listed before anything happens.
 const ON_AIR_COUNT: usize = 3;
 
@@ -91,7 +93,6 @@ impl Reference {
         let found: Vec<Rendition> = found.collect();
         assert_eq!(found.len(), self.renditions.len());
         for (found, known) in found.iter().zip(&self.renditions) {
-            if found.segments != known.segments[..found.segments.len()] || found.playlist.contains("DISCONT") { eprintln!("{}", found.playlist.lines().rev().take(40).collect::<Vec<_>>().join("\n")); eprintln!("known: {:?}", &known.segments[found.segments.len().saturating_sub(6)..found.segments.len()+1]);std::process::exit(9); }
             assert_eq!(found.segments, known.segments[..found.segments.len()], "{}", found.name);
             assert!(!found.playlist.contains("#EXT-X-GAP"), "{}", found.playlist);
             assert!(!found.playlist.contains("#EXT-X-DISCONTINUITY"), "{}", found.playlist);
@@ -147,6 +148,8 @@ impl Twins {
             }
             assert!(matches!(stored.status, 201 | 204), "{stored:?}");
             self.acknowledged[input].store(at + 1, Ordering::Release);
+            // Encoders have their pace: the media must last for all rounds.
+            thread::sleep(SEGMENT_PAUSE);
             encoder.try_request("PUT", "channel.m3u8", LONG.multivariant.as_bytes())?;
         }
     }
@@ -203,10 +206,11 @@ fn st_01_st_02_st_03_fifty_kills_lose_nothing_that_was_acknowledged() {
     });
 }
 
-fn cut_again_and_again(seed: u64) {
-    let mut random = Random(seed);
+#[test]
+fn st_04_st_06_ten_power_cuts_lose_no_more_than_was_not_synced() {
+    let mut random = Random(0x61);
     let mut origin = Origin::stopped(&tables());
-    let Some(disk) = Disk::mounted(origin.storage().join("demo"), DISK_MIB, DISK_MIB) else {
+    let Some(disk) = Disk::mounted(origin.storage().join("demo"), DISK_MIB) else {
         return;
     };
     origin.set("HEADWATER_STORAGE__SYNC_INTERVAL", "100ms");
@@ -225,7 +229,7 @@ fn cut_again_and_again(seed: u64) {
                 let all = acknowledged == LONG.variants[0].segments.len();
                 (synced > kept || all).then_some(())
             });
-            random.pause(300);
+            random.pause(60);
             disk.cut_power();
             origin.kill();
         });
@@ -235,22 +239,10 @@ fn cut_again_and_again(seed: u64) {
         origin.restart();
         let acknowledged = twins.acknowledged();
         kept = REFERENCE.check(&origin, synced, |_| random.below(16) == 0);
-        eprintln!(
-            "seed {seed}, round {round}: {acknowledged} acknowledged, {synced} synced, {kept} kept"
-        );
+        eprintln!("round {round}: {acknowledged} acknowledged, {synced} synced, {kept} kept");
         for count in &twins.acknowledged {
             count.store(kept, Ordering::Release);
         }
     }
     REFERENCE.check(&origin, kept, |_| true);
-}
-
-#[test]
-fn st_04_st_06_ten_power_cuts_lose_no_more_than_was_not_synced() {
-    LazyLock::force(&REFERENCE);
-    thread::scope(|scope| {
-        for seed in [0x61, 0x62] {
-            scope.spawn(move || cut_again_and_again(seed));
-        }
-    });
 }

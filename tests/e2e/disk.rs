@@ -9,10 +9,15 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
+
+/// One at a time: an origin in a mount namespace of its own would keep the others mounted.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A filesystem, mounted where a ring will be.
 pub struct Disk {
+    _turn: MutexGuard<'static, ()>,
     /// Where its image is, in memory.
     backing: TempDir,
     mount: PathBuf,
@@ -33,19 +38,28 @@ fn text(path: &Path) -> &str {
 }
 
 impl Disk {
-    /// A filesystem of `size_mib` at `mount`, whose device has room for `device_mib` alone.
-    /// `None` where this process may not mount.
-    pub fn mounted(mount: PathBuf, size_mib: u64, device_mib: u64) -> Option<Self> {
-        let disk = Self { backing: TempDir::new().unwrap(), mount };
+    /// A filesystem of `size_mib` at `mount`. `None` where this process may not mount.
+    pub fn mounted(mount: PathBuf, size_mib: u64) -> Option<Self> {
+        Self::made_with(mount, size_mib, "has_journal")
+    }
+
+    /// The same without a journal, so that it goes on where its device has no room for a block.
+    pub fn without_journal(mount: PathBuf, size_mib: u64) -> Option<Self> {
+        Self::made_with(mount, size_mib, "^has_journal")
+    }
+
+    fn made_with(mount: PathBuf, size_mib: u64, features: &str) -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = Self { _turn: turn, backing: TempDir::new().unwrap(), mount };
         fs::create_dir_all(&disk.mount).unwrap();
         let backing = text(disk.backing.path());
-        let room = format!("size={device_mib}m");
+        let room = format!("size={}m", size_mib + 1);
         let image = disk.image();
         let made = run("mount", &["-t", "tmpfs", "-o", &room, "tmpfs", backing])
             && File::create(&image).and_then(|file| file.set_len(size_mib << 20)).is_ok()
             && run(
                 "mkfs.ext4",
-                &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", text(&image)],
+                &["-q", "-b", "4096", "-O", features, "-E", "lazy_itable_init=0", text(&image)],
             )
             && disk.mount();
         if !made {
@@ -61,7 +75,7 @@ impl Disk {
 
     /// Mounts it, playing back its journal.
     pub fn mount(&self) -> bool {
-        run("mount", &["-o", "loop", text(&self.image()), text(&self.mount)])
+        run("mount", &["-o", "loop,errors=remount-ro", text(&self.image()), text(&self.mount)])
     }
 
     /// Takes it away; nothing may use it.
@@ -90,9 +104,12 @@ impl Disk {
         assert!(run("fsfreeze", &["--unfreeze", text(&self.mount)]));
     }
 
-    /// Mounts it again with another option: `ro` or `rw`.
-    pub fn remount(&self, option: &str) {
-        assert!(run("mount", &["-o", &format!("remount,{option}"), text(&self.mount)]));
+    /// Has it turn read-only, as it does after an error; for good.
+    pub fn turn_read_only(&self) {
+        let device = Command::new("findmnt").args(["-no", "SOURCE", text(&self.mount)]).output();
+        let device = String::from_utf8(device.unwrap().stdout).unwrap();
+        let name = device.trim().trim_start_matches("/dev/");
+        fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "a test").unwrap();
     }
 
     /// Changes the room that the device has.
