@@ -15,11 +15,13 @@ use crate::engine::segment::SegmentBody;
 use crate::limits::{
     CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
-use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
+use crate::ring::{
+    Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
+};
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
-use crate::shard::site::{ChannelSite, Published};
+use crate::shard::site::{ChannelSite, EdgeAge, Published};
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,9 +29,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How often a channel looks at the time.
-pub const TICK_SPAN: Duration = Duration::from_millis(100);
 
 /// A channel and its ring.
 pub struct Owner {
@@ -62,6 +61,8 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// The age of what was taken over, where nothing has been published yet.
+    reopened_age: EdgeAge,
 }
 
 /// What became of a sound segment.
@@ -89,6 +90,9 @@ pub enum Uncommitted {
     /// The storage thread went away, or changes that it led to could not be written.
     #[error("storage did not take it")]
     Abandoned,
+    /// The channel has another owner by now: what became of it is that one's to say.
+    #[error("another shard has taken the channel over")]
+    Stale,
     /// Too many segments wait to be listed.
     #[error("too many segments wait to be listed")]
     Crowded,
@@ -106,7 +110,11 @@ impl Owner {
     /// Takes a channel over on this shard.
     #[must_use]
     pub fn new(site: Arc<ChannelSite>, reopened: Reopened) -> Rc<Self> {
-        let Reopened { ring, channel, written, written_count, unwritten } = reopened;
+        let Reopened { ring, channel, written, written_count, unwritten, newest_arrival } =
+            reopened;
+        let at = now();
+        let silence = newest_arrival.map_or(0, |newest| at.wall.0.saturating_sub(newest.0));
+        let age = Duration::from_micros(u64::try_from(silence).unwrap_or(0));
         let inner = Inner {
             channel,
             ring,
@@ -121,6 +129,7 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
         owner.publish();
@@ -162,12 +171,36 @@ impl Owner {
         recent + recent / 2
     }
 
+    /// True until another owner takes the channel over.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.inner.borrow().ring.tenure().is_current()
+    }
+
+    /// Lets the channel go, to be taken over by shard `next`: `None` where it has gone already.
+    #[must_use]
+    pub fn pass_to(&self, next: usize) -> Option<Tenure> {
+        self.inner.borrow().ring.tenure().pass_to(next)
+    }
+
     /// Commits a sound segment of `size` body bytes. Returns when it is in the ring, or not needed.
     ///
     /// # Errors
     ///
-    /// [`Uncommitted`]; nothing of it is listed then.
+    /// [`Uncommitted`]; nothing of it is listed then, unless by an owner who took over meanwhile.
     pub async fn commit(
+        self: &Rc<Self>,
+        input: InputNumber,
+        name: &str,
+        body: SegmentBody,
+        size: u64,
+    ) -> Result<Committed, Uncommitted> {
+        let committed = self.judge_and_store(input, name, body, size).await?;
+        // What was decided without a write was decided by what another owner may know better.
+        if self.is_current() { Ok(committed) } else { Err(Uncommitted::Stale) }
+    }
+
+    async fn judge_and_store(
         self: &Rc<Self>,
         input: InputNumber,
         name: &str,
@@ -226,10 +259,10 @@ impl Owner {
     ) -> Result<(), Uncommitted> {
         let written = self.inner.borrow_mut().take_playlist(&self.site(), input, name, playlist)?;
         self.publish();
-        match written {
-            Some(written) => written.await.map_err(|_| Uncommitted::Abandoned),
-            None => Ok(()),
+        if let Some(written) = written {
+            written.await.map_err(|_| Uncommitted::Abandoned)?;
         }
+        if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
     /// Time passed.
@@ -240,6 +273,8 @@ impl Owner {
         let _restarted = inner.step(&site, |channel| channel.on_tick(now()));
         drop(inner);
         self.publish();
+        let live = &self.site.borrow().live;
+        live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -258,6 +293,7 @@ impl Owner {
         counters.ring_write_failures.set(fill.write_failures);
         counters.ring_sync_failures.set(fill.sync_failures);
         counters.ring_spare_failures.set(fill.spare_failures);
+        counters.stale_writes.set(fill.stale_writes);
     }
 
     /// True where all changes so far are in the ring.
@@ -334,13 +370,23 @@ impl Owner {
         }
     }
 
-    fn show(&self, published: Published) {
+    fn show(&self, mut published: Published) {
         let site = self.site.borrow();
+        published.edge_age = self.edge_age(&site.live.published.load(), &published);
         let counters = &site.live.counters;
         let active = self.inner.borrow().channel.active_input();
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
-        site.live.published.store(Arc::new(published));
+        site.live.publish(published);
+    }
+
+    /// How old the edge of `published` is, which replaces `before`.
+    fn edge_age(&self, before: &Published, published: &Published) -> EdgeAge {
+        if before.serial == 0 {
+            return self.inner.borrow().reopened_age;
+        }
+        let moved = published.presentation.edge() > before.presentation.edge();
+        if moved { EdgeAge { age: Duration::ZERO, since: rt::now() } } else { before.edge_age }
     }
 }
 
@@ -572,7 +618,8 @@ impl Inner {
     fn present(&mut self, site: &ChannelSite) -> Option<Published> {
         let presentation = self.step(site, Channel::present)?;
         self.files_changed = false;
-        Some(Published::new(presentation, self.ring.files()))
+        let epoch = self.ring.tenure().epoch();
+        Some(Published::new(epoch, presentation, self.ring.files()))
     }
 }
 

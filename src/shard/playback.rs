@@ -9,9 +9,10 @@ use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
 use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
 use crate::ring::{Content, RingFile, Storage, content_hash};
+use crate::shard::counters::EndpointCounters;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
-use crate::shard::rt::oneshot;
+use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
 use crate::units::Extent;
 use bytes::Bytes;
@@ -220,6 +221,7 @@ impl Playback {
     pub async fn answer(
         &self,
         endpoint: &Arc<EndpointSite>,
+        counters: &EndpointCounters,
         path: &str,
         head: &RequestHead,
     ) -> Plan<SharedFile> {
@@ -233,7 +235,12 @@ impl Playback {
         }
         let published = endpoint.channel.live.published.load_full();
         let serial = published.serial;
-        let gzip = head.accept_encoding_gzip && manifest::kind_of(path).is_some();
+        let may_be_manifest = manifest::kind_of(path).is_some();
+        if may_be_manifest && is_refused_as_stale(endpoint, &published, path) {
+            counters.stale.add(1);
+            return stale(endpoint.endpoint.stale.status);
+        }
+        let gzip = head.accept_encoding_gzip && may_be_manifest;
         // The two forms of a manifest are kept apart by a mark that no path begins with.
         let key = if gzip { format!(" {path}") } else { path.to_owned() };
         let kept = self.cache.borrow().find(endpoint, serial, &key);
@@ -472,6 +479,20 @@ fn compress(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     written.expect("writing to memory does not fail")
+}
+
+/// A live manifest that has not changed for too long is not served as if it were fresh.
+fn is_refused_as_stale(endpoint: &EndpointSite, published: &Published, path: &str) -> bool {
+    let resolved = || manifest::resolve(&endpoint.endpoint, &published.presentation, path);
+    endpoint.is_stale(published, rt::now()) && matches!(resolved(), Ok(Resource::Manifest(_)))
+}
+
+/// What a manifest is answered with then: the CDN asks another origin, or again in a second.
+fn stale(status: u16) -> Plan<SharedFile> {
+    let retry_after = (status == 503).then_some(1);
+    let cache_control = Some(CacheControl::MaxAge(1));
+    let head = ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) };
+    Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
 fn refusal(why: &Refusal) -> Plan<SharedFile> {

@@ -8,8 +8,10 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod cores;
 mod crash;
 mod delivery;
+mod determinism;
 mod disk;
 mod hour;
 mod ingest_contract;
@@ -22,6 +24,7 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod stale;
 mod storage;
 mod subtitles;
 mod timeline;

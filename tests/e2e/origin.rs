@@ -43,10 +43,11 @@ pub fn channel(id: &str) -> String {
     channel_with(id, "40MiB", "1MiB")
 }
 
-/// A channel with this `ring` and `segment_size_max`.
+/// A channel with this `ring` and `segment_size_max`, fed faster than encoders may by default.
 pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
     let mut text = format!(
-        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n"
+        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n\
+         ingest_requests_per_second = 100000\ningest_bits_per_second = 1000000000000\n"
     );
     for (username, password) in USERS {
         write!(text, "[[channel.input]]\nusername = \"{username}\"\npassword = \"{password}\"\n")
@@ -56,7 +57,7 @@ pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
 }
 
 /// An endpoint of every packager for channel `id`, with segments of `seconds`: `{id}-hls`,
-/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`.
+/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`. What was pushed stays listed for the whole test.
 pub fn endpoints(id: &str, seconds: u32) -> String {
     let mut text = String::new();
     for (name, package) in
@@ -65,7 +66,7 @@ pub fn endpoints(id: &str, seconds: u32) -> String {
         write!(
             text,
             "[[endpoint]]\nid = \"{id}-{name}\"\nchannel = \"{id}\"\n\
-             startover_window_seconds = 300\n[endpoint.{package}]\n\
+             startover_window_seconds = 300\nstale_limit_seconds = 3600\n[endpoint.{package}]\n\
              segment_duration_seconds = {seconds}\n"
         )
         .unwrap();
@@ -88,6 +89,7 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Child>,
     refuses_io_uring: bool,
+    has_hooks: bool,
     environment: Vec<(&'static str, String)>,
     /// Starts of the machine so far, as the origin is made to see them; 0 for the real one.
     boots: u32,
@@ -140,6 +142,15 @@ impl Origin {
         self.dir.path().join("data")
     }
 
+    /// The same, whose shards tests can make fail.
+    pub fn start_with_hooks(tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.has_hooks = true;
+        origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
     fn new() -> Self {
         static ORIGIN_COUNT: AtomicU8 = AtomicU8::new(0);
         // All of 127/8 is this machine: the process and a count make an address of its own.
@@ -147,8 +158,15 @@ impl Origin {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
         let dir = TempDir::new().unwrap();
-        let environment = Vec::new();
-        Self { dir, address, process: None, refuses_io_uring: false, environment, boots: 0 }
+        Self {
+            dir,
+            address,
+            process: None,
+            refuses_io_uring: false,
+            has_hooks: false,
+            environment: Vec::new(),
+            boots: 0,
+        }
     }
 
     /// Writes the configuration file.
@@ -179,6 +197,10 @@ impl Origin {
         };
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
+        }
+        if self.has_hooks {
+            // A backtrace takes a debug build longer than a shard may be silent.
+            command.env("HEADWATER_TEST_HOOKS", "1").env("RUST_BACKTRACE", "0");
         }
         command
             .args(["serve", "--config"])

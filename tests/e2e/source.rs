@@ -75,10 +75,19 @@ pub const H264: &str =
 impl Source {
     /// Encodes with ffmpeg's `arguments` into the variants of `stream_map` (`-var_stream_map`).
     pub fn encoded(arguments: &str, stream_map: &str) -> Self {
-        Self::encoded_to(arguments, stream_map, SOURCE_SECONDS, 2)
+        let source = Self::encoded_for(SOURCE_SECONDS, arguments, stream_map);
+        for variant in &source.variants {
+            assert_eq!(variant.segments.len(), SEGMENT_COUNT, "{}", variant.playlist);
+        }
+        source
     }
 
-    /// The same with as many seconds in all and in each segment.
+    /// The same of so many seconds.
+    pub fn encoded_for(seconds: u32, arguments: &str, stream_map: &str) -> Self {
+        Self::encoded_to(arguments, stream_map, seconds, 2)
+    }
+
+    /// The same with as many seconds in each segment.
     fn encoded_to(arguments: &str, stream_map: &str, seconds: u32, each: u32) -> Self {
         let dir = TempDir::new().unwrap();
         let output = Command::new("ffmpeg")
@@ -100,11 +109,7 @@ impl Source {
                 split_playlist(&text, |name| fs::read(dir.path().join(name)).unwrap());
             Variant { playlist, head, segments }
         });
-        let variants: Vec<Variant> = variants.collect();
-        for variant in &variants {
-            let count = usize::try_from(seconds / each).unwrap();
-            assert_eq!(variant.segments.len(), count, "{}", variant.playlist);
-        }
+        let variants = variants.collect();
         Self { multivariant: read("channel.m3u8"), variants }
     }
 
