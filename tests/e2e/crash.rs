@@ -34,9 +34,9 @@ const CMAF: &str = "/out/v1/demo-cmaf/hls/index.m3u8";
 /// A channel all of whose media stays listed.
 fn tables() -> String {
     channel("demo")
-        + "[[endpoint]]\nid = \"demo-hls\"\nchannel = \"demo\"\n[endpoint.hls_package]\n\
+        + "[[endpoint]]\nid = \"demo-hls\"\nchannel = \"demo\"\nstale_limit_seconds = 86400\n[endpoint.hls_package]\n\
            segment_duration_seconds = 1\nplaylist_window_seconds = 600\n\
-           [[endpoint]]\nid = \"demo-cmaf\"\nchannel = \"demo\"\n[endpoint.cmaf_package]\n\
+           [[endpoint]]\nid = \"demo-cmaf\"\nchannel = \"demo\"\nstale_limit_seconds = 86400\n[endpoint.cmaf_package]\n\
            segment_duration_seconds = 1\n[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n\
            playlist_window_seconds = 600\n"
 }

@@ -23,9 +23,9 @@ const BLOCK_SIZE: u64 = 4096;
 
 fn endpoint(id: &str) -> String {
     format!(
-        "[[endpoint]]\nid = \"{id}\"\nchannel = \"{id}\"\n[endpoint.cmaf_package]\n\
+        "[[endpoint]]\nid = \"{id}\"\nchannel = \"{id}\"\nstale_limit_seconds = 86400\n[endpoint.cmaf_package]\n\
          segment_duration_seconds = 1\n[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n\
-         playlist_window_seconds = 600\n[[endpoint]]\nid = \"{id}-ts\"\nchannel = \"{id}\"\n\
+         playlist_window_seconds = 600\n[[endpoint]]\nid = \"{id}-ts\"\nchannel = \"{id}\"\nstale_limit_seconds = 86400\n\
          [endpoint.hls_package]\nsegment_duration_seconds = 1\nplaylist_window_seconds = 600\n"
     )
 }
