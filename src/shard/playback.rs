@@ -45,7 +45,8 @@ impl FileSource for SharedFile {
 
     fn is_resident(&self, offset: u64, size: u64) -> bool {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        self.is_live || self.file.is_resident(offset, size)
+        let is_known = self.file.is_known(self.content.payload.offset);
+        self.is_live || (is_known && self.file.is_resident(offset, size))
     }
 
     fn is_wanted_back(&self) -> bool {
@@ -387,7 +388,9 @@ impl Playback {
         let (at, content) = (media.table, content_of(media));
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
-        if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
+        if file.is_known(media.payload.offset)
+            && file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len())
+        {
             return Ok(bytes);
         }
         let _waiting = Waiting::new(&self.waiting);
@@ -451,7 +454,7 @@ fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8
     let bytes = |at: Extent| file.bytes(at.offset, usize::try_from(at.size).unwrap_or(usize::MAX));
     let (table, payload) = (bytes(media.table)?, bytes(media.payload)?);
     if content_hash(table, payload) != media.hash {
-        file.mark_unsound(media.payload.offset);
+        file.note_verdict(media.payload.offset, false);
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok((table, payload))
