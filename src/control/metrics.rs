@@ -384,6 +384,13 @@ static METRICS: &[Metric] = &[
         "Bytes copied from memory into sockets, heads included.",
     ),
     metric(
+        "headwater_shard_queued_bytes",
+        GAUGE,
+        Plain,
+        Shard(|s| &s.queued_bytes),
+        "Bytes that wait in sockets to be sent or acknowledged.",
+    ),
+    metric(
         "headwater_storage_queue",
         GAUGE,
         Plain,

@@ -142,6 +142,7 @@ limits! {
     IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
+    SocketsQueued "sockets_queued_size" "Sockets held too much for a long response.",
     StorageQueue "storage_queue" "A storage queue was full.",
     ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
     RingSpares "ring_spares" "No spare ring file was left.",
@@ -165,6 +166,8 @@ pub struct ShardCounters {
     pub spliced_bytes: Counter,
     /// Bytes that were copied from memory into sockets, heads included.
     pub copied_bytes: Counter,
+    /// Gauge: bytes that wait in sockets to be sent or acknowledged.
+    pub queued_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
     /// Gauge: microseconds since the shard was last heard of.
