@@ -256,6 +256,10 @@ pub const READ_COUNT_MAX: u32 = 1_000_000;
 
 // Seeing what happens: console, comparison of origins.
 
+/// Segments of each row of a channel's picture: five minutes of 2 s segments, 8 KiB a row.
+pub const HISTORY_CELL_COUNT_MAX: usize = 150;
+/// Happenings shown of a channel.
+pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 

@@ -179,6 +179,7 @@ mod tests {
             pages: Pages {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
+                timeline: Arc::new(|_| None),
             },
             counters: Arc::default(),
             access_log: None,

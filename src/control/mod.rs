@@ -15,3 +15,4 @@ pub mod metrics;
 pub mod rates;
 pub mod start;
 pub mod status;
+pub mod timeline;

@@ -8,6 +8,7 @@ use crate::control::http::Pages;
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::status::{Readiness, Status};
+use crate::control::timeline::Timeline;
 use crate::control::{log, rates};
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
@@ -230,7 +231,11 @@ fn control(
         let rates = rates::Rates::default();
         Arc::new(move || status(&shown.load(), &shared, &rates))
     };
-    let pages = Pages { registry: Arc::clone(&registry), status };
+    let timeline = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |id: &str| timeline(&shared, id))
+    };
+    let pages = Pages { registry: Arc::clone(&registry), status, timeline };
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         reloading(move |mut config: Config| {
@@ -400,6 +405,14 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
             .collect(),
         process: Arc::clone(process),
     }
+}
+
+fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
+    let site = shared.site.load();
+    let channel = site.channels.get(id)?;
+    let inputs = channel.users.iter().flatten().count();
+    let edge_age = channel.live.published.load().edge_age.at(rt::now());
+    Some(Timeline::new(&channel.live.history.load(), inputs, edge_age))
 }
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {

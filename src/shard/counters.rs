@@ -243,6 +243,8 @@ pub struct InputCounters {
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Listed segments whose media it brought.
+    pub listed: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,
 }

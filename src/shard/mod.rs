@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod connection;
 pub mod counters;
+pub mod history;
 pub mod incoming;
 pub mod ingest;
 pub mod listener;

@@ -13,14 +13,16 @@ use crate::engine::presentation::Presentation;
 use crate::engine::sample_table;
 use crate::engine::segment::SegmentBody;
 use crate::limits::{
-    CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
+    CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX,
+    HISTORY_CELL_COUNT_MAX, UNLISTED_AGE_MAX,
 };
 use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
 use crate::shard::counters::ChannelCounters;
+use crate::shard::history::{Cell, Happening, History, Mark, Marks};
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
-use crate::units::{InputNumber, MediaTime, Monotonic};
+use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,6 +70,11 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// For eyes.
+    history: History,
+    history_changed: bool,
+    /// Bodies committed since the last tick, to be put into it.
+    unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
 }
@@ -108,6 +115,29 @@ pub enum Uncommitted {
     Restarted,
 }
 
+/// What the picture needs of a body.
+struct Arrival {
+    input: InputNumber,
+    at: WallClock,
+    /// Earliest presentation time and end, in source time.
+    span: (MediaTime, MediaTime),
+    is_damaged: bool,
+}
+
+impl Arrival {
+    fn of(input: InputNumber, body: &SegmentBody) -> Self {
+        let tracks = || body.tracks.iter();
+        let start = tracks().map(|track| track.earliest_presentation_time).min();
+        let end = tracks().map(|track| track.presentation_end).max();
+        Self {
+            input,
+            at: rt::wall(),
+            span: (start.unwrap_or_default(), end.unwrap_or_default()),
+            is_damaged: tracks().any(|track| !track.damage.is_none()),
+        }
+    }
+}
+
 type Receipt = oneshot::Receiver<Result<Stored, WriteError>>;
 
 impl Owner {
@@ -133,6 +163,9 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            history: History::clone(&site.live.history.load()),
+            history_changed: false,
+            unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
@@ -181,6 +214,23 @@ impl Owner {
     ///
     /// [`Uncommitted`]; nothing of it is listed then.
     pub async fn commit(
+        self: &Rc<Self>,
+        input: InputNumber,
+        name: &str,
+        body: SegmentBody,
+        size: u64,
+    ) -> Result<Committed, Uncommitted> {
+        let arrival = Arrival::of(input, &body);
+        let committed = self.store(input, name, body, size).await?;
+        let unplaced = &mut self.inner.borrow_mut().unplaced;
+        if unplaced.len() == HISTORY_CELL_COUNT_MAX {
+            unplaced.pop_front();
+        }
+        unplaced.push_back((arrival, committed));
+        Ok(committed)
+    }
+
+    async fn store(
         self: &Rc<Self>,
         input: InputNumber,
         name: &str,
@@ -254,6 +304,11 @@ impl Owner {
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
+        let mut inner = self.inner.borrow_mut();
+        inner.place_arrivals();
+        if std::mem::take(&mut inner.history_changed) {
+            live.history.store(Arc::new(inner.history.clone()));
+        }
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -375,11 +430,74 @@ impl Inner {
         if stepped.is_err() {
             tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
             site.live.counters.restarts.add(1);
+            self.note("restart", "media state panicked; the channel restarts");
             self.restart(site.timeline.clone());
         }
-        self.channel.take_events().iter().for_each(|event| report(site, event));
-        self.unwritten.extend(self.channel.take_changes());
+        for event in self.channel.take_events() {
+            report(site, &event);
+            self.history.note_event(rt::wall(), &event);
+            self.history_changed = true;
+        }
+        let changes = self.channel.take_changes();
+        changes.iter().for_each(|change| self.note_change(site, change));
+        self.unwritten.extend(changes);
         stepped.ok()
+    }
+
+    fn note(&mut self, kind: &'static str, text: &str) {
+        self.history.note(Happening { at: rt::wall(), kind, text: text.to_owned() });
+        self.history_changed = true;
+    }
+
+    /// Counts a listed segment for its input, and puts it into the picture.
+    fn note_change(&mut self, site: &ChannelSite, change: &Change) {
+        let (Change::Listed(track, listed) | Change::Filled(track, listed)) = change else {
+            return;
+        };
+        let input = self.channel.input_of(*track, listed.number);
+        if let Some(input) = input.filter(|_| listed.media.is_some()) {
+            site.live.counters.inputs[input.index()].listed.add(1);
+        }
+        let (start, end) =
+            (self.channel.wall_of_media(listed.start), self.channel.wall_of_media(listed.end));
+        let (Some(start), Some(end)) = (start, end) else { return };
+        let mut marks = Marks::default();
+        if listed.media.is_none() {
+            marks = marks.with(Mark::Gap);
+        }
+        if listed.discontinuity {
+            marks = marks.with(Mark::Discontinuity);
+        }
+        let cell = Cell { start, end, marks, lag_us: 0, input };
+        self.history_changed = true;
+        match change {
+            Change::Filled(..) => self.history.note_filled(&cell),
+            _ => self.history.note_listed(cell),
+        }
+    }
+
+    /// Puts committed bodies into the picture, once the channel has a clock.
+    fn place_arrivals(&mut self) {
+        while let Some((arrival, committed)) = self.unplaced.pop_front() {
+            let (start, end) = arrival.span;
+            let of_source = |at| self.channel.wall_of_source(at);
+            let (Some(start), Some(end)) = (of_source(start), of_source(end)) else {
+                return self.unplaced.push_front((arrival, committed));
+            };
+            let mut marks = Marks::default().with(match committed {
+                Committed::Stored => Mark::Used,
+                Committed::Duplicate => Mark::Duplicate,
+                Committed::Divergent => Mark::Divergent,
+                Committed::Standby => Mark::Standby,
+            });
+            if arrival.is_damaged {
+                marks = marks.with(Mark::Damaged);
+            }
+            let lag_us = arrival.at.0.saturating_sub(end.0);
+            let cell = Cell { start, end, marks, lag_us, input: Some(arrival.input) };
+            self.history.note_arrival(arrival.input, cell);
+            self.history_changed = true;
+        }
     }
 
     fn restart(&mut self, config: ChannelConfig) {

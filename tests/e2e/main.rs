@@ -8,8 +8,8 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod console;
 mod delivery;
-mod determinism;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
