@@ -226,16 +226,7 @@ fn control(
     };
     let registry = Arc::new(ArcSwap::from_pointee(registry(shared, &counters)));
     let shown = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let status = {
-        let (shared, shown) = (Arc::clone(shared), Arc::clone(&shown));
-        let rates = rates::Rates::default();
-        Arc::new(move || status(&shown.load(), &shared, &rates))
-    };
-    let timeline = {
-        let shared = Arc::clone(shared);
-        Arc::new(move |id: &str| timeline(&shared, id))
-    };
-    let pages = Pages { registry: Arc::clone(&registry), status, timeline };
+    let pages = pages(shared, &registry, &shown);
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         reloading(move |mut config: Config| {
@@ -405,6 +396,23 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
             .collect(),
         process: Arc::clone(process),
     }
+}
+
+fn pages(
+    shared: &Arc<Shared>,
+    registry: &Arc<ArcSwap<Registry>>,
+    shown: &Arc<ArcSwap<Config>>,
+) -> Pages {
+    let status = {
+        let (shared, shown) = (Arc::clone(shared), Arc::clone(shown));
+        let rates = rates::Rates::default();
+        Arc::new(move || status(&shown.load(), &shared, &rates))
+    };
+    let timeline = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |id: &str| timeline(&shared, id))
+    };
+    Pages { registry: Arc::clone(registry), status, timeline }
 }
 
 fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
