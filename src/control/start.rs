@@ -20,7 +20,7 @@ use crate::shard::made::{Give, Made};
 use crate::shard::node::{self, Role, Shared, Start};
 use crate::shard::owner;
 use crate::shard::playback::MadeShelves;
-use crate::shard::reopen::{ReopenError, Reopened};
+use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::rt::{self, DriverChoice, run_shard};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -375,6 +375,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,
             body_size_max: channel.segment_bytes_max,
+            content_version: RECORD_VERSION,
         },
         bodies_per_second: channel.bodies_per_second,
         bits_per_second: channel.bits_per_second,

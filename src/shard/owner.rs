@@ -13,16 +13,15 @@ use crate::engine::presentation::Presentation;
 use crate::engine::sample_table;
 use crate::engine::segment::SegmentBody;
 use crate::limits::{
-    CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX,
-    HISTORY_CELL_COUNT_MAX, UNLISTED_AGE_MAX,
+    CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
 use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
 use crate::shard::counters::ChannelCounters;
-use crate::shard::history::{Cell, Happening, History, Mark, Marks};
+use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
-use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
+use crate::units::{Extent, InputNumber, MediaTime, Monotonic};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,14 +29,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod picture;
+
+use picture::Arrival;
+
 /// How often a channel looks at the time.
 pub const TICK_SPAN: Duration = Duration::from_millis(100);
-
-/// How long nothing is written after a failed write; doubled with each that follows. A failed
-/// write costs a ring file, so that a failing disk must not be tried at every tick.
-const WRITE_PAUSE_SPAN_MIN: Duration = Duration::from_secs(1);
-/// Doublings of that pause: a minute at most.
-const WRITE_PAUSE_DOUBLINGS_MAX: u32 = 6;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -60,8 +57,8 @@ struct Inner {
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     /// When the channel's state panicked last.
     panicked: Option<Monotonic>,
-    /// Failed writes since the last good one, and when the next is due.
-    pause: Option<(u32, Monotonic)>,
+    /// What the ring had lost at the last look, see [`Ring::loss_count`].
+    loss_count: usize,
     /// The ring took no changes at the last try.
     is_refused: bool,
     /// Files that have left the ring, to be told to the channel.
@@ -115,30 +112,7 @@ pub enum Uncommitted {
     Restarted,
 }
 
-/// What the picture needs of a body.
-struct Arrival {
-    input: InputNumber,
-    at: WallClock,
-    /// Earliest presentation time and end, in source time.
-    span: (MediaTime, MediaTime),
-    is_damaged: bool,
-}
-
-impl Arrival {
-    fn of(input: InputNumber, body: &SegmentBody) -> Self {
-        let tracks = || body.tracks.iter();
-        let start = tracks().map(|track| track.earliest_presentation_time).min();
-        let end = tracks().map(|track| track.presentation_end).max();
-        Self {
-            input,
-            at: rt::wall(),
-            span: (start.unwrap_or_default(), end.unwrap_or_default()),
-            is_damaged: tracks().any(|track| !track.damage.is_none()),
-        }
-    }
-}
-
-type Receipt = oneshot::Receiver<Result<Stored, WriteError>>;
+type Receipt = oneshot::Receiver<Result<Vec<Stored>, WriteError>>;
 
 impl Owner {
     /// Takes a channel over on this shard.
@@ -158,7 +132,7 @@ impl Owner {
             unwritten: unwritten.into(),
             waiting: Vec::new(),
             panicked: None,
-            pause: None,
+            loss_count: 0,
             is_refused: false,
             dropped_files: Vec::new(),
             files_changed: true,
@@ -222,11 +196,7 @@ impl Owner {
     ) -> Result<Committed, Uncommitted> {
         let arrival = Arrival::of(input, &body);
         let committed = self.store(input, name, body, size).await?;
-        let unplaced = &mut self.inner.borrow_mut().unplaced;
-        if unplaced.len() == HISTORY_CELL_COUNT_MAX {
-            unplaced.pop_front();
-        }
-        unplaced.push_back((arrival, committed));
+        self.inner.borrow_mut().note_arrival(arrival, committed);
         Ok(committed)
     }
 
@@ -241,7 +211,7 @@ impl Owner {
         let placed = {
             let (site, mut inner) = (self.site(), self.inner.borrow_mut());
             inner.note_size(size);
-            inner.may_write(at.monotonic)?;
+            inner.may_write()?;
             let ends = body.tracks.iter().map(|track| track.presentation_end);
             if let Some(end) = ends.max()
                 && let Some(lateness) = inner.channel.lateness(at, end)
@@ -266,14 +236,13 @@ impl Owner {
             inner.forget_dropped(&site);
             placed?
         };
-        let mut stored = Vec::with_capacity(placed.len());
-        for (meta, location, written) in placed {
-            let written = written.await.map_err(|_| Uncommitted::Abandoned)?;
-            self.inner.borrow_mut().note_write(&written);
-            stored.push((meta, location, written?.hash));
-        }
-        let listed = self.inner.borrow_mut().list(&self.site(), stored);
+        let (placed, written) = placed;
+        let written = written.await.map_err(|_| Uncommitted::Abandoned)??;
+        let stored = placed.into_iter().zip(written);
+        let stored = stored.map(|((meta, location), written)| (meta, location, written.hash));
+        let listed = self.inner.borrow_mut().list(&self.site(), stored.collect());
         self.publish();
+        self.show_ring();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
     }
 
@@ -298,9 +267,11 @@ impl Owner {
 
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
-        let _restarted = self.inner.borrow_mut().step(&self.site(), |channel| {
-            channel.on_tick(now());
-        });
+        let site = self.site();
+        let mut inner = self.inner.borrow_mut();
+        inner.look_for_loss(&site);
+        let _restarted = inner.step(&site, |channel| channel.on_tick(now()));
+        drop(inner);
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
@@ -313,12 +284,20 @@ impl Owner {
 
     /// Has what was appended synced; to be called every sync interval.
     pub fn sync(&self) {
-        let mut inner = self.inner.borrow_mut();
-        inner.ring.sync();
-        let fill = inner.ring.fill();
+        self.inner.borrow_mut().ring.sync();
+        self.show_ring();
+    }
+
+    fn show_ring(&self) {
+        let fill = self.inner.borrow().ring.fill();
         let counters = &self.site.borrow().live.counters;
         counters.ring_used_bytes.set(fill.bytes_used);
         counters.ring_bytes.set(fill.bytes_total);
+        counters.ring_unsynced_bytes.set(fill.unsynced_bytes);
+        counters.ring_failing.set(u64::from(fill.is_failing));
+        counters.ring_write_failures.set(fill.write_failures);
+        counters.ring_sync_failures.set(fill.sync_failures);
+        counters.ring_spare_failures.set(fill.spare_failures);
     }
 
     /// True where all changes so far are in the ring.
@@ -346,10 +325,7 @@ impl Owner {
             }
             return;
         }
-        let appended = match inner.may_write(rt::now()) {
-            Ok(()) => inner.append_changes(),
-            Err(refused) => Err(refused),
-        };
+        let appended = inner.append_changes();
         inner.forget_dropped(&site);
         let written = match appended {
             Ok(written) => written,
@@ -375,14 +351,13 @@ impl Owner {
     /// The record of changes is in the ring, or not: `None` where storage has ended.
     fn on_changes_written(
         self: &Rc<Self>,
-        written: Option<Result<Stored, WriteError>>,
+        written: Option<Result<Vec<Stored>, WriteError>>,
         published: Option<Published>,
     ) {
         let site = self.site();
         let mut inner = self.inner.borrow_mut();
         match written {
-            Some(Ok(stored)) => {
-                inner.note_write(&Ok(stored));
+            Some(Ok(_)) => {
                 let listed = inner.confirm_changes();
                 site.live.counters.published_segments.add(listed);
                 drop(inner);
@@ -393,7 +368,6 @@ impl Owner {
             }
             Some(Err(error)) => {
                 tracing::error!(channel = %site.id, %error, "changes not written, to be repeated");
-                inner.note_write(&Err(error));
                 inner.repeat_changes();
             }
             None => inner.repeat_changes(),
@@ -435,69 +409,12 @@ impl Inner {
         }
         for event in self.channel.take_events() {
             report(site, &event);
-            self.history.note_event(rt::wall(), &event);
-            self.history_changed = true;
+            self.note_event(&event);
         }
         let changes = self.channel.take_changes();
         changes.iter().for_each(|change| self.note_change(site, change));
         self.unwritten.extend(changes);
         stepped.ok()
-    }
-
-    fn note(&mut self, kind: &'static str, text: &str) {
-        self.history.note(Happening { at: rt::wall(), kind, text: text.to_owned() });
-        self.history_changed = true;
-    }
-
-    /// Counts a listed segment for its input, and puts it into the picture.
-    fn note_change(&mut self, site: &ChannelSite, change: &Change) {
-        let (Change::Listed(track, listed) | Change::Filled(track, listed)) = change else {
-            return;
-        };
-        let input = self.channel.input_of(*track, listed.number);
-        if let Some(input) = input.filter(|_| listed.media.is_some()) {
-            site.live.counters.inputs[input.index()].listed.add(1);
-        }
-        let (start, end) =
-            (self.channel.wall_of_media(listed.start), self.channel.wall_of_media(listed.end));
-        let (Some(start), Some(end)) = (start, end) else { return };
-        let mut marks = Marks::default();
-        if listed.media.is_none() {
-            marks = marks.with(Mark::Gap);
-        }
-        if listed.discontinuity {
-            marks = marks.with(Mark::Discontinuity);
-        }
-        let cell = Cell { start, end, marks, lag_us: 0, input };
-        self.history_changed = true;
-        match change {
-            Change::Filled(..) => self.history.note_filled(&cell),
-            _ => self.history.note_listed(cell),
-        }
-    }
-
-    /// Puts committed bodies into the picture, once the channel has a clock.
-    fn place_arrivals(&mut self) {
-        while let Some((arrival, committed)) = self.unplaced.pop_front() {
-            let (start, end) = arrival.span;
-            let of_source = |at| self.channel.wall_of_source(at);
-            let (Some(start), Some(end)) = (of_source(start), of_source(end)) else {
-                return self.unplaced.push_front((arrival, committed));
-            };
-            let mut marks = Marks::default().with(match committed {
-                Committed::Stored => Mark::Used,
-                Committed::Duplicate => Mark::Duplicate,
-                Committed::Divergent => Mark::Divergent,
-                Committed::Standby => Mark::Standby,
-            });
-            if arrival.is_damaged {
-                marks = marks.with(Mark::Damaged);
-            }
-            let lag_us = arrival.at.0.saturating_sub(end.0);
-            let cell = Cell { start, end, marks, lag_us, input: Some(arrival.input) };
-            self.history.note_arrival(arrival.input, cell);
-            self.history_changed = true;
-        }
     }
 
     fn restart(&mut self, config: ChannelConfig) {
@@ -552,7 +469,7 @@ impl Inner {
         playlist: &Playlist,
     ) -> Result<Option<oneshot::Receiver<()>>, Uncommitted> {
         let at = now();
-        self.may_write(at.monotonic)?;
+        self.may_write()?;
         let taken = self.step(site, |channel| channel.on_playlist(at, input, name, playlist));
         taken.ok_or(Uncommitted::Restarted)?;
         let up_to = self.change_count();
@@ -564,21 +481,30 @@ impl Inner {
         Ok(Some(written))
     }
 
-    /// Refuses while changes pile up that the ring does not take, and for a while after a failure.
-    fn may_write(&self, now: Monotonic) -> Result<(), Refused> {
-        let pauses = self.pause.is_some_and(|(_, due)| now < due);
-        if pauses || self.unwritten.len() >= CHANGE_UNWRITTEN_COUNT_MAX {
+    /// Refuses while changes pile up that the ring does not take.
+    fn may_write(&self) -> Result<(), Refused> {
+        if self.unwritten.len() >= CHANGE_UNWRITTEN_COUNT_MAX {
             return Err(Refused::Busy);
         }
         Ok(())
     }
 
-    fn note_write(&mut self, written: &Result<Stored, WriteError>) {
-        self.pause = written.is_err().then(|| {
-            let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
-            let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
-            (failures, rt::now() + span)
-        });
+    /// Has what the ring has lost since the last look become gaps.
+    fn look_for_loss(&mut self, site: &ChannelSite) {
+        let before = std::mem::replace(&mut self.loss_count, self.ring.loss_count());
+        if self.loss_count <= before {
+            return;
+        }
+        let lost = self.loss_count - before;
+        site.live.counters.ring_checksum_failures.add(lost as u64);
+        tracing::error!(channel = %site.id, lost, "records or files of the ring are lost");
+        let files = self.ring.files();
+        let is_lost = |payload: Extent| {
+            let file = files.binary_search_by_key(&payload.file, |file| file.sequence());
+            let file = file.ok().and_then(|at| files.get(at));
+            file.is_none_or(|file| file.is_lost() || file.is_unsound(payload.offset))
+        };
+        let _restarted = self.step(site, |channel| channel.on_media_lost(is_lost));
     }
 
     /// Compares a body that is not needed with what is there.
@@ -614,22 +540,20 @@ impl Inner {
         &mut self,
         metas: Vec<(usize, RecordMeta)>,
         body: &mut SegmentBody,
-    ) -> Result<Vec<(RecordMeta, Location, Receipt)>, Refused> {
-        let mut placed = Vec::with_capacity(metas.len());
-        for (at, meta) in metas {
-            let track = &mut body.tracks[at];
-            let record = Record {
+    ) -> Result<(Vec<(RecordMeta, Location)>, Receipt), Refused> {
+        let record = |(at, meta): &(usize, RecordMeta)| {
+            let track = &mut body.tracks[*at];
+            Record {
                 kind: RecordKind::Media,
-                header: postcard::to_stdvec(&meta).expect("records are plain data"),
+                header: postcard::to_stdvec(meta).expect("records are plain data"),
                 table: sample_table::encode(&track.samples),
                 payload: std::mem::take(&mut track.payload),
-            };
-            // Where a later track is refused, the earlier ones are never told to the channel, and
-            // the encoder's retry brings all of them again.
-            let (location, written) = self.append(record)?;
-            placed.push((meta, location, written));
-        }
-        Ok(placed)
+            }
+        };
+        let records = metas.iter().map(record).collect();
+        let (locations, written) = self.append(records)?;
+        let metas = metas.into_iter().map(|(_, meta)| meta);
+        Ok((metas.zip(locations).collect(), written))
     }
 
     /// Gives the ring a record of the oldest unwritten changes.
@@ -641,13 +565,13 @@ impl Inner {
         let header = header.expect("changes are plain data");
         let record =
             Record { kind: RecordKind::Change, header, table: Vec::new(), payload: Vec::new() };
-        let (_, written) = self.append(record)?;
+        let (_, written) = self.append(vec![record])?;
         self.unwritten.drain(..count);
         self.writing = changes;
         Ok(written)
     }
 
-    fn append(&mut self, record: Record) -> Result<(Location, Receipt), Refused> {
+    fn append(&mut self, records: Vec<Record>) -> Result<(Vec<Location>, Receipt), Refused> {
         let Self { ring, written, written_count, writing, .. } = self;
         let state = || {
             let mut state = written.state().clone();
@@ -658,7 +582,7 @@ impl Inner {
             postcard::to_stdvec(&(count, &state)).expect("states are plain data")
         };
         let (done, receipt) = oneshot::channel();
-        let placed = ring.append(record, state, move |result| done.complete(result))?;
+        let placed = ring.append_group(records, state, move |result| done.complete(result))?;
         self.files_changed |= placed.began_file.is_some() || !placed.dropped_files.is_empty();
         self.dropped_files.extend(placed.dropped_files);
         Ok((placed.location, receipt))

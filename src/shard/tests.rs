@@ -57,7 +57,7 @@ impl FileSource for TestFile {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    fn warm(&self, _: u64, _: u64, done: oneshot::Sender<()>) {
+    fn warm(&self, done: oneshot::Sender<()>) {
         if !self.storage_busy {
             let resident = Arc::clone(&self.resident);
             thread::spawn(move || {
