@@ -21,6 +21,7 @@ use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push};
 use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
+use crate::shard::log_gate::LogGate;
 use crate::shard::mailbox;
 use crate::shard::owner::{Owner, TICK_SPAN};
 use crate::shard::playback::{MadeShelves, Playback, SharedFile};
@@ -153,6 +154,7 @@ struct Node {
     playback: Playback,
     serving: Serving,
     accepting: AcceptCounters,
+    refusal_lines: LogGate,
 }
 
 /// The shard as the connections of one listener see it.
@@ -175,6 +177,7 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
+        refusal_lines: LogGate::default(),
         shared,
     });
     node.adopt();
@@ -454,7 +457,8 @@ impl Service for Door {
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());
-                let push = Push { site: &site, channel, input, name, head, peer, shard };
+                let lines = &self.node.refusal_lines;
+                let push = Push { site: &site, channel, input, name, head, peer, shard, lines };
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {

@@ -17,6 +17,7 @@ mod origin;
 mod payload_identity;
 mod playback;
 mod probe;
+mod pushed_playlists;
 mod real_encoders;
 mod restart;
 mod slow_readers;

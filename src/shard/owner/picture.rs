@@ -1,4 +1,4 @@
-//! What the owner puts into its channel's picture: bodies as they come, segments as they are listed.
+//! What the owner puts into the picture of its channel: bodies as they come, segments as listed.
 
 use super::{Committed, Inner};
 use crate::engine::channel::Event;
