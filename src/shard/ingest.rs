@@ -387,13 +387,13 @@ impl Push<'_> {
         size: u64,
     ) -> Result<Accepted, Refusal> {
         let counters = &self.channel.live.counters.inputs[self.input.index()];
-        if segment.tracks.iter().any(|track| !track.damage.is_none()) {
+        let damage: Vec<_> = segment.tracks.iter().map(|track| track.damage).collect();
+        if damage.iter().any(|damage| !damage.is_none()) {
             counters.damaged.add(1);
             if let Some(left_out) = self.admit_line() {
                 tracing::warn!(
                     channel = %self.channel.id, input = self.input.number(), name = self.name,
-                    left_out, damage = ?segment.tracks.iter().map(|track| track.damage).collect::<Vec<_>>(),
-                    "damaged segment"
+                    ?damage, left_out, "damaged segment"
                 );
             }
         }
