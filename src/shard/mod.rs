@@ -14,6 +14,9 @@ pub mod listener;
 pub mod log_gate;
 pub mod made;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
+pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
@@ -22,8 +25,12 @@ pub mod playback;
 pub mod rendering;
 pub mod reopen;
 pub mod rt;
+pub mod shared;
 pub mod site;
+pub mod succession;
+mod sync;
 pub mod turns;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 
 mod client;
 mod console;
+mod cores;
 mod delivery;
 mod hour;
 mod ingest_contract;
