@@ -206,13 +206,15 @@ impl Node {
                 continue;
             }
             let owner = Owner::new(Arc::clone(&site), reopened);
-            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
             if let Some(lost) = lost {
                 let span = rt::now().0.saturating_sub(lost.0);
                 site.live.counters.adoptions.add(1);
                 site.live.counters.adoption_us.set_span(span);
                 tracing::warn!(channel = %site.id, shard = self.shard, ?span, "taken over");
+                let text = format!("shard {} took the channel over after {span:.3?}", self.shard);
+                owner.note("adoption", &text);
             }
+            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
         }
     }
 

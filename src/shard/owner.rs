@@ -283,6 +283,11 @@ impl Owner {
         if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
+    /// Something happened to the channel that its picture is to tell.
+    pub fn note(&self, kind: &'static str, text: &str) {
+        self.inner.borrow_mut().note(kind, text);
+    }
+
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
         let site = self.site();
