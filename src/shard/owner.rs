@@ -19,6 +19,7 @@ use crate::ring::{
     Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
 };
 use crate::shard::counters::ChannelCounters;
+use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
@@ -29,6 +30,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod picture;
+
+use picture::Arrival;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -61,6 +66,11 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// For eyes.
+    history: History,
+    history_changed: bool,
+    /// Bodies committed since the last tick, to be put into it.
+    unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
 }
@@ -129,6 +139,9 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            history: History::clone(&site.live.history.load()),
+            history_changed: false,
+            unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
@@ -195,9 +208,14 @@ impl Owner {
         body: SegmentBody,
         size: u64,
     ) -> Result<Committed, Uncommitted> {
+        let arrival = Arrival::of(input, &body);
         let committed = self.judge_and_store(input, name, body, size).await?;
         // What was decided without a write was decided by what another owner may know better.
-        if self.is_current() { Ok(committed) } else { Err(Uncommitted::Stale) }
+        if !self.is_current() {
+            return Err(Uncommitted::Stale);
+        }
+        self.inner.borrow_mut().note_arrival(arrival, committed);
+        Ok(committed)
     }
 
     async fn judge_and_store(
@@ -265,6 +283,11 @@ impl Owner {
         if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
+    /// Something happened to the channel that its picture is to tell.
+    pub fn note(&self, kind: &'static str, text: &str) {
+        self.inner.borrow_mut().note(kind, text);
+    }
+
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
         let site = self.site();
@@ -275,6 +298,11 @@ impl Owner {
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
+        let mut inner = self.inner.borrow_mut();
+        inner.place_arrivals();
+        if std::mem::take(&mut inner.history_changed) {
+            live.history.store(Arc::new(inner.history.clone()));
+        }
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -400,10 +428,16 @@ impl Inner {
         if stepped.is_err() {
             tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
             site.live.counters.restarts.add(1);
+            self.note("restart", "media state panicked; the channel restarts");
             self.restart(site.timeline.clone());
         }
-        self.channel.take_events().iter().for_each(|event| report(site, event));
-        self.unwritten.extend(self.channel.take_changes());
+        for event in self.channel.take_events() {
+            report(site, &event);
+            self.note_event(&event);
+        }
+        let changes = self.channel.take_changes();
+        changes.iter().for_each(|change| self.note_change(site, change));
+        self.unwritten.extend(changes);
         stepped.ok()
     }
 
