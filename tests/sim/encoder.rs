@@ -67,9 +67,10 @@ pub struct Plan {
     /// By segment and rendition.
     pub fates: Vec<Vec<Fate>>,
     pub lives: Vec<Life>,
-    /// Per cent of bodies that come once more, and of media playlists that don't come.
+    /// Per cent of bodies that come once more.
     pub repeated: i64,
-    pub unlisted: i64,
+    /// From a segment on, per cent of media playlists that don't come.
+    pub unlisted: (i64, i64),
     /// Playlists come before what they list.
     pub lists_first: bool,
     /// Its dates are so many microseconds wrong.
@@ -79,7 +80,7 @@ pub struct Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { make, lag_ms, repeated, unlisted, lists_first, date_error_us, .. } = self;
-        writeln!(f, "{make:?} lag {lag_ms} ms, repeated {repeated} %, unlisted {unlisted} %")?;
+        writeln!(f, "{make:?} lag {lag_ms} ms, repeated {repeated} %, unlisted {unlisted:?}")?;
         writeln!(f, "  lists first: {lists_first}, dates wrong by {date_error_us} us")?;
         self.lives[1..].iter().try_for_each(|life| writeln!(f, "  {life:?}"))?;
         for (at, (duty, fates)) in self.duties.iter().zip(&self.fates).enumerate() {
@@ -102,7 +103,7 @@ impl Plan {
             fates: vec![vec![Fate::Comes(0); show.stems().len()]; count],
             lives: vec![Life { from: 0, renames: true, jump: 0 }],
             repeated: 0,
-            unlisted: 0,
+            unlisted: (0, 0),
             lists_first: false,
             date_error_us: 0,
         }
@@ -188,7 +189,8 @@ impl Plan {
                 // Its link is down: playlists to come list what nobody got.
                 continue;
             }
-            if !dice.chance(self.unlisted) || duty == Duty::Dies {
+            let (from, percent) = self.unlisted;
+            if at < from || !dice.chance(percent) || duty == Duty::Dies {
                 let list = newest(show, &listed, at - sequence, duty == Duty::Dies);
                 let after = if self.lists_first { -20 } else { 20 + delay + dice.roll(60) };
                 push(made_ms + after, Push::List(format!("{stem}.m3u8"), Rc::new(list)));
