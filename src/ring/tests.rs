@@ -14,9 +14,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::format::{
-    FORMAT_VERSION, HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock,
-};
+use super::format::{FORMAT_VERSION, HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock};
 use super::record::write_record;
 use super::recovery::{FoundFile, read_for_index, read_records, survey};
 use super::*;
@@ -527,6 +525,19 @@ fn a_failed_file_is_given_up_for_a_fresh_one() {
     drop(ring);
     let (ring, recovered) = open(&config, BOOT);
     assert_eq!(media_of(&ring, &recovered), [media(1, 1000), media(2, 1000)]);
+}
+
+#[test]
+fn a_sync_that_failed_is_not_tried_again() {
+    // A pipe has no disk to be synced to.
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
+    let file = RingFile::new(pipe, "pipe".into(), 1, 1 << 20);
+    file.mark_unsynced(10);
+    assert!(file.sync().is_err());
+    assert!(file.is_broken(), "nothing is appended any more");
+    // The kernel would now report success for pages that it has dropped.
+    assert!(file.sync().is_ok() && file.unsynced_size() == 10, "it was not asked again");
 }
 
 #[test]
