@@ -80,12 +80,6 @@ pub struct Stored {
     pub hash: u64,
 }
 
-/// The hash of a record's content before it is stored, as [`Stored::hash`] will be.
-#[must_use]
-pub fn content_hash(table: &[u8], payload: &[u8]) -> u64 {
-    ContentHash::of(table, payload).low()
-}
-
 /// Why a placed record isn't in its file. The ring goes on in a fresh one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {

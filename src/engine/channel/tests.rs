@@ -6,6 +6,7 @@ use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StreamSelection};
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
+use crate::engine::sample_table::content_hash;
 use crate::engine::segment::{Damage, Sample, TrackSegment};
 
 const SECOND: i64 = 90_000;
@@ -74,7 +75,8 @@ enum Entry {
 impl Bench {
     fn new(join_seconds: &[u32]) -> Self {
         let window = MediaTime(60 * SECOND);
-        let config = ChannelConfig { period: None, join_seconds: join_seconds.into(), window };
+        let config =
+            ChannelConfig { join_seconds: join_seconds.into(), window, ..ChannelConfig::default() };
         let channel = Channel::new(config.clone());
         Self { channel, config, ring: Vec::new(), seconds: 0.0, offset: 0 }
     }
@@ -93,14 +95,16 @@ impl Bench {
         let body = SegmentBody { tracks, ..SegmentBody::default() };
         let verdict = self.channel.on_segment(self.now(), input, name, &body);
         if let Verdict::Store(metas) = &verdict {
-            for (_, meta) in metas.clone() {
+            for (at, meta) in metas.clone() {
+                let TrackSegment { samples, payload, .. } = &body.tracks[at];
+                let hash = content_hash(samples, payload);
                 let table = Extent { file: 0, offset: self.offset, size: 10 };
                 let payload = Extent { file: 0, offset: self.offset + 10, size: meta.payload_size };
                 self.offset += 10 + u64::from(meta.payload_size);
-                let entry = Entry::Media(meta.clone(), table, payload, self.offset);
+                let entry = Entry::Media(meta.clone(), table, payload, hash);
                 self.sync();
                 self.ring.push(entry);
-                self.channel.on_stored(self.now(), meta, (table, payload), self.offset);
+                self.channel.on_stored(self.now(), meta, (table, payload), hash);
             }
             self.channel.on_body_stored(self.now());
         }
