@@ -3,7 +3,7 @@
 use crate::engine::channel::alignment::{Alignment, Apart, Comparison, Copied};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
-use crate::engine::channel::placing::{Place, near};
+use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
 use crate::engine::channel::state::TrackState;
 use crate::engine::channel::{Channel, DropReason, span};
@@ -30,12 +30,6 @@ impl<'a> Arrival<'a> {
         let content = || content_hash(&self.segment.samples, &self.segment.payload);
         *self.hash.get_or_init(content)
     }
-}
-
-/// The accepted copy that an arrival is compared with.
-enum Accepted {
-    Listed { number: u64 },
-    Waiting(usize),
 }
 
 impl Channel {
@@ -81,7 +75,7 @@ impl Channel {
         if media.input != meta.input {
             // A copy made at the same time is near the track's end. What an encoder repeats after
             // it began anew is no such copy.
-            let is_twin = coincides && start + MediaTime(2 * self.target().0) >= track.end;
+            let is_twin = coincides && self.is_recent(track, start);
             if is_twin && media.hash == arrival.hash() {
                 return Some(DropReason::Duplicate);
             }
@@ -140,89 +134,68 @@ impl Channel {
     }
 
     /// Learns from an arrival how the two inputs stand to each other on its track.
-    pub(super) fn compare(&mut self, now: Monotonic, arrival: &Arrival<'_>) {
+    pub(super) fn compare(&mut self, arrival: &Arrival<'_>) {
         let meta = &arrival.meta;
         let Some(track) = self.track_fed_by(meta).cloned() else { return };
         if meta.kind() == TrackKind::Text || !self.flaws(&track, meta).is_none() {
             return;
         }
-        let Some((place, start)) = self.place(&track, meta, now) else { return };
-        let other = meta.input.other();
-        let comparison = if place == Place::Foreign {
-            let stands_by = self.state.active == Some(other) && self.inputs.is_healthy(other, now);
-            stands_by.then_some(Comparison::Apart(Apart::Timestamps))
-        } else {
-            self.accepted_at(&track, start, arrival).and_then(|accepted| {
-                let period = self.state.grid(track.cadence)?.period_ticks();
-                let hash = self.hash_if_alike(&track, start, &accepted, arrival);
-                let end = start + meta.duration();
-                let copy = Copied { start, end, config: &meta.config, hash };
-                let accepted = self.copied(&track, &accepted)?;
-                Some(copy.compare(&accepted, meta.frame(), period))
-            })
-        };
-        if let Some(comparison) = comparison {
+        let Some(start) = self.media_start(&track, meta) else { return };
+        if let Some(comparison) = self.comparison(&track, start, arrival) {
             self.learn(track.info.id, comparison);
         }
     }
 
-    /// The content is hashed only where the copies begin together.
-    fn hash_if_alike(
+    fn comparison(
         &self,
         track: &TrackState,
         start: MediaTime,
-        accepted: &Accepted,
         arrival: &Arrival<'_>,
-    ) -> u64 {
-        let begins = self.copied(track, accepted).map(|it| it.start);
-        let alike = begins.is_some_and(|begins| near(begins, start, arrival.meta.frame()));
-        if alike { arrival.hash() } else { 0 }
+    ) -> Option<Comparison> {
+        let meta = &arrival.meta;
+        let accepted = self.accepted_at(track, start, arrival)?;
+        let period = self.state.grid(track.cadence)?.period_ticks();
+        // The content is hashed only where the copies begin together.
+        let alike = near(accepted.start, start, meta.frame());
+        let hash = if alike { arrival.hash() } else { 0 };
+        let end = start + meta.duration();
+        let copy = Copied { start, end, config: &meta.config, hash };
+        Some(copy.compare(&accepted, meta.frame(), period))
     }
 
-    /// The other input's sound copy in which `start` lies, a frame early at most.
+    /// The other input's sound copy in which `start` lies, a frame early at most. One that was
+    /// listed long ago was not made at the same time.
     fn accepted_at(
         &self,
         track: &TrackState,
         start: MediaTime,
         arrival: &Arrival<'_>,
-    ) -> Option<Accepted> {
-        let input = arrival.meta.input.other();
+    ) -> Option<Copied<'_>> {
+        let other = arrival.meta.input.other();
         let frame = arrival.meta.frame();
         let lies_in = |from: MediaTime, to: MediaTime| from <= start + frame && start + frame < to;
-        let waits = |it: &Candidate| {
-            it.meta.input == input
-                && self.track_of(it) == Some(track.info.id)
-                && self.flaws(track, &it.meta).is_none()
-                && self
-                    .media_start(track, &it.meta)
-                    .is_some_and(|from| lies_in(from, from + it.meta.duration()))
-        };
-        if let Some(at) = self.candidates.iter().position(waits) {
-            return Some(Accepted::Waiting(at));
+        for Candidate { meta, hash, .. } in self.candidates_of(track.info.id) {
+            let Some(from) = self.media_start(track, meta) else { continue };
+            let (to, config) = (from + meta.duration(), &meta.config);
+            if meta.input == other && lies_in(from, to) && self.flaws(track, meta).is_none() {
+                return Some(Copied { start: from, end: to, config, hash: *hash });
+            }
         }
         let listed = self.listed_at(track, start, frame)?;
-        let media = listed.media.as_ref()?;
-        let fits = media.input == input && media.flaws.is_none();
-        fits.then_some(Accepted::Listed { number: listed.number })
+        let Listed { start: from, end, media: Some(media), .. } = listed else { return None };
+        let fits = media.input == other && media.flaws.is_none() && self.is_recent(track, *from);
+        let config = &self.state.inits.get(&media.init)?.config;
+        fits.then_some(Copied { start: *from, end: *end, config, hash: media.hash })
     }
 
-    fn copied<'a>(&'a self, track: &TrackState, accepted: &Accepted) -> Option<Copied<'a>> {
-        match *accepted {
-            Accepted::Waiting(at) => {
-                let Candidate { meta, hash, .. } = &self.candidates[at];
-                let start = self.media_start(track, meta)?;
-                let end = start + meta.duration();
-                let config = &meta.config;
-                Some(Copied { start, end, config, hash: *hash })
-            }
-            Accepted::Listed { number } => {
-                let listed = self.listed_number(track.info.id, number)?;
-                let media = listed.media.as_ref()?;
-                let config = &self.state.inits.get(&media.init)?.config;
-                let (start, end) = (listed.start, listed.end);
-                Some(Copied { start, end, config, hash: media.hash })
-            }
-        }
+    /// True for a time near enough to a track's end that both inputs deliver it now.
+    fn is_recent(&self, track: &TrackState, start: MediaTime) -> bool {
+        start + MediaTime(2 * self.target().0) >= track.end
+    }
+
+    /// The candidates of a track.
+    pub(super) fn candidates_of(&self, id: TrackId) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(move |it| self.track_of(it) == Some(id))
     }
 
     /// Takes a comparison of the two inputs' copies.
@@ -280,9 +253,8 @@ impl Channel {
         start: MediaTime,
         meta: &RecordMeta,
     ) -> impl Iterator<Item = &Candidate> {
-        self.candidates.iter().filter(move |it| {
-            self.track_of(it) == Some(track.info.id)
-                && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
+        self.candidates_of(track.info.id).filter(move |it| {
+            self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
         })
     }
 

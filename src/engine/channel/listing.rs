@@ -1,5 +1,6 @@
 //! Lists candidates: each track's next segment, gaps where media is missing, late media in gaps.
 
+use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::placing::Place;
@@ -86,7 +87,10 @@ impl Channel {
                     nearest.is_none_or(|nearest| start <= nearest + frame)
                         && self.try_list(now, &track, (place, start), at, (leads, ripe))
                 }
-                Place::Foreign => self.break_away(now, id, at, leads),
+                Place::Foreign => {
+                    self.note_stranger(now, id, at);
+                    self.break_away(now, id, at, leads)
+                }
             };
             if acted {
                 return true;
@@ -114,6 +118,18 @@ impl Channel {
             self.list_first(id, at);
         }
         may_begin
+    }
+
+    /// A candidate of another timeline, from an input that does not lead, tells that its input is
+    /// apart from the one that does.
+    fn note_stranger(&mut self, now: Monotonic, id: TrackId, at: usize) {
+        let input = self.candidates[at].meta.input;
+        let active = self.state.active.filter(|active| *active != input);
+        if active.is_some_and(|active| self.inputs.is_healthy(active, now))
+            && self.is_vouched_for(now, id, at)
+        {
+            self.learn(id, Comparison::Apart(Apart::Timestamps));
+        }
     }
 
     /// True where a playlist lists a candidate, or none has for longer than it takes to tell a new
@@ -176,6 +192,7 @@ impl Channel {
             return true;
         }
         if self.is_rewound(track, &meta, start, covered.as_ref()) {
+            self.note_stranger(now, id, at);
             if self.break_away(now, id, at, leads) {
                 return true;
             }

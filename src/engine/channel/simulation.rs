@@ -483,10 +483,11 @@ fn both(one: Vec<(i64, Push)>, two: Vec<(i64, Push)>) -> Vec<(i64, InputNumber, 
     one.chain(two.into_iter().map(of(InputNumber::TWO))).collect()
 }
 
-/// Runs `world` for each seed, naming the seed that fails.
+/// Runs `world` for each seed, naming the seed that fails. `SEED` picks one, `SEEDS` says how many.
 fn seeds(count: u64, world: impl Fn(u64) + std::panic::RefUnwindSafe) {
-    let from = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
-    for seed in from.map_or(0..count, |seed| seed..seed + 1) {
+    let said = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let all = 0..said("SEEDS").unwrap_or(count);
+    for seed in said("SEED").map_or(all, |seed| seed..seed + 1) {
         let result = std::panic::catch_unwind(|| world(seed));
         assert!(result.is_ok(), "seed {seed}");
     }

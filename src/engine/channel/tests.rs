@@ -44,6 +44,9 @@ pub(super) fn track(config: CodecConfig, start: i64, duration: i64, count: i64) 
     let sample = Sample { size: 100, duration: 1, composition_offset: 0, random_access: true };
     let modulus = grid::SOURCE_TIME_MODULUS;
     let wrapped = MediaTime(start.rem_euclid(modulus));
+    // Every segment has bytes of its own, and twins have the same.
+    let mut payload = vec![0; usize::try_from(count * 100).expect("small")];
+    payload.iter_mut().zip(wrapped.0.to_be_bytes()).for_each(|(byte, from)| *byte = from);
     TrackSegment {
         pid: 256,
         config,
@@ -52,7 +55,7 @@ pub(super) fn track(config: CodecConfig, start: i64, duration: i64, count: i64) 
         earliest_presentation_time: wrapped,
         presentation_end: wrapped + MediaTime(duration),
         samples: vec![sample; usize::try_from(count).expect("small")],
-        payload: vec![0; usize::try_from(count * 100).expect("small")],
+        payload,
         damage: Damage::default(),
     }
 }
