@@ -112,12 +112,15 @@ impl Channel {
         start: MediaTime,
         at: usize,
     ) {
-        let highest = self.state.tracks.iter().map(|track| track.cadence).max().unwrap_or(0);
+        let tracks = self.state.tracks.iter().map(|track| track.cadence);
+        let highest = tracks.chain(self.state.grids.iter().map(|it| it.cadence)).max().unwrap_or(0);
         let ticks = u64::try_from(self.candidates[at].meta.duration().0).unwrap_or(1).max(1);
         let mut own = grid.successor(self.next_grid_id(), next.max(1), start, (ticks, 1));
         own.cadence = highest + 1;
-        self.emit(Change::Track(TrackState { cadence: own.cadence, ..track.clone() }));
+        let cadence = own.cadence;
+        // A crash in between leaves a grid without a track, never a track without a grid.
         self.emit(Change::Grid(own));
+        self.emit(Change::Track(TrackState { cadence, ..track.clone() }));
     }
 
     /// The grid that base number `number` of a cadence lies on.
