@@ -110,6 +110,7 @@ impl Channel {
         let meta = &arrival.meta;
         let is_rival = |it: &Candidate| {
             self.track_of(it) == Some(track.info.id)
+                && !self.is_apart(it.meta.input)
                 && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
         };
         let rivals: Vec<usize> =

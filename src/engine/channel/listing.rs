@@ -108,10 +108,12 @@ impl Channel {
     /// other input carries on with the present one. The leader's goes first; another track's does
     /// where the leader has fallen silent.
     fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
-        let input = self.candidates[at].meta.input;
+        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
+        let input = meta.input;
+        // What both have delivered is as good as the leading input's, and both went along.
         let may_begin = (leads || self.has_waited(now, at))
-            && self.state.active == Some(input)
-            && !self.is_carried_on_without(now, input)
+            && (*is_seconded
+                || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
             && self.is_vouched_for(now, id, at);
         if may_begin {
             self.begin_session(at, Cause::Jump);
@@ -123,8 +125,8 @@ impl Channel {
     /// A candidate of another timeline, from an input that does not lead, tells that its input is
     /// apart from the one that does.
     fn note_stranger(&mut self, now: Monotonic, id: TrackId, at: usize) {
-        let input = self.candidates[at].meta.input;
-        let active = self.state.active.filter(|active| *active != input);
+        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
+        let active = self.state.active.filter(|active| *active != meta.input && !is_seconded);
         if active.is_some_and(|active| self.inputs.is_healthy(active, now))
             && self.is_vouched_for(now, id, at)
         {

@@ -1,5 +1,7 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
+mod merge;
+
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StreamSelection};
