@@ -22,7 +22,13 @@ impl Channel {
     /// Puts an empty channel on air once every listed rendition has a segment and the period is
     /// known, or three targets after the first segment. Returns true once there is a session.
     pub(super) fn begin(&mut self, now: Now) -> bool {
-        if self.state.session.is_some() {
+        if let Some(session) = self.state.session
+            && let Some(grid) = self.state.grid(0)
+        {
+            if grid.session < session.id {
+                // The process ended between the session's record and its grids'.
+                self.begin_grids(session.start, Some(session), None, true);
+            }
             return true;
         }
         let oldest = self.candidates.iter().map(|it| it.committed).min();

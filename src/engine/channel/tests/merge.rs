@@ -500,11 +500,11 @@ fn sound_whose_frames_lie_between_the_others_is_not_mixed() {
         bench.put(TWO, &format!("b{at}.ts"), body(at, 700));
         bench.wait(2.0);
     }
-    // Input 1 leaves one out: nothing of input 2 fills it, as its sound would not fit.
+    // Input 1 is late with one: nothing of input 2 stands in, as its sound would not fit.
     bench.put(TWO, "b5.ts", body(5, 700));
-    bench.wait(0.9);
+    bench.wait(0.6);
     bench.put(ONE, "a5.ts", body(5, 0));
-    bench.wait(1.1);
+    bench.wait(1.4);
     let presentation = bench.channel.present();
     for name in ["v1", "a1"] {
         let segments = &presentation.track(name).expect("track").segments;
