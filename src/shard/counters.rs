@@ -269,6 +269,8 @@ pub struct InputCounters {
     pub duplicates: Counter,
     /// Segments that were there already, with other bytes.
     pub divergent: Counter,
+    /// Segments that were sent again with other bytes once they were published.
+    pub overwritten: Counter,
     /// Segments of the input that is not in use, unlike those of the one that is.
     pub standby: Counter,
     /// Gauge: microseconds of Unix time when the newest segment was whole.

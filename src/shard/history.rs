@@ -184,7 +184,7 @@ impl History {
 
     /// The channel told something.
     pub fn note_event(&mut self, at: WallClock, event: &Event) {
-        if matches!(event, Event::InputSwitched(_)) {
+        if matches!(event, Event::InputSwitched { .. }) {
             self.pending = self.pending.with(Mark::Switch);
         }
         let (kind, text) = told(event);
@@ -266,12 +266,39 @@ fn note(row: &mut VecDeque<Cell>, cell: Cell) {
 fn told(event: &Event) -> (&'static str, String) {
     match event {
         Event::Started => ("start", "on air".to_owned()),
-        Event::InputSwitched(input) => ("switch", format!("input {} leads", input.number())),
-        Event::Discontinuity => ("discontinuity", "the source's timeline broke".to_owned()),
+        Event::InputSwitched { to, reason } => {
+            ("switch", format!("input {} leads: {}", to.number(), reason.name()))
+        }
+        Event::SwitchRefused(input) => {
+            ("refused", format!("input {} has no sound media to lead with", input.number()))
+        }
+        Event::Misaligned { track, input, apart } => {
+            ("apart", format!("track {}: input {} is apart: {apart:?}", track.0, input.number()))
+        }
+        Event::Aligned { track, identical: true } => {
+            ("aligned", format!("track {}: the inputs are identical", track.0))
+        }
+        Event::Aligned { track, identical: false } => {
+            ("aligned", format!("track {}: the inputs are aligned", track.0))
+        }
+        Event::Discontinuity(cause) => {
+            ("discontinuity", format!("of this cause: {}", cause.name()))
+        }
         Event::GridMoved => ("grid", "the source's segment duration moved".to_owned()),
         Event::Gaps(track, count) => ("gap", format!("track {}: {count} missing", track.0)),
         Event::GapFilled(track) => ("filled", format!("track {}: late, in place", track.0)),
-        Event::Late(track) => ("late", format!("track {}: too late to be listed", track.0)),
+        Event::Flawed { track, input, flaws } => {
+            ("flawed", format!("track {}: of input {}: {flaws:?}", track.0, input.number()))
+        }
+        Event::Late { track, input } => {
+            ("late", format!("track {}: of input {}: too late", track.0, input.number()))
+        }
+        Event::NameReused(input) => {
+            ("reused", format!("input {} used a listed segment's name again", input.number()))
+        }
+        Event::PlaylistLate(input) => {
+            ("playlist", format!("input {} has not listed what it sent", input.number()))
+        }
         Event::Unplaced(name) => ("unplaced", format!("{name} belongs nowhere")),
         Event::Ended => ("end", "ended by the source".to_owned()),
     }
@@ -280,6 +307,7 @@ fn told(event: &Event) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::channel::event::SwitchReason;
 
     const ONE: InputNumber = InputNumber::ONE;
     const TWO: InputNumber = InputNumber::TWO;
@@ -354,7 +382,10 @@ mod tests {
         let mut history = History::default();
         history.note_listed(cell(0, 0, &[Mark::Gap]));
         history.note_filled(&Cell { input: Some(TWO), ..cell(0, 0, &[]) });
-        history.note_event(WallClock(7), &Event::InputSwitched(TWO));
+        history.note_event(
+            WallClock(7),
+            &Event::InputSwitched { to: TWO, reason: SwitchReason::Missing },
+        );
         history.note_listed(cell(1, 0, &[]));
         history.note_listed(cell(2, 0, &[]));
         let cells: Vec<Cell> = history.output().cloned().collect();

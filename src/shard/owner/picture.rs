@@ -77,7 +77,7 @@ impl Inner {
             let mut marks = Marks::default().with(match committed {
                 Committed::Stored => Mark::Used,
                 Committed::Duplicate => Mark::Duplicate,
-                Committed::Divergent => Mark::Divergent,
+                Committed::Divergent | Committed::Overwritten => Mark::Divergent,
                 Committed::Standby => Mark::Standby,
             });
             if arrival.is_damaged {
