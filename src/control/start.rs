@@ -9,8 +9,10 @@ use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::shards::Shards;
 use crate::control::status::{Readiness, Status};
+use crate::control::timeline::Timeline;
 use crate::control::{faults, log, rates};
 use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
 use crate::limits::{
@@ -234,12 +236,7 @@ fn control(
     };
     let registry = Arc::new(ArcSwap::from_pointee(registry(shared, &counters)));
     let shown = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let status = {
-        let (shared, shown) = (Arc::clone(shared), Arc::clone(&shown));
-        let rates = rates::Rates::default();
-        Arc::new(move || status(&shown.load(), &shared, &rates))
-    };
-    let pages = Pages { registry: Arc::clone(&registry), status };
+    let pages = pages(shared, &registry, &shown);
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         reloading(move |mut config: Config| {
@@ -383,6 +380,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),
@@ -410,6 +408,31 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
             .collect(),
         process: Arc::clone(process),
     }
+}
+
+fn pages(
+    shared: &Arc<Shared>,
+    registry: &Arc<ArcSwap<Registry>>,
+    shown: &Arc<ArcSwap<Config>>,
+) -> Pages {
+    let status = {
+        let (shared, shown) = (Arc::clone(shared), Arc::clone(shown));
+        let rates = rates::Rates::default();
+        Arc::new(move || status(&shown.load(), &shared, &rates))
+    };
+    let timeline = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |id: &str| timeline(&shared, id))
+    };
+    Pages { registry: Arc::clone(registry), status, timeline }
+}
+
+fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
+    let site = shared.site.load();
+    let channel = site.channels.get(id)?;
+    let inputs = channel.users.iter().flatten().count();
+    let edge_age = channel.live.published.load().edge_age.at(rt::now());
+    Some(Timeline::new(&channel.live.history.load(), inputs, edge_age))
 }
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
