@@ -1,7 +1,7 @@
 //! What a start costs: opening a channel's ring and rebuilding the channel from its records.
 //!
-//! The rings are what a channel of three variants leaves, with payloads of a few bytes: only
-//! records and their headers are read.
+//! The rings are what a channel of three variants leaves, with payloads of a page: they are not
+//! read.
 
 #![allow(missing_docs, reason = "made by criterion's macros")]
 
@@ -22,10 +22,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PAYLOAD_SIZE: usize = 64;
+const PAYLOAD_SIZE: usize = 4096;
 const TABLE_SIZE: usize = 300;
 
-fn site(dir: &Path) -> ChannelSite {
+/// A channel whose ring holds so many seconds in about as many files as a ring has.
+fn site(dir: &Path, seconds: u64) -> ChannelSite {
     ChannelSite {
         id: "bench".into(),
         users: [None, None],
@@ -36,8 +37,8 @@ fn site(dir: &Path) -> ChannelSite {
         },
         ring: RingConfig {
             dir: dir.into(),
-            size: 1 << 30,
-            body_size_max: 4 << 20,
+            size: (256 << 20) * seconds.div_ceil(7_200),
+            body_size_max: 256 << 10,
             content_version: RECORD_VERSION,
         },
         bodies_per_second: 50,
@@ -113,7 +114,7 @@ fn now(seconds: u64) -> Now {
 
 /// A folder with the ring of a channel that ran for so many seconds.
 fn write_ring(dir: &Path, storage: &Arc<Storage>, body: &SegmentBody, seconds: u64) {
-    let site = site(dir);
+    let site = site(dir, seconds);
     let (ring, _) = Ring::open(&site.ring, storage, Tenure::sole()).expect("room");
     let channel = Channel::new(site.timeline.clone());
     let mut writer = Writer { ring, channel, changes_written: 0 };
@@ -152,7 +153,7 @@ fn restart(criterion: &mut Criterion) {
     for &(name, seconds) in windows {
         let dir = tempfile::tempdir().expect("a folder");
         write_ring(dir.path(), &storage, &body, seconds);
-        let site = site(dir.path());
+        let site = site(dir.path(), seconds);
         group.bench_function(BenchmarkId::new("ring", name), |bencher| {
             bencher.iter(|| Ring::open(&site.ring, &storage, Tenure::sole()).expect("opens").1);
         });

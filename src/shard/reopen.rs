@@ -158,6 +158,10 @@ impl Reopened {
         recovered: &Recovered,
         now: Now,
     ) -> Result<Self, ReopenError> {
+        let (counters, damage) = (&site.live.counters, &recovered.damage);
+        counters.ring_torn_records.add(damage.torn_records);
+        counters.ring_checksum_failures.add(damage.corrupt_records);
+        counters.ring_lost_files.add(damage.lost_files + damage.short_files);
         let mut reading = Reading::default();
         let newest_arrival = newest_arrival(recovered);
         let oldest = oldest_unlisted(newest_arrival);
