@@ -18,7 +18,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use headwater::ring::{
-    Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, plan_files,
+    Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure, plan_files,
 };
 use headwater::units::Extent;
 

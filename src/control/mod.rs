@@ -17,3 +17,4 @@ pub mod rates;
 mod shards;
 pub mod start;
 pub mod status;
+pub mod timeline;

@@ -9,12 +9,17 @@ use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::shards::Shards;
 use crate::control::status::{Readiness, Status};
+use crate::control::timeline::Timeline;
 use crate::control::{faults, log, rates};
 use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
-use crate::limits::{RELOAD_COUNT_MAX, REOPENING_THREAD_COUNT, STORAGE_THREAD_COUNT};
-use crate::ring::{Ring, RingConfig, RingError, Storage};
+use crate::limits::{
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, RELOAD_COUNT_MAX,
+    REOPENING_THREAD_COUNT, STORAGE_THREAD_COUNT,
+};
+use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
 use crate::shard::listener::listen;
 use crate::shard::made::{Give, Made};
 use crate::shard::member::{Member, Role, Standing};
@@ -70,6 +75,14 @@ pub enum StartError {
     Cache {
         /// What is wrong.
         error: RingError,
+    },
+    /// The process may have too few descriptors for its rings and a few connections.
+    #[error("the limit of open files (ulimit -n) is {limit}; at least {needed} are needed")]
+    Descriptors {
+        /// Descriptors that it may have.
+        limit: u64,
+        /// Descriptors that would do.
+        needed: u64,
     },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
@@ -140,6 +153,7 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
         Arc::clone(&storage),
         shelves(config, &storage)?,
         config.storage.sync_interval,
+        connection_count_max(config)?,
     );
     apply(config, &shared, Duration::ZERO)?;
     let control = control(config, file, &shared, counters)?;
@@ -159,6 +173,27 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
         Err(error) => Err(StartError::Listen { address, error }),
     };
     delivery.chain(ingest).map(bind).collect()
+}
+
+/// Connections that leave enough descriptors for everything else, so that a crowd of viewers takes
+/// none away from a ring that begins a file.
+fn connection_count_max(config: &Config) -> Result<usize, StartError> {
+    let limit = rt::raise_descriptor_limit().map_err(system("the limit of descriptors"))?;
+    let cache = config.storage.cache_bytes / 2;
+    let rings = config.channels.iter().map(|it| (it.ring_bytes, it.segment_bytes_max));
+    let rings = rings.chain([(cache, Made::value_size_max(cache)); 2]);
+    // What cannot be laid out is told where it is opened.
+    let files: u64 =
+        rings.filter_map(|(size, body)| Some(plan_files(size, body).ok()?.count)).sum();
+    let others = files + DESCRIPTOR_COUNT_KEPT as u64;
+    let left = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX);
+    if left < CONNECTION_COUNT_MIN {
+        return Err(StartError::Descriptors {
+            limit,
+            needed: others + CONNECTION_COUNT_MIN as u64,
+        });
+    }
+    Ok(left.min(CONNECTION_COUNT_MAX))
 }
 
 /// The cache rings, half of the cache each. No channel id begins with a dot.
@@ -202,12 +237,7 @@ fn control(
     };
     let registry = Arc::new(ArcSwap::from_pointee(registry(shared, &counters)));
     let shown = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let status = {
-        let (shared, shown) = (Arc::clone(shared), Arc::clone(&shown));
-        let rates = rates::Rates::default();
-        Arc::new(move || status(&shown.load(), &shared, &rates))
-    };
-    let pages = Pages { registry: Arc::clone(&registry), status };
+    let pages = pages(shared, &registry, &shown);
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         reloading(move |mut config: Config| {
@@ -255,8 +285,7 @@ fn control(
         reload: Box::new(reload),
         on_command: Box::new(on_command),
     };
-    let address = config.control.listen;
-    control.start().map_err(|error| StartError::Listen { address, error })
+    control.start().map_err(|error| StartError::Listen { address: config.control.listen, error })
 }
 
 /// A thread that carries reloads out one after another: rings are made and read there, so that
@@ -379,6 +408,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),
@@ -406,6 +436,31 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
             .collect(),
         process: Arc::clone(process),
     }
+}
+
+fn pages(
+    shared: &Arc<Shared>,
+    registry: &Arc<ArcSwap<Registry>>,
+    shown: &Arc<ArcSwap<Config>>,
+) -> Pages {
+    let status = {
+        let (shared, shown) = (Arc::clone(shared), Arc::clone(shown));
+        let rates = rates::Rates::default();
+        Arc::new(move || status(&shown.load(), &shared, &rates))
+    };
+    let timeline = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |id: &str| timeline(&shared, id))
+    };
+    Pages { registry: Arc::clone(registry), status, timeline }
+}
+
+fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
+    let site = shared.site.load();
+    let channel = site.channels.get(id)?;
+    let inputs = channel.users.iter().flatten().count();
+    let edge_age = channel.live.published.load().edge_age.at(rt::now());
+    Some(Timeline::new(&channel.live.history.load(), inputs, edge_age))
 }
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {

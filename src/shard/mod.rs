@@ -7,9 +7,11 @@
 pub mod backoff;
 pub mod connection;
 pub mod counters;
+pub mod history;
 pub mod incoming;
 pub mod ingest;
 pub mod listener;
+pub mod log_gate;
 pub mod made;
 pub mod mailbox;
 #[cfg(test)]
@@ -20,6 +22,7 @@ pub mod outgoing;
 pub mod owner;
 pub mod pace;
 pub mod playback;
+pub mod rendering;
 pub mod reopen;
 pub mod rt;
 pub mod shared;

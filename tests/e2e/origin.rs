@@ -89,8 +89,8 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Child>,
     refuses_io_uring: bool,
-    has_hooks: bool,
     environment: Vec<(&'static str, String)>,
+    descriptor_count_max: Option<u32>,
     /// Starts of the machine so far, as the origin is made to see them; 0 for the real one.
     boots: u32,
 }
@@ -142,11 +142,25 @@ impl Origin {
         self.dir.path().join("data")
     }
 
-    /// The same, whose shards tests can make fail.
-    pub fn start_with_hooks(tables: &str) -> Self {
+    /// The same, with `shards` shards that tests can make fail.
+    pub fn start_with_hooks(shards: &'static str, tables: &str) -> Self {
         let mut origin = Self::new();
-        origin.has_hooks = true;
+        // A backtrace takes a debug build longer than a shard may be silent.
+        origin.environment = vec![
+            ("HEADWATER_TEST_HOOKS", "1".to_owned()),
+            ("HEADWATER_SERVER__SHARDS", shards.to_owned()),
+            ("RUST_BACKTRACE", "0".to_owned()),
+        ];
         origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
+    /// The same as [`start`](Self::start) with few descriptors and more lines in its `[server]`.
+    pub fn start_with_descriptors(count: u32, server: &str, tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.descriptor_count_max = Some(count);
+        origin.configure(server, tables);
         origin.restart();
         origin
     }
@@ -163,8 +177,8 @@ impl Origin {
             address,
             process: None,
             refuses_io_uring: false,
-            has_hooks: false,
             environment: Vec::new(),
+            descriptor_count_max: None,
             boots: 0,
         }
     }
@@ -186,8 +200,13 @@ impl Origin {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
         let binary = env!("CARGO_BIN_EXE_headwater");
-        let mut command = match self.boots {
-            0 => Command::new(binary),
+        let mut command = match (self.boots, self.descriptor_count_max) {
+            (0, None) => Command::new(binary),
+            (0, Some(count)) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
+                command
+            }
             _ => {
                 let mut command = Command::new("unshare");
                 command.args(["--mount", "sh", "-c", REBOOTED]);
@@ -197,10 +216,6 @@ impl Origin {
         };
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
-        }
-        if self.has_hooks {
-            // A backtrace takes a debug build longer than a shard may be silent.
-            command.env("HEADWATER_TEST_HOOKS", "1").env("RUST_BACKTRACE", "0");
         }
         command
             .args(["serve", "--config"])
