@@ -54,6 +54,13 @@ pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 /// Connections of the process, ingest and delivery together (each holds one descriptor and, while
 /// it idles, under 8 KiB).
 pub const CONNECTION_COUNT_MAX: usize = 32_768;
+/// One of so many connections is kept for listeners where only encoders come in.
+pub const CONNECTIONS_KEPT_PART: usize = 16;
+/// Connections below which the process does not start: a handful of encoders, players and probes.
+pub const CONNECTION_COUNT_MIN: usize = 32;
+/// Descriptors for what is neither a connection nor a ring file: listeners, drivers, logs, pages of
+/// the control listener.
+pub const DESCRIPTOR_COUNT_KEPT: usize = 96;
 /// Connections of one address (a CDN's edge node keeps hundreds; IPv6 counts by /64).
 pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
 /// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).
@@ -97,6 +104,8 @@ pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3
 
 /// Bytes of one pushed playlist.
 pub const PLAYLIST_SIZE_MAX: u64 = 1 << 20;
+/// How many times larger than its gzip form a pushed playlist may be; honest ones are ten times.
+pub const GZIP_RATIO_MAX: u64 = 20;
 /// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
 pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
 /// Lines of one pushed playlist.
@@ -221,6 +230,9 @@ pub const RESPONSE_CACHE_COUNT_MAX: usize = 4_096;
 /// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
 /// hundred endpoints have a handful each.
 pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
+/// Segments of a manifest that a shard writes itself: with its gzip form half a millisecond. Longer
+/// ones are written on a making thread.
+pub const MANIFEST_ENTRY_COUNT_INLINE_MAX: usize = 512;
 /// Requests that may wait for one value that is being made.
 pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 /// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
@@ -254,8 +266,32 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
 
+// Shards that fail.
+
+/// Between two looks of a shard at what others have decided, and of the judge at the shards.
+pub const SHARD_TICK_SPAN: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long a shard may be silent before its channels are given to others: ten of its ticks.
+pub const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a shard may be silent before the process ends: longer than any stall that a kernel or a
+/// hypervisor has an excuse for, shorter than a player's buffer.
+pub const SHARD_STUCK_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// Panicked shards that are started again within [`SHARD_RESTART_SPAN`]; with one more the process
+/// drains, for the service manager to start anew.
+pub const SHARD_RESTART_COUNT_MAX: usize = 5;
+/// See [`SHARD_RESTART_COUNT_MAX`].
+pub const SHARD_RESTART_SPAN: std::time::Duration = std::time::Duration::from_mins(10);
+/// How long an encoder's request waits for a channel that is being taken over: reading back the
+/// ring of a day takes about as long.
+pub const CHANNEL_ADOPTION_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+
 // Seeing what happens: console, comparison of origins.
 
+/// Log lines of refused pushes and damaged bodies that a shard writes in a second: what one reads.
+pub const REFUSAL_LINE_COUNT_MAX: u32 = 20;
+/// Segments of each row of a channel's picture: five minutes of 2 s segments, 8 KiB a row.
+pub const HISTORY_CELL_COUNT_MAX: usize = 150;
+/// Happenings shown of a channel.
+pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 

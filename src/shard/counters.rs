@@ -139,6 +139,8 @@ limits! {
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    GzipRatio "gzip_ratio" "A coded playlist was out of proportion.",
+    RefusalLines "refusal_line_count" "A log line of a refused push was left out.",
     IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
@@ -167,6 +169,12 @@ pub struct ShardCounters {
     pub copied_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
+    /// Gauge: microseconds since the shard was last heard of.
+    pub heartbeat_age_us: Counter,
+    /// Times the shard was silent for too long and others took over.
+    pub stalls: Counter,
+    /// Times the shard panicked and others took over.
+    pub panics: Counter,
     limits: [Counter; LIMIT_COUNT],
 }
 
@@ -237,6 +245,12 @@ pub struct ChannelCounters {
     pub ring_lost_files: Counter,
     /// Gauge: microseconds that it took to read the ring back.
     pub ring_recovery_us: Counter,
+    /// Writes of owners that had been replaced, refused.
+    pub stale_writes: Counter,
+    /// Times it went from a shard that was lost to another.
+    pub adoptions: Counter,
+    /// Gauge: microseconds from there until it went on, the last time.
+    pub adoption_us: Counter,
 }
 
 /// Counters of one input of a channel.
@@ -261,6 +275,8 @@ pub struct InputCounters {
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Listed segments whose media it brought.
+    pub listed: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,
 }

@@ -80,6 +80,25 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// The other half, of a mailbox whose receiver is gone: a shard that was started again goes on
+    /// with its mailbox.
+    ///
+    /// # Panics
+    ///
+    /// If there is a receiver.
+    #[must_use]
+    pub fn reopen(&self) -> Receiver<T> {
+        let was_closed = self.0.closed.swap(false, Ordering::AcqRel);
+        assert!(was_closed, "a mailbox has one receiver");
+        Receiver(Arc::clone(&self.0))
+    }
+
+    /// Takes what waits from a receiver that does not come for it.
+    #[must_use]
+    pub fn take_waiting(&self) -> Vec<T> {
+        (0..self.0.queue.capacity()).map_while(|_| self.0.queue.pop()).collect()
+    }
+
     /// Messages waiting.
     #[must_use]
     pub fn depth(&self) -> usize {

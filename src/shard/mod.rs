@@ -7,23 +7,30 @@
 pub mod backoff;
 pub mod connection;
 pub mod counters;
+pub mod history;
 pub mod incoming;
 pub mod ingest;
 pub mod listener;
+pub mod log_gate;
 pub mod made;
 pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
+pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
 pub mod pace;
 pub mod playback;
+pub mod rendering;
 pub mod reopen;
 pub mod rt;
+pub mod shared;
 pub mod site;
+pub mod succession;
 mod sync;
 pub mod turns;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,11 @@ use crate::engine::segment::SegmentBody;
 use crate::limits::{
     CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
-use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
+use crate::ring::{
+    Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
+};
 use crate::shard::counters::ChannelCounters;
+use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
@@ -28,8 +31,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a channel looks at the time.
-pub const TICK_SPAN: Duration = Duration::from_millis(100);
+mod picture;
+
+use picture::Arrival;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -62,6 +66,11 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// For eyes.
+    history: History,
+    history_changed: bool,
+    /// Bodies committed since the last tick, to be put into it.
+    unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
 }
@@ -91,6 +100,9 @@ pub enum Uncommitted {
     /// The storage thread went away, or changes that it led to could not be written.
     #[error("storage did not take it")]
     Abandoned,
+    /// The channel has another owner by now: what became of it is that one's to say.
+    #[error("another shard has taken the channel over")]
+    Stale,
     /// Too many segments wait to be listed.
     #[error("too many segments wait to be listed")]
     Crowded,
@@ -127,6 +139,9 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            history: History::clone(&site.live.history.load()),
+            history_changed: false,
+            unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
@@ -169,12 +184,41 @@ impl Owner {
         recent + recent / 2
     }
 
+    /// True until another owner takes the channel over.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.inner.borrow().ring.tenure().is_current()
+    }
+
+    /// Lets the channel go, to be taken over by shard `next`: `None` where it has gone already.
+    #[must_use]
+    pub fn pass_to(&self, next: usize) -> Option<Tenure> {
+        self.inner.borrow().ring.tenure().pass_to(next)
+    }
+
     /// Commits a sound segment of `size` body bytes. Returns when it is in the ring, or not needed.
     ///
     /// # Errors
     ///
-    /// [`Uncommitted`]; nothing of it is listed then.
+    /// [`Uncommitted`]; nothing of it is listed then, unless by an owner who took over meanwhile.
     pub async fn commit(
+        self: &Rc<Self>,
+        input: InputNumber,
+        name: &str,
+        body: SegmentBody,
+        size: u64,
+    ) -> Result<Committed, Uncommitted> {
+        let arrival = Arrival::of(input, &body);
+        let committed = self.judge_and_store(input, name, body, size).await?;
+        // What was decided without a write was decided by what another owner may know better.
+        if !self.is_current() {
+            return Err(Uncommitted::Stale);
+        }
+        self.inner.borrow_mut().note_arrival(arrival, committed);
+        Ok(committed)
+    }
+
+    async fn judge_and_store(
         self: &Rc<Self>,
         input: InputNumber,
         name: &str,
@@ -233,10 +277,15 @@ impl Owner {
     ) -> Result<(), Uncommitted> {
         let written = self.inner.borrow_mut().take_playlist(&self.site(), input, name, playlist)?;
         self.publish();
-        match written {
-            Some(written) => written.await.map_err(|_| Uncommitted::Abandoned),
-            None => Ok(()),
+        if let Some(written) = written {
+            written.await.map_err(|_| Uncommitted::Abandoned)?;
         }
+        if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
+    }
+
+    /// Something happened to the channel that its picture is to tell.
+    pub fn note(&self, kind: &'static str, text: &str) {
+        self.inner.borrow_mut().note(kind, text);
     }
 
     /// Time passed.
@@ -249,6 +298,11 @@ impl Owner {
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
+        let mut inner = self.inner.borrow_mut();
+        inner.place_arrivals();
+        if std::mem::take(&mut inner.history_changed) {
+            live.history.store(Arc::new(inner.history.clone()));
+        }
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -267,6 +321,7 @@ impl Owner {
         counters.ring_write_failures.set(fill.write_failures);
         counters.ring_sync_failures.set(fill.sync_failures);
         counters.ring_spare_failures.set(fill.spare_failures);
+        counters.stale_writes.set(fill.stale_writes);
     }
 
     /// True where all changes so far are in the ring.
@@ -350,7 +405,7 @@ impl Owner {
         let active = self.inner.borrow().channel.active_input();
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
-        site.live.published.store(Arc::new(published));
+        site.live.publish(published);
     }
 
     /// How old the edge of `published` is, which replaces `before`.
@@ -373,10 +428,16 @@ impl Inner {
         if stepped.is_err() {
             tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
             site.live.counters.restarts.add(1);
+            self.note("restart", "media state panicked; the channel restarts");
             self.restart(site.timeline.clone());
         }
-        self.channel.take_events().iter().for_each(|event| report(site, event));
-        self.unwritten.extend(self.channel.take_changes());
+        for event in self.channel.take_events() {
+            report(site, &event);
+            self.note_event(&event);
+        }
+        let changes = self.channel.take_changes();
+        changes.iter().for_each(|change| self.note_change(site, change));
+        self.unwritten.extend(changes);
         stepped.ok()
     }
 
@@ -591,7 +652,8 @@ impl Inner {
     fn present(&mut self, site: &ChannelSite) -> Option<Published> {
         let presentation = self.step(site, Channel::present)?;
         self.files_changed = false;
-        Some(Published::new(presentation, self.ring.files()))
+        let epoch = self.ring.tenure().epoch();
+        Some(Published::new(epoch, presentation, self.ring.files()))
     }
 }
 

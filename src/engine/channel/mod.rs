@@ -24,6 +24,7 @@ mod judging;
 mod layout;
 mod listing;
 mod numbering;
+mod outside;
 mod recent;
 mod session;
 pub mod source;
