@@ -3,6 +3,8 @@
 //! Bounds that traffic can hit are counted in `/metrics`
 //! (`headwater_limit_hits_total{limit="…"}`), so that an operator sees which one it was.
 
+use std::time::Duration;
+
 // Requests: heads, bodies, ranges, digest authentication.
 
 /// Bytes of a request line (RFC 9112 §3 asks for at least 8000; our longest URL is under 400).
@@ -37,6 +39,13 @@ pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
 pub const REPLAY_SET_COUNT: usize = 1024;
 /// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
 pub const REPLAY_SET_SIZE: usize = 16;
+/// How far ahead of its rate an input may send: what an encoder keeps back through an outage of a
+/// minute passes at once.
+pub const INGEST_BURST_SPAN: Duration = Duration::from_mins(1);
+/// Bits per second that every input may send, however little its source declares.
+pub const INGEST_BITS_PER_SECOND_MIN: u64 = 100_000_000;
+/// Times the source's declared bit rate that an input may send.
+pub const INGEST_BIT_RATE_FACTOR: u64 = 4;
 /// Slots for addresses and users that failed to log in lately: 320 KiB in all.
 pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 
@@ -45,6 +54,13 @@ pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 /// Connections of the process, ingest and delivery together (each holds one descriptor and, while
 /// it idles, under 8 KiB).
 pub const CONNECTION_COUNT_MAX: usize = 32_768;
+/// One of so many connections is kept for listeners where only encoders come in.
+pub const CONNECTIONS_KEPT_PART: usize = 16;
+/// Connections below which the process does not start: a handful of encoders, players and probes.
+pub const CONNECTION_COUNT_MIN: usize = 32;
+/// Descriptors for what is neither a connection nor a ring file: listeners, drivers, logs, pages of
+/// the control listener.
+pub const DESCRIPTOR_COUNT_KEPT: usize = 96;
 /// Connections of one address (a CDN's edge node keeps hundreds; IPv6 counts by /64).
 pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
 /// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).
@@ -71,7 +87,8 @@ pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
-/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a
+/// Bytes per second below which a body is cut, once it has lasted two segments, ten seconds at
+/// least: half of what a
 /// 64 kbit/s audio rendition brings where an encoder sends it as it is made.
 pub const BODY_RATE_MIN: u64 = 4 << 10;
 /// Messages waiting in one shard's mailbox: every connection of a neighbour handed over at once.
@@ -251,6 +268,29 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// Reads and seeks that `headwater inspect` grants the reader of movie headers: a header takes a
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
+
+// Shards that fail.
+
+/// Between two looks of a shard at what others have decided, and of the judge at the shards.
+pub const SHARD_TICK_SPAN: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long a shard may be silent before its channels are given to others: ten of its ticks.
+pub const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a shard may be silent before the process ends: longer than any stall that a kernel or a
+/// hypervisor has an excuse for, shorter than a player's buffer.
+pub const SHARD_STUCK_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// Panicked shards that are started again within [`SHARD_RESTART_SPAN`]; with one more the process
+/// drains, for the service manager to start anew.
+pub const SHARD_RESTART_COUNT_MAX: usize = 5;
+/// See [`SHARD_RESTART_COUNT_MAX`].
+pub const SHARD_RESTART_SPAN: std::time::Duration = std::time::Duration::from_mins(10);
+/// How long an encoder's request waits for a channel that is being taken over: reading back the
+/// ring of a day takes about as long.
+pub const CHANNEL_ADOPTION_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+
+// Seeing what happens: console, comparison of origins.
+
+/// Segments of one list that `headwater diff` compares: a day of one-second segments.
+pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 
 // How they relate.
 

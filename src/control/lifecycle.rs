@@ -8,6 +8,7 @@ use super::access_log::AccessLog;
 use super::config::{Config, ConfigErrors};
 use super::http::{Pages, router};
 use super::metrics::ProcessCounters;
+use axum::Router;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Control {
     pub listen: SocketAddr,
     /// What it shows.
     pub pages: Pages,
+    /// What tests may reach beside them.
+    pub faults: Router,
     /// What it counts.
     pub counters: Arc<ProcessCounters>,
     /// Reopened at SIGHUP.
@@ -89,7 +92,7 @@ impl Control {
         mut signals: Signals,
         mut finished: oneshot::Receiver<()>,
     ) {
-        let pages = router(self.pages.clone());
+        let pages = router(self.pages.clone()).merge(self.faults.clone());
         tokio::spawn(async {
             let served = match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => axum::serve(listener, pages).await,
@@ -180,6 +183,7 @@ mod tests {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
             },
+            faults: Router::new(),
             counters: Arc::default(),
             access_log: None,
             reload: Box::new(move || parse(reload)),

@@ -5,6 +5,7 @@ use crate::shard::counters::{
     BUCKET_COUNT, ChannelCounters, Counter, EndpointCounters, Histogram, InputCounters, Limit,
     ShardCounters, StatusClasses,
 };
+use crate::shard::rt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ enum Source {
     Process(fn(&ProcessCounters) -> &Counter),
     Shard(fn(&ShardCounters) -> &Counter),
     Limits,
+    Adoptions,
+    TaskPanics,
     Channel(fn(&ChannelCounters) -> &Counter),
     /// 1 for the channel's input in use, 0 for the other.
     ActiveInput,
@@ -85,8 +88,8 @@ const GAUGE: &str = "gauge";
 const HISTOGRAM: &str = "histogram";
 
 use Source::{
-    ActiveInput, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
-    InputLateness, InputResponses, Limits, Process, Shard,
+    ActiveInput, Adoptions, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
+    InputLateness, InputResponses, Limits, Process, Shard, TaskPanics,
 };
 use Unit::{Plain, Seconds};
 
@@ -178,11 +181,81 @@ static METRICS: &[Metric] = &[
     ),
     metric("headwater_ring_bytes", GAUGE, Plain, Channel(|c| &c.ring_bytes), "Bytes of the ring."),
     metric(
+        "headwater_ring_unsynced_bytes",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_unsynced_bytes),
+        "Bytes of the ring that a power cut would cost now.",
+    ),
+    metric(
+        "headwater_ring_failing",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_failing),
+        "1 while the ring's disk fails to take writes.",
+    ),
+    metric(
+        "headwater_ring_write_failures_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_write_failures),
+        "Writes to the ring that failed.",
+    ),
+    metric(
+        "headwater_ring_sync_failures_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_sync_failures),
+        "Syncs of ring files that failed.",
+    ),
+    metric(
+        "headwater_ring_spare_failures_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_spare_failures),
+        "Ring files that could not be made.",
+    ),
+    metric(
+        "headwater_ring_checksum_fail_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_checksum_failures),
+        "Records that the disk did not give back as they were written.",
+    ),
+    metric(
+        "headwater_ring_torn_records_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_torn_records),
+        "Records that a crash left half written.",
+    ),
+    metric(
+        "headwater_ring_lost_files_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_lost_files),
+        "Ring files found unreadable or too short at the start.",
+    ),
+    metric(
+        "headwater_ring_recovery_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.ring_recovery_us),
+        "How long it took to read the ring back at the start.",
+    ),
+    metric(
         "headwater_window_seconds",
         GAUGE,
         Seconds,
         Channel(|c| &c.window_us),
         "Media that can be played.",
+    ),
+    metric(
+        "headwater_edge_age_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.edge_age_us),
+        "Time since new media was last published.",
     ),
     metric(
         "headwater_published_segments_total",
@@ -213,6 +286,27 @@ static METRICS: &[Metric] = &[
         "Restarts of a channel after a panic.",
     ),
     metric(
+        "headwater_channel_adoptions_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.adoptions),
+        "Times a channel went from a lost shard to another.",
+    ),
+    metric(
+        "headwater_channel_adoption_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.adoption_us),
+        "From the loss of its shard until the channel went on, the last time.",
+    ),
+    metric(
+        "headwater_stale_writes_refused_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.stale_writes),
+        "Writes of a channel's earlier owners that were refused.",
+    ),
+    metric(
         "headwater_egress_bytes_total",
         COUNTER,
         Plain,
@@ -225,6 +319,13 @@ static METRICS: &[Metric] = &[
         Plain,
         EndpointResponses,
         "Requests of players by status class.",
+    ),
+    metric(
+        "headwater_egress_stale_total",
+        COUNTER,
+        Plain,
+        Endpoint(|e| &e.stale),
+        "Manifests refused because no media came for too long.",
     ),
     metric(
         "headwater_egress_latency_seconds",
@@ -288,6 +389,27 @@ static METRICS: &[Metric] = &[
         Plain,
         Shard(|s| &s.storage_queue),
         "Requests waiting for a storage thread.",
+    ),
+    metric(
+        "headwater_shard_heartbeat_age_seconds",
+        GAUGE,
+        Seconds,
+        Shard(|s| &s.heartbeat_age_us),
+        "Time since a shard was last heard of.",
+    ),
+    metric(
+        "headwater_shard_adoptions_total",
+        COUNTER,
+        Plain,
+        Adoptions,
+        "Times others took over what a shard had, by reason.",
+    ),
+    metric(
+        "headwater_task_panics_total",
+        COUNTER,
+        Plain,
+        TaskPanics,
+        "Requests and other tasks that ended in a panic.",
     ),
     metric(
         "headwater_limit_hits_total",
@@ -405,8 +527,9 @@ impl Page {
                 let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
                 self.sample(metric, version, 1);
             }
+            TaskPanics => self.sample(metric, "", rt::task_panic_count()),
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
-            Shard(_) | Limits => self.shard_samples(metric, registry),
+            Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
             Channel(_) | ActiveInput | Input(_) | InputResponses | InputLateness => {
                 for (id, channel) in &registry.channels {
                     self.channel_samples(metric, id, channel);
@@ -421,14 +544,22 @@ impl Page {
     }
 
     fn shard_samples(&mut self, metric: &Metric, registry: &Registry) {
-        if let Shard(counter) = metric.source {
-            for (number, shard) in registry.shards.iter().enumerate() {
+        let shards = registry.shards.iter().enumerate();
+        match metric.source {
+            Shard(counter) => shards.for_each(|(number, shard)| {
                 self.sample(metric, &format!("shard=\"{number}\""), counter(shard).value());
-            }
-        } else {
-            for limit in Limit::ALL {
-                let hits = registry.shards.iter().map(|shard| shard.hits(*limit)).sum();
-                self.sample(metric, &format!("limit=\"{}\"", limit.name()), hits);
+            }),
+            Adoptions => shards.for_each(|(number, shard)| {
+                for (reason, counter) in [("stall", &shard.stalls), ("panic", &shard.panics)] {
+                    let labels = format!("shard=\"{number}\",reason=\"{reason}\"");
+                    self.sample(metric, &labels, counter.value());
+                }
+            }),
+            _ => {
+                for limit in Limit::ALL {
+                    let hits = registry.shards.iter().map(|shard| shard.hits(*limit)).sum();
+                    self.sample(metric, &format!("limit=\"{}\"", limit.name()), hits);
+                }
             }
         }
     }

@@ -6,11 +6,14 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
+pub mod diff;
+mod faults;
 pub mod http;
 pub mod inspect;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;
 pub mod rates;
+mod shards;
 pub mod start;
 pub mod status;

@@ -7,22 +7,28 @@ use crate::control::config::{self, Config, ConfigErrors};
 use crate::control::http::Pages;
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
+use crate::control::shards::Shards;
 use crate::control::status::{Readiness, Status};
-use crate::control::{log, rates};
+use crate::control::{faults, log, rates};
 use crate::engine::channel::ChannelConfig;
 use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
-use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
-use crate::ring::{Ring, RingConfig, RingError, Storage};
+use crate::limits::{
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, RELOAD_COUNT_MAX,
+    STORAGE_THREAD_COUNT,
+};
+use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
 use crate::shard::listener::listen;
 use crate::shard::made::{Give, Made};
-use crate::shard::node::{self, Role, Shared, Start};
+use crate::shard::member::{Member, Role, Standing};
 use crate::shard::owner;
 use crate::shard::playback::MadeShelves;
-use crate::shard::reopen::{ReopenError, Reopened};
-use crate::shard::rt::{self, DriverChoice, run_shard};
+use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::shard::rt;
+use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
+use crate::shard::succession::Watch;
 use crate::units::MediaTime;
 use arc_swap::ArcSwap;
 use std::io;
@@ -31,7 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long storage may take to end its jobs once all shards have drained.
@@ -68,6 +74,14 @@ pub enum StartError {
         /// What is wrong.
         error: RingError,
     },
+    /// The process may have too few descriptors for its rings and a few connections.
+    #[error("the limit of open files (ulimit -n) is {limit}; at least {needed} are needed")]
+    Descriptors {
+        /// Descriptors that it may have.
+        limit: u64,
+        /// Descriptors that would do.
+        needed: u64,
+    },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
     System {
@@ -100,16 +114,16 @@ pub fn serve(file: Option<PathBuf>) -> ExitCode {
 
 /// A running origin.
 struct Running {
-    shards: Vec<JoinHandle<bool>>,
+    shards: Shards,
+    watch: Watch,
     control: ControlThread,
     storage: Arc<Storage>,
 }
 
 impl Running {
     fn wait(self) -> ExitCode {
-        let ended: Vec<bool> =
-            self.shards.into_iter().map(|shard| shard.join().unwrap_or(false)).collect();
-        let well = ended.iter().all(|&well| well);
+        let well = self.shards.wait();
+        self.watch.finish();
         let is_flushed = self.storage.flush(STORAGE_FLUSH_SPAN_MAX);
         if !is_flushed {
             tracing::error!("storage did not end its jobs in time");
@@ -130,47 +144,21 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
     };
     let storage = Storage::start(STORAGE_THREAD_COUNT).map_err(system("storage threads"))?;
     let authenticator = authenticator(config)?;
-    let (shared, mailboxes) = Shared::new(
-        shards,
+    let listeners: Result<Vec<_>, _> = (0..shards).map(|_| listeners(config)).collect();
+    let shared = Shared::new(
+        listeners?,
         authenticator,
         Arc::clone(&storage),
         shelves(config, &storage)?,
         config.storage.sync_interval,
+        connection_count_max(config)?,
     );
     apply(config, &shared, Duration::ZERO)?;
-    let mut starts = Vec::with_capacity(shards);
-    for (shard, mailbox) in mailboxes.into_iter().enumerate() {
-        starts.push(Start { shard, listeners: listeners(config)?, mailbox });
-    }
     let control = control(config, file, &shared, counters)?;
-    let cpus = rt::cpus().unwrap_or_default();
-    let mut threads = Vec::with_capacity(shards);
-    for start in starts {
-        // More shards than cores, as a test may want, share them unpinned.
-        let cpu = cpus.get(start.shard).copied().filter(|_| shards <= cpus.len());
-        let shared = Arc::clone(&shared);
-        let thread = thread::Builder::new().name(format!("shard-{}", start.shard));
-        let spawned = thread.spawn(move || shard(start, &shared, cpu));
-        threads.push(spawned.map_err(system("shard threads"))?);
-    }
-    Ok(Running { shards: threads, control, storage: Arc::clone(&shared.storage) })
-}
-
-/// A shard's thread. Returns whether it drained in order. One that fails takes the process with
-/// it, for the service manager to start anew: its channels have no other owner.
-fn shard(start: Start, shared: &Arc<Shared>, cpu: Option<usize>) -> bool {
-    let index = start.shard;
-    let ended = run_shard(index, cpu, DriverChoice::Best, async |driver| {
-        node::run(start, Arc::clone(shared), driver).await
-    });
-    let failure = match ended {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    tracing::error!(shard = index, failure, "shard failed; the process drains");
-    shared.draining.store(true, Ordering::Release);
-    false
+    let watch = Watch::start(&shared).map_err(system("the thread that watches the shards"))?;
+    let storage = Arc::clone(&shared.storage);
+    let shards = Shards::start(shared).map_err(system("shard threads"))?;
+    Ok(Running { shards, watch, control, storage })
 }
 
 fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, StartError> {
@@ -183,6 +171,27 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
         Err(error) => Err(StartError::Listen { address, error }),
     };
     delivery.chain(ingest).map(bind).collect()
+}
+
+/// Connections that leave enough descriptors for everything else, so that a crowd of viewers takes
+/// none away from a ring that begins a file.
+fn connection_count_max(config: &Config) -> Result<usize, StartError> {
+    let limit = rt::raise_descriptor_limit().map_err(system("the limit of descriptors"))?;
+    let cache = config.storage.cache_bytes / 2;
+    let rings = config.channels.iter().map(|it| (it.ring_bytes, it.segment_bytes_max));
+    let rings = rings.chain([(cache, Made::value_size_max(cache)); 2]);
+    // What cannot be laid out is told where it is opened.
+    let files: u64 =
+        rings.filter_map(|(size, body)| Some(plan_files(size, body).ok()?.count)).sum();
+    let others = files + DESCRIPTOR_COUNT_KEPT as u64;
+    let left = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX);
+    if left < CONNECTION_COUNT_MIN {
+        return Err(StartError::Descriptors {
+            limit,
+            needed: others + CONNECTION_COUNT_MIN as u64,
+        });
+    }
+    Ok(left.min(CONNECTION_COUNT_MAX))
 }
 
 /// The cache rings, half of the cache each. No channel id begins with a dot.
@@ -273,13 +282,13 @@ fn control(
     let control = Control {
         listen: config.control.listen,
         pages,
+        faults: faults::router(Arc::clone(shared)),
         counters,
         access_log,
         reload: Box::new(reload),
         on_command: Box::new(on_command),
     };
-    let address = config.control.listen;
-    control.start().map_err(|error| StartError::Listen { address, error })
+    control.start().map_err(|error| StartError::Listen { address: config.control.listen, error })
 }
 
 /// A thread that carries reloads out one after another: rings are made and read there, so that
@@ -309,7 +318,7 @@ fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), Sta
         if known.is_none() {
             let reopened = reopen(&channel, shared, patience)
                 .map_err(|error| StartError::Channel { channel: channel.id.to_string(), error })?;
-            opened.push((Arc::clone(&channel), reopened));
+            opened.push(Adoption { site: Arc::clone(&channel), reopened, lost: None });
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
@@ -339,7 +348,7 @@ fn reopen(
 ) -> Result<Reopened, ReopenError> {
     let deadline = Instant::now() + patience;
     let (ring, recovered) = loop {
-        match Ring::open(&channel.ring, &shared.storage, 0) {
+        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
                 thread::sleep(RING_RELEASE_PAUSE_SPAN);
             }
@@ -381,7 +390,10 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,
             body_size_max: channel.segment_bytes_max,
+            content_version: RECORD_VERSION,
         },
+        bodies_per_second: channel.bodies_per_second,
+        bits_per_second: channel.bits_per_second,
         live,
     }
 }
@@ -404,12 +416,14 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     let mut status = Status::from_config(config);
-    let serving = shared.serving.load(Ordering::Acquire);
+    // What a lost shard had is served by others.
+    let away = |member: &Member| member.standing() == Standing::Away;
+    let is_whole = !shared.members.iter().any(away);
     let draining = shared.draining.load(Ordering::Acquire);
     let driver = shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
     status.readiness = Readiness {
-        ready: serving == shared.shard_count() && !draining,
-        shards_serving: serving,
+        ready: is_whole && !draining,
+        shards_serving: shared.serving().count(),
         shards: shared.shard_count(),
         driver: driver.map(|driver| driver.to_string()).unwrap_or_default(),
     };
@@ -417,6 +431,15 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     for shown in &mut status.channels {
         if let Some(channel) = site.channels.get(&shown.id) {
             rates.fill(shown, &channel.live.counters);
+            let published = channel.live.published.load();
+            let is_listed = published.presentation.edge().is_some();
+            shown.edge_age_seconds =
+                is_listed.then(|| published.edge_age.at(rt::now()).as_secs_f64());
+        }
+    }
+    for shown in &mut status.endpoints {
+        if let Some(endpoint) = site.endpoints.get(&shown.id) {
+            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
         }
     }
     status

@@ -35,12 +35,19 @@ impl Record {
     }
 
     /// The head of this record at an offset; `None` where a part is larger than is allowed.
-    pub(super) fn head_at(&self, sequence: u64, offset: u64, epoch: u64) -> Option<Head> {
+    pub(super) fn head_at(
+        &self,
+        sequence: u64,
+        offset: u64,
+        epoch: u64,
+        following: u8,
+    ) -> Option<Head> {
         if self.header.len() > RING_HEADER_SIZE_MAX || self.table.len() > RING_TABLE_SIZE_MAX {
             return None;
         }
         Some(Head {
             kind: self.kind,
+            following,
             header_size: u32::try_from(self.header.len()).ok()?,
             table_size: u32::try_from(self.table.len()).ok()?,
             payload_size: u32::try_from(self.payload.len()).ok()?,
@@ -80,6 +87,23 @@ pub struct Stored {
     pub hash: u64,
 }
 
+/// A record's table and payload, and what they must be: to be verified as they come in from a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The table.
+    pub table: Extent,
+    /// The payload.
+    pub payload: Extent,
+    /// As in [`Stored::hash`].
+    pub hash: u64,
+}
+
+/// The hash of a record's content before it is stored, as [`Stored::hash`] will be.
+#[must_use]
+pub fn content_hash(table: &[u8], payload: &[u8]) -> u64 {
+    ContentHash::of(table, payload).low()
+}
+
 /// Why a placed record isn't in its file. The ring goes on in a fresh one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -100,6 +124,16 @@ pub enum WriteError {
         offset: u64,
         /// What the kernel said.
         kind: ErrorKind,
+    },
+    /// The ring has another owner by now; whether the record is in the file is not known.
+    #[error(
+        "the ring was taken over before the record at offset {offset} of file {file} was in it"
+    )]
+    Stale {
+        /// Number of the file.
+        file: u64,
+        /// Where the record was to begin, in bytes.
+        offset: u64,
     },
     /// An earlier write or sync of the same file failed.
     #[error("ring file {file} failed before the record at offset {offset} was written")]

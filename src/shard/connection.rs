@@ -85,6 +85,8 @@ pub struct Finished<'a> {
     pub head: &'a RequestHead,
     /// The status sent.
     pub status: u16,
+    /// Why, where the status alone does not tell.
+    pub reason: Option<&'static str>,
     /// Bytes of the request's body that were read, as decoded.
     pub received: u64,
     /// Bytes of the response's body that the socket took.
@@ -214,7 +216,8 @@ impl<S> Connection<S> {
         Ok(Self { socket, peer, ticket, input, session, idle_span_max: HEAD_SPAN_MAX })
     }
 
-    fn detach(self) -> MovingConnection<S> {
+    /// The connection on its way to another shard: no operation is in flight.
+    pub(super) fn detach(self) -> MovingConnection<S> {
         let Self { socket, peer, ticket, input, session, .. } = self;
         let unread = input.into_unread();
         MovingConnection { fd: socket.into_fd(), peer, ticket, unread, session }
@@ -316,6 +319,7 @@ async fn answer<V: Service>(
         peer,
         head,
         status: plan.head.status,
+        reason: plan.reason,
         received: body.received(),
         sent: sent.saturating_sub(out.len() as u64),
     });

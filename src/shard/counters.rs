@@ -139,6 +139,7 @@ limits! {
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
     StorageQueue "storage_queue" "A storage queue was full.",
@@ -166,6 +167,12 @@ pub struct ShardCounters {
     pub copied_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
+    /// Gauge: microseconds since the shard was last heard of.
+    pub heartbeat_age_us: Counter,
+    /// Times the shard was silent for too long and others took over.
+    pub stalls: Counter,
+    /// Times the shard panicked and others took over.
+    pub panics: Counter,
     limits: [Counter; LIMIT_COUNT],
 }
 
@@ -208,6 +215,8 @@ pub struct ChannelCounters {
     pub ring_bytes: Counter,
     /// Gauge: microseconds of media that can be played.
     pub window_us: Counter,
+    /// Gauge: microseconds since the live edge moved.
+    pub edge_age_us: Counter,
     /// Segments published.
     pub published_segments: Counter,
     /// Segments published without media.
@@ -216,6 +225,30 @@ pub struct ChannelCounters {
     pub discontinuities: Counter,
     /// Restarts after a panic in its media state.
     pub restarts: Counter,
+    /// Gauge: bytes of the ring that may not be on the disk.
+    pub ring_unsynced_bytes: Counter,
+    /// Gauge: 1 while the ring's disk fails.
+    pub ring_failing: Counter,
+    /// Gauge: records that could not be written.
+    pub ring_write_failures: Counter,
+    /// Gauge: files that could not be synced.
+    pub ring_sync_failures: Counter,
+    /// Gauge: files that could not be made.
+    pub ring_spare_failures: Counter,
+    /// Records that were not given back as they were written.
+    pub ring_checksum_failures: Counter,
+    /// Records that a crash had left half written, when the ring was read back.
+    pub ring_torn_records: Counter,
+    /// Files that were unreadable or too short when the ring was read back.
+    pub ring_lost_files: Counter,
+    /// Gauge: microseconds that it took to read the ring back.
+    pub ring_recovery_us: Counter,
+    /// Writes of owners that had been replaced, refused.
+    pub stale_writes: Counter,
+    /// Times it went from a shard that was lost to another.
+    pub adoptions: Counter,
+    /// Gauge: microseconds from there until it went on, the last time.
+    pub adoption_us: Counter,
 }
 
 /// Counters of one input of a channel.
@@ -254,6 +287,8 @@ pub struct EndpointCounters {
     pub responses: StatusClasses,
     /// Bytes of bodies sent.
     pub sent_bytes: Counter,
+    /// Manifests refused because no media came for too long.
+    pub stale: Counter,
     /// From a request's last byte to its response's first, per status class.
     pub latency: [Histogram; 4],
 }

@@ -61,6 +61,8 @@ enum Refusal {
     NoLength,
     #[error("the channel was taken away")]
     Removed,
+    #[error("more bodies or bytes than this input may send; see the channel's limits")]
+    TooMuch,
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
             Self::NoLength => 411,
+            Self::TooMuch => 429,
             Self::Uncommitted(
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
@@ -94,6 +97,7 @@ impl Refusal {
                 Some(Limit::PlaylistSize)
             }
             Self::NoMemory | Self::Uncommitted(Uncommitted::Crowded) => Some(Limit::IngestMemory),
+            Self::TooMuch => Some(Limit::IngestPace),
             Self::Uncommitted(Uncommitted::Refused(Refused::Busy)) => Some(Limit::StorageQueue),
             Self::Uncommitted(Uncommitted::Refused(Refused::NoSpace)) => Some(Limit::RingSpares),
             _ => None,
@@ -134,32 +138,40 @@ pub struct Gate<'a> {
 }
 
 impl Push<'_> {
-    /// Answers the request.
+    /// Answers the request; `owner` is asked for once who pushes is let in.
     pub async fn answer(
         &self,
         gate: &Gate<'_>,
-        owner: Option<Rc<Owner>>,
+        owner: impl Future<Output = Option<Rc<Owner>>>,
         session: &mut EncoderSession,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
         let counters = &self.channel.live.counters.inputs[self.input.index()];
         let refused = self.refuse_method().or_else(|| self.authenticate(gate, session));
-        let plan = match (refused, owner) {
-            (Some(refused), _) => refused,
-            (None, None) => transient("the channel is starting"),
-            // Retention is ours: what the encoder's window has left stays in ours.
-            (None, Some(_)) if self.head.method == Method::Delete => {
-                Plan::status(ResponseHead::new(204))
-            }
-            (None, Some(owner)) => match self.take(owner, body).await {
-                Ok(Accepted::New) => Plan::status(ResponseHead::new(201)),
-                Ok(Accepted::Known) => Plan::status(ResponseHead::new(204)),
-                Err(refusal) => self.refuse(&refusal),
-            },
+        let plan = match refused {
+            Some(refused) => refused,
+            None => self.answer_let_in(owner.await, body).await,
         };
         counters.received_bytes.add(body.received());
         counters.responses.count(plan.head.status);
         plan
+    }
+
+    async fn answer_let_in(
+        &self,
+        owner: Option<Rc<Owner>>,
+        body: &mut Body<'_>,
+    ) -> Plan<SharedFile> {
+        let Some(owner) = owner else { return transient("the channel is starting") };
+        // Retention is ours: what the encoder's window has left stays in ours.
+        if self.head.method == Method::Delete {
+            return Plan::status(ResponseHead::new(204));
+        }
+        match self.take_in_pace(owner, body).await {
+            Ok(Accepted::New) => Plan::status(ResponseHead::new(201)),
+            Ok(Accepted::Known) => Plan::status(ResponseHead::new(204)),
+            Err(refusal) => self.refuse(&refusal),
+        }
     }
 
     fn refuse_method(&self) -> Option<Plan<SharedFile>> {
@@ -242,6 +254,23 @@ impl Push<'_> {
                 Some(explained(400, &error.to_string()))
             }
         }
+    }
+
+    /// Takes the body where the input has not sent too much lately.
+    async fn take_in_pace(
+        &self,
+        owner: Rc<Owner>,
+        body: &mut Body<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let limits = self.channel.pace_limits();
+        let pace = &self.channel.live.paces[self.input.index()];
+        if !pace.admits(rt::now(), limits) {
+            return Err(Refusal::TooMuch);
+        }
+        body.limit_pause(self.channel.body_pause_max());
+        let taken = self.take(owner, body).await;
+        pace.on_bytes(rt::now(), body.received(), limits);
+        taken
     }
 
     /// Reads the body and commits what is in it.
@@ -345,7 +374,7 @@ impl Push<'_> {
             counters.damaged.add(1);
         }
         let mut plan = explained(status, &refusal.to_string());
-        plan.head.retry_after = (status == 503).then_some(1);
+        plan.head.retry_after = matches!(status, 429 | 503).then_some(1);
         plan
     }
 }
@@ -358,7 +387,7 @@ fn explained(status: u16, text: &str) -> Plan<SharedFile> {
         content_type: Some("text/plain; charset=utf-8".into()),
         ..ResponseHead::new(status)
     };
-    Plan { head, pieces: vec![Piece::Bytes(bytes)] }
+    Plan::new(head, vec![Piece::Bytes(bytes)])
 }
 
 fn transient(text: &'static str) -> Plan<SharedFile> {

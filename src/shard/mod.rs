@@ -12,14 +12,22 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
+pub mod member;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
+pub mod pace;
 pub mod playback;
 pub mod reopen;
 pub mod rt;
+pub mod shared;
 pub mod site;
+pub mod succession;
+mod sync;
 pub mod turns;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -1,148 +1,45 @@
 //! One shard at work: its listeners, its channels, its mailbox, and the requests it answers.
 //!
-//! What all shards share is one [`Shared`]. Whoever steers sets state there (a new [`Site`],
-//! channels to take over, draining); each shard looks at it with its tick and acts on its own.
+//! What all shards share is one [`Shared`]; each looks at it with its tick and acts on its own.
 
-use crate::http::access_record::{AccessQueue, AccessRecord, AccessTarget};
-use crate::http::digest::Authenticator;
+use crate::http::access_record::{AccessRecord, AccessTarget};
 use crate::http::plan::Plan;
 use crate::http::request::{HeadError, RequestHead, TargetFault};
 use crate::http::response::{CacheControl, ResponseHead};
 use crate::limits::{
-    CONNECTION_COUNT_MAX, CONNECTION_COUNT_PER_ADDRESS_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX,
-    MAILBOX_MESSAGE_COUNT_MAX,
+    CHANNEL_ADOPTION_SPAN_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX, SHARD_TICK_SPAN,
 };
-use crate::ring::Storage;
-use crate::shard::backoff::Backoff;
 use crate::shard::connection::{
     Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
 };
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push};
-use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
+use crate::shard::listener::{AcceptCounters, accept};
 use crate::shard::mailbox;
-use crate::shard::owner::{Owner, TICK_SPAN};
-use crate::shard::playback::{MadeShelves, Playback, SharedFile};
-use crate::shard::reopen::Reopened;
+use crate::shard::member::{Cause, Member, Role, Standing};
+use crate::shard::owner::Owner;
+use crate::shard::playback::{Playback, SharedFile};
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
+use crate::shard::shared::{Adoption, Move, Shared};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
 use crate::units::InputNumber;
 use crate::units::Monotonic;
-use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Encoders and viewers.
-    Both,
-    /// Viewers: there is a listener for encoders.
-    Delivery,
-    /// Encoders.
-    Ingest,
-}
-
-/// A connection on its way to the shard that owns its channel.
-pub struct Move {
-    role: Role,
-    connection: MovingConnection<EncoderSession>,
-}
-
-/// What all shards share.
-pub struct Shared {
-    /// Channels and endpoints.
-    pub site: ArcSwap<Site>,
-    /// Who is who.
-    pub authenticator: Authenticator,
-    /// The storage threads.
-    pub storage: Arc<Storage>,
-    /// Bytes that are not a view of a ring.
-    pub made: MadeShelves,
-    /// Bounds on connections.
-    pub connections: Arc<ConnectionLimits>,
-    /// Counters by shard.
-    pub counters: Vec<Arc<ShardCounters>>,
-    /// Access records by shard.
-    pub access: Vec<Arc<AccessQueue>>,
-    /// How often rings are synced.
-    pub sync_interval: Duration,
-    /// Shards that serve.
-    pub serving: AtomicUsize,
-    /// The driver that the newest shard took.
-    pub driver: Mutex<Option<Driver>>,
-    /// Who has guessed passwords lately.
-    pub backoff: Backoff,
-    /// Finish what has begun and end.
-    pub draining: AtomicBool,
-    /// Do not wait for what has begun.
-    pub hurrying: AtomicBool,
-    /// Channels that wait to be taken over by their owner.
-    pub adoptions: Mutex<Vec<(Arc<ChannelSite>, Reopened)>>,
-    mailboxes: Vec<mailbox::Sender<Move>>,
-    request_serial: AtomicU64,
-}
-
-/// What a shard is started with.
-pub struct Start {
-    /// Its index.
-    pub shard: usize,
-    /// Its listening sockets.
-    pub listeners: Vec<(Role, std::net::TcpListener)>,
-    /// Its mailbox.
-    pub mailbox: mailbox::Receiver<Move>,
-}
-
-impl Shared {
-    /// The shared part of `shards` shards, and each one's mailbox.
-    #[must_use]
-    pub fn new(
-        shards: usize,
-        authenticator: Authenticator,
-        storage: Arc<Storage>,
-        made: MadeShelves,
-        sync_interval: Duration,
-    ) -> (Arc<Self>, Vec<mailbox::Receiver<Move>>) {
-        let (senders, receivers) =
-            (0..shards).map(|_| mailbox::mailbox(MAILBOX_MESSAGE_COUNT_MAX)).unzip();
-        let shared = Self {
-            site: ArcSwap::default(),
-            authenticator,
-            made,
-            storage,
-            connections: ConnectionLimits::new(
-                CONNECTION_COUNT_MAX,
-                CONNECTION_COUNT_PER_ADDRESS_MAX,
-            ),
-            counters: (0..shards).map(|_| Arc::default()).collect(),
-            access: (0..shards).map(|_| Arc::default()).collect(),
-            sync_interval,
-            serving: AtomicUsize::new(0),
-            driver: Mutex::new(None),
-            backoff: Backoff::default(),
-            draining: AtomicBool::new(false),
-            hurrying: AtomicBool::new(false),
-            adoptions: Mutex::new(Vec::new()),
-            mailboxes: senders,
-            request_serial: AtomicU64::new(0),
-        };
-        (Arc::new(shared), receivers)
-    }
-
-    /// Number of shards.
-    #[must_use]
-    pub fn shard_count(&self) -> usize {
-        self.mailboxes.len()
-    }
-}
+/// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
+const CROWDED_QUARTERS: u64 = 5;
+/// Connections below which a shard is not crowded, whatever others have.
+const CROWDED_COUNT_MIN: u64 = 16;
 
 /// A shard's own part.
 struct Node {
@@ -153,6 +50,8 @@ struct Node {
     playback: Playback,
     serving: Serving,
     accepting: AcceptCounters,
+    /// What ends accepting on the listeners of other shards, by shard.
+    stand_ins: RefCell<BTreeMap<usize, Vec<oneshot::Sender<()>>>>,
 }
 
 /// The shard as the connections of one listener see it.
@@ -166,8 +65,7 @@ struct Door {
 /// # Errors
 ///
 /// Where the process is out of descriptors, or a listening socket is broken.
-pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Result<()> {
-    let Start { shard, listeners, mailbox } = start;
+pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Result<()> {
     let node = Rc::new(Node {
         shard,
         site: RefCell::new(shared.site.load_full()),
@@ -175,35 +73,37 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
+        stand_ins: RefCell::default(),
         shared,
     });
-    node.adopt();
-    let mut stops = Vec::with_capacity(listeners.len());
-    for (role, listener) in listeners {
-        let (stop, stopped) = oneshot::channel();
-        stops.push(stop);
-        rt::spawn(accept_on(Rc::clone(&node), role, Listener::new(listener)?, stopped));
+    // What it had before a panic is given away first.
+    while node.member().standing() == Standing::Lost {
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
     }
+    node.adopt();
+    let mut stops = node.accept_for(node.member())?;
     let (stop, stopped) = oneshot::channel();
     stops.push(stop);
+    let mailbox = node.shared.mailboxes[shard].reopen();
     rt::spawn(receive(Rc::clone(&node), mailbox, stopped));
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
-    node.shared.serving.fetch_add(1, Ordering::AcqRel);
+    node.member().serve();
     node.tick_until_draining().await;
-    for stop in stops {
-        stop.complete(());
-    }
+    drop(stops);
+    node.stand_ins.take();
+    node.shared.members.iter().for_each(Member::close_listeners);
     node.drain().await;
-    node.shared.serving.fetch_sub(1, Ordering::AcqRel);
+    node.member().leave();
     Ok(())
 }
 
 async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot::Receiver<()>) {
     let options = SocketOptions::default();
     let connections = Arc::clone(&node.shared.connections);
-    let opened = accept(&listener, stop, &options, &connections, &node.accepting, |accepted| {
-        node.shared.counters[node.shard].accepted.add(1);
-        Door { node: Rc::clone(&node), role }.spawn(Connection::new(accepted));
+    let limits = (&connections, role == Role::Ingest);
+    let opened = accept(&listener, stop, &options, limits, &node.accepting, |accepted| {
+        node.counters().accepted.add(1);
+        Door { node: Rc::clone(&node), role }.take_in(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
         tracing::error!(shard = node.shard, %error, "a listener failed");
@@ -232,13 +132,83 @@ impl Node {
         &self.shared.counters[self.shard]
     }
 
+    fn member(&self) -> &Member {
+        &self.shared.members[self.shard]
+    }
+
+    /// Accepts on the listeners of a shard, its own or another's, until what is returned is
+    /// dropped.
+    fn accept_for(self: &Rc<Self>, member: &Member) -> io::Result<Vec<oneshot::Sender<()>>> {
+        let listeners = member.listeners()?;
+        let mut stops = Vec::with_capacity(listeners.len());
+        for (role, listener) in listeners {
+            let (stop, stopped) = oneshot::channel();
+            stops.push(stop);
+            rt::spawn(accept_on(Rc::clone(self), role, Listener::new(listener)?, stopped));
+        }
+        Ok(stops)
+    }
+
+    /// Accepts in the place of lost shards where it has to.
+    fn stand_in(self: &Rc<Self>) {
+        let mut stand_ins = self.stand_ins.borrow_mut();
+        for (shard, member) in self.shared.members.iter().enumerate() {
+            match stand_ins.entry(shard) {
+                Entry::Occupied(accepting) if member.stand_in() != Some(self.shard) => {
+                    accepting.remove();
+                }
+                Entry::Vacant(missing) if member.stand_in() == Some(self.shard) => {
+                    match self.accept_for(member) {
+                        Ok(stops) => drop(missing.insert(stops)),
+                        // Tried again with the next tick.
+                        Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+                    }
+                }
+                Entry::Occupied(_) | Entry::Vacant(_) => {}
+            }
+        }
+    }
+
+    /// Gives up what belongs to others by now. After a stall that is everything, and the shard
+    /// serves again with nothing.
+    fn follow_placements(&self) {
+        self.owners.borrow_mut().retain(|_, owner| owner.is_current());
+        if self.member().standing() == Standing::Vacant {
+            tracing::info!(shard = self.shard, "the shard is back");
+            self.member().serve();
+        }
+    }
+
+    /// Lets channels go that belong to a shard which was started again after a panic, each while
+    /// nothing of it is under way.
+    fn send_home(&self) {
+        self.owners.borrow_mut().retain(|_, owner| {
+            let site = owner.site();
+            let home = &self.shared.members[site.live.home];
+            let is_due = site.live.home != self.shard
+                && home.serves()
+                && home.cause() == Cause::Panic
+                && Rc::strong_count(owner) == 1
+                && Rc::weak_count(owner) == 0
+                && owner.is_settled();
+            let tenure = is_due.then(|| owner.pass_to(site.live.home)).flatten();
+            let Some(tenure) = tenure else { return true };
+            let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            tracing::info!(channel = %site.id, home = site.live.home, "goes home");
+            leaving.push((site, tenure));
+            false
+        });
+    }
+
     /// Takes over the channels that were placed here.
     fn adopt(&self) {
         let mut waiting = self.shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = |site: &ChannelSite| site.live.owner.load(Ordering::Acquire) == self.shard;
-        let ours: Vec<_> = waiting.extract_if(.., |(site, _)| is_ours(site)).collect();
+        // Some may have gone on to others before they were taken.
+        waiting.retain(|adoption| adoption.reopened.is_current());
+        let is_ours = |site: &ChannelSite| site.live.placement.owner() == self.shard;
+        let ours: Vec<_> = waiting.extract_if(.., |adoption| is_ours(&adoption.site)).collect();
         drop(waiting);
-        for (site, reopened) in ours {
+        for Adoption { site, reopened, lost } in ours {
             // A later reload may have taken it away again.
             let configured = self.shared.site.load();
             let known = configured.channels.get(&*site.id);
@@ -246,7 +216,17 @@ impl Node {
                 continue;
             }
             let owner = Owner::new(Arc::clone(&site), reopened);
+            if let Some(known) = known.filter(|known| !Arc::ptr_eq(known, &site)) {
+                // Reloaded while its ring was read back.
+                owner.reconfigure(known);
+            }
             self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
+            if let Some(lost) = lost {
+                let span = rt::now().0.saturating_sub(lost.0);
+                site.live.counters.adoptions.add(1);
+                site.live.counters.adoption_us.set_span(span);
+                tracing::warn!(channel = %site.id, shard = self.shard, ?span, "taken over");
+            }
         }
     }
 
@@ -274,8 +254,13 @@ impl Node {
         let mut sync_due = Monotonic::default();
         while !self.shared.draining.load(Ordering::Acquire) {
             let now = rt::now();
+            self.member().beat();
+            self.member().suffer();
             self.follow_site();
+            self.follow_placements();
             self.adopt();
+            self.send_home();
+            self.stand_in();
             self.playback.on_tick();
             let owners = self.tick_owners();
             if now >= sync_due {
@@ -285,7 +270,7 @@ impl Node {
                 sync_due = now + self.shared.sync_interval;
             }
             self.count();
-            rt::sleep_until(now + TICK_SPAN).await;
+            rt::sleep_until(now + SHARD_TICK_SPAN).await;
         }
     }
 
@@ -293,6 +278,34 @@ impl Node {
         let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
         owners.iter().for_each(Owner::on_tick);
         owners
+    }
+
+    /// The channel's owner on this shard, which may be about to take it over; `None` where that
+    /// takes too long or it belongs to another shard.
+    async fn owner_of(&self, channel: &ChannelSite) -> Option<Rc<Owner>> {
+        let deadline = rt::now() + CHANNEL_ADOPTION_SPAN_MAX;
+        loop {
+            let owner = self.owners.borrow().get(&channel.id).cloned();
+            if let Some(owner) = owner.filter(|owner| owner.is_current()) {
+                return Some(owner);
+            }
+            if channel.live.placement.owner() != self.shard || rt::now() >= deadline {
+                return None;
+            }
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
+        }
+    }
+
+    /// The serving shard with the fewest connections, where this one has too many.
+    fn less_crowded(&self) -> Option<usize> {
+        let counters = &self.shared.counters;
+        let own = self.serving.open_connections.get() as u64;
+        let count = |shard: usize| {
+            if shard == self.shard { own } else { counters[shard].connections.value() }
+        };
+        let counts: Vec<(usize, u64)> =
+            self.shared.serving().map(|shard| (shard, count(shard))).collect();
+        less_crowded_than(self.shard, &counts)
     }
 
     /// Brings the gauges up to date.
@@ -317,6 +330,7 @@ impl Node {
         rt::end_idle();
         let deadline = rt::now() + DRAIN_SPAN_MAX;
         loop {
+            self.member().beat();
             let owners = self.tick_owners();
             let is_done = self.serving.open_requests.get() == 0
                 && owners.iter().all(|owner| owner.is_settled());
@@ -327,7 +341,7 @@ impl Node {
                 }
                 return;
             }
-            rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
         }
     }
 }
@@ -335,6 +349,19 @@ impl Node {
 impl Door {
     fn spawn(self, connection: Connection<EncoderSession>) {
         rt::spawn(async move { serve(connection, &self, &self.node.serving).await });
+    }
+
+    /// Serves a fresh connection, or passes it on where this shard has more than its share.
+    fn take_in(self, connection: Connection<EncoderSession>) {
+        let Some(other) = self.node.less_crowded() else { return self.spawn(connection) };
+        match self.hand_over(other, connection.detach()) {
+            // Known there with its next tick; until then it counts here.
+            Ok(()) => self.node.shared.counters[other].connections.add(1),
+            Err(back) => match Connection::take_over(back) {
+                Ok(connection) => self.spawn(connection),
+                Err(error) => tracing::warn!(%error, "a connection was lost"),
+            },
+        }
     }
 
     /// Hands a record to the access log, made only where there is one.
@@ -363,6 +390,17 @@ impl Door {
         }
         Addressed::Nothing
     }
+}
+
+/// Of shards with their numbers of connections, the one with the fewest, where `shard` has more
+/// than [`CROWDED_QUARTERS`] of the mean.
+fn less_crowded_than(shard: usize, counts: &[(usize, u64)]) -> Option<usize> {
+    let (_, own) = counts.iter().find(|(other, _)| *other == shard)?;
+    let total: u64 = counts.iter().map(|(_, count)| count).sum();
+    let is_crowded =
+        *own >= CROWDED_COUNT_MIN && 4 * own * counts.len() as u64 > CROWDED_QUARTERS * total;
+    let (least, _) = counts.iter().min_by_key(|(_, count)| count).filter(|_| is_crowded)?;
+    (*least != shard).then_some(*least)
 }
 
 /// What a path names.
@@ -417,7 +455,7 @@ impl Service for Door {
         let Addressed::Input { channel, input, .. } = self.addressed(&site, &head.path) else {
             return None;
         };
-        let owner = channel.live.owner.load(Ordering::Acquire);
+        let owner = channel.live.placement.owner();
         // Any shard can ask for credentials, or say that there is no such input.
         let is_worth_it = channel.users[input.index()].is_some() && head.authorization.is_some();
         if owner == self.node.shard || !is_worth_it || session.hand_overs >= HAND_OVER_COUNT_MAX {
@@ -450,7 +488,7 @@ impl Service for Door {
         let site = Arc::clone(&self.node.site.borrow());
         match self.addressed(&site, &head.path) {
             Addressed::Input { channel, input, name } => {
-                let owner = self.node.owners.borrow().get(&channel.id).cloned();
+                let owner = self.node.owner_of(channel);
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());
@@ -458,7 +496,8 @@ impl Service for Door {
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {
-                self.node.playback.answer(endpoint, path, head).await
+                let counters = &endpoint.counters[self.node.shard];
+                self.node.playback.answer(endpoint, counters, path, head).await
             }
             Addressed::Nothing => {
                 let cache_control = Some(CacheControl::MaxAge(1));
@@ -477,6 +516,7 @@ impl Service for Door {
             client_ip: refused.peer.ip(),
             time_to_first_byte: Duration::ZERO,
             status_code: refused.status,
+            reason: None,
             received_bytes: 0,
             sent_bytes: 0,
             method: "-".into(),
@@ -511,6 +551,7 @@ impl Service for Door {
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,
             status_code: status,
+            reason: finished.reason,
             received_bytes: finished.received,
             sent_bytes: sent,
             method: head.method.as_str().into(),
@@ -522,5 +563,26 @@ impl Service for Door {
             request_id: self.next_request_id(),
             target: addressed.target(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowded_shard_passes_fresh_connections_on() {
+        let cases: [(&[(usize, u64)], Option<usize>); 7] = [
+            (&[(0, 100)], None),
+            (&[(0, 15), (1, 0)], None),
+            (&[(0, 100), (1, 80)], None),
+            (&[(0, 100), (1, 60)], None),
+            (&[(0, 101), (1, 60)], Some(1)),
+            (&[(0, 100), (1, 80), (3, 10)], Some(3)),
+            (&[(1, 5), (2, 0)], None),
+        ];
+        for (counts, passed_to) in cases {
+            assert_eq!(less_crowded_than(0, counts), passed_to, "{counts:?}");
+        }
     }
 }

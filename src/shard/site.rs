@@ -6,16 +6,23 @@
 
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::manifest;
 use crate::engine::presentation::Presentation;
 use crate::http::digest::UserHashes;
-use crate::limits::{CHANNEL_INGEST_MEMORY_MAX, INGEST_MEMORY_MAX};
-use crate::ring::{RingConfig, RingFile};
+use crate::limits::{
+    CHANNEL_INGEST_MEMORY_MAX, INGEST_BIT_RATE_FACTOR, INGEST_BITS_PER_SECOND_MIN,
+    INGEST_MEMORY_MAX,
+};
+use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
-use crate::units::InputNumber;
+use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
+use crate::shard::pace::{Pace, PaceLimits};
+use crate::units::{InputNumber, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Channels and endpoints at one time.
 #[derive(Debug, Default)]
@@ -37,6 +44,11 @@ pub struct ChannelSite {
     pub timeline: ChannelConfig,
     /// Its ring.
     pub ring: RingConfig,
+    /// Bodies per second that each input may send.
+    pub bodies_per_second: u32,
+    /// Bits per second that each input may send; `None` for what the source declares, see
+    /// [`ChannelSite::pace_limits`].
+    pub bits_per_second: Option<u64>,
     /// What outlives reloads.
     pub live: Arc<ChannelLive>,
 }
@@ -66,15 +78,22 @@ pub struct EndpointSite {
 /// The running part of a channel.
 #[derive(Debug)]
 pub struct ChannelLive {
-    /// Index of the shard that owns it.
-    pub owner: AtomicUsize,
+    /// Index of the shard that owns it, and how often that has changed.
+    pub placement: Arc<Placement>,
+    /// Index of the shard that is to own it while all serve.
+    pub home: usize,
     /// What viewers get.
     pub published: ArcSwap<Published>,
     /// What is counted.
     pub counters: Arc<ChannelCounters>,
     /// Memory that bodies under way may take.
     pub memory: Budget,
+    /// What inputs 1 and 2 have sent lately.
+    pub paces: [Pace; 2],
 }
+
+/// A pause that every body may make.
+const BODY_PAUSE_SPAN_MIN: Duration = Duration::from_secs(10);
 
 /// Numbers publications of all channels, so that no two are ever taken for one another.
 static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -85,18 +104,39 @@ pub struct Published {
     /// Tells this publication from every other one of the process, restarts of channels included;
     /// 0 before a channel's first.
     pub serial: u64,
+    /// How often the channel had changed its owner before this one published.
+    pub epoch: u64,
     /// The listed media.
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
     pub files: Arc<[Arc<RingFile>]>,
+    /// How long ago its live edge came to be.
+    pub edge_age: EdgeAge,
+}
+
+/// The age of a live edge: what it was at one time, from which it grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeAge {
+    /// The age at `since`: not zero where media was read back from a ring.
+    pub age: Duration,
+    /// When the age was known.
+    pub since: Monotonic,
+}
+
+impl EdgeAge {
+    /// The age at `now`.
+    #[must_use]
+    pub fn at(self, now: Monotonic) -> Duration {
+        self.age + now.0.saturating_sub(self.since.0)
+    }
 }
 
 impl Published {
     /// A publication of its own serial.
     #[must_use]
-    pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
+    pub fn new(epoch: u64, presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
         let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { serial, presentation, files }
+        Self { serial, epoch, presentation, files, edge_age: EdgeAge::default() }
     }
 
     /// The ring file with this number.
@@ -107,16 +147,65 @@ impl Published {
     }
 }
 
+impl EndpointSite {
+    /// True where what is published is too old for a live manifest to be served as it is.
+    #[must_use]
+    pub fn is_stale(&self, published: &Published, now: Monotonic) -> bool {
+        let limit = manifest::stale_limit(&self.endpoint, &published.presentation);
+        limit.is_some_and(|limit| published.edge_age.at(now) > limit)
+    }
+}
+
 impl ChannelLive {
+    /// Shows viewers what its owner publishes, unless a later owner has published already.
+    pub fn publish(&self, published: Published) {
+        let published = Arc::new(published);
+        self.published.rcu(|shown| {
+            let newest = if shown.epoch > published.epoch { shown } else { &published };
+            Arc::clone(newest)
+        });
+    }
+
     /// Nothing published yet, owned by shard `owner`.
     #[must_use]
     pub fn new(owner: usize) -> Arc<Self> {
         Arc::new(Self {
-            owner: AtomicUsize::new(owner),
+            placement: Placement::new(owner),
+            home: owner,
             published: ArcSwap::default(),
             counters: Arc::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
+            paces: Default::default(),
         })
+    }
+}
+
+impl ChannelSite {
+    /// How long a body may pause: an encoder that sends what it encodes, as it encodes it, pauses
+    /// for a segment's duration at most.
+    #[must_use]
+    pub fn body_pause_max(&self) -> Duration {
+        let published = self.live.published.load();
+        let period = published.presentation.grids.last().map(|grid| grid.period_ticks());
+        let period = period.and_then(|ticks| u64::try_from(ticks.0).ok());
+        period.map_or(BODY_PAUSE_SPAN_MAX, |ticks| {
+            Duration::from_micros(2 * ticks * 100 / 9).max(BODY_PAUSE_SPAN_MIN)
+        })
+    }
+
+    /// What each input may send: by configuration, else in proportion to what is listed.
+    #[must_use]
+    pub fn pace_limits(&self) -> PaceLimits {
+        let declared = || {
+            let published = self.live.published.load();
+            let tracks = published.presentation.tracks.iter();
+            let sum = tracks.map(|track| track.info.bandwidth).fold(0, u64::saturating_add);
+            sum.saturating_mul(INGEST_BIT_RATE_FACTOR).max(INGEST_BITS_PER_SECOND_MIN)
+        };
+        PaceLimits {
+            bodies_per_second: self.bodies_per_second,
+            bits_per_second: self.bits_per_second.unwrap_or_else(declared),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client that can also do what no library would: an encoder with digest
 //! authentication, and raw bytes.
 
-use crate::origin::{Origin, USERS};
+use crate::origin::{Origin, USERS, eventually};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use std::fmt::Write as _;
@@ -98,6 +98,17 @@ impl Connection {
             if response.status >= 200 {
                 return Ok(response);
             }
+        }
+    }
+
+    /// The next response, if it begins within `patience`.
+    pub fn response_within(&mut self, patience: Duration) -> Option<Response> {
+        self.stream.get_ref().set_read_timeout(Some(patience)).unwrap();
+        let begun = self.stream.fill_buf().map(|bytes| !bytes.is_empty());
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        match begun {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            begun => begun.unwrap().then(|| self.try_response(false).unwrap()),
         }
     }
 
@@ -228,33 +239,67 @@ impl Encoder {
 
     /// Sends a request; once more with credentials where they were asked for.
     pub fn request(&mut self, method: &str, name: &str, body: &[u8]) -> Response {
-        let response = self.attempt(method, name, body);
+        self.try_request(method, name, body).unwrap()
+    }
+
+    /// The same where the origin may end at any moment.
+    pub fn try_request(&mut self, method: &str, name: &str, body: &[u8]) -> io::Result<Response> {
+        let response = self.attempt(method, name, body)?;
         if response.status != 401 {
-            return response;
+            return Ok(response);
         }
         self.accept_challenge(&response);
         self.attempt(method, name, body)
     }
 
+    /// PUTs until it is taken, on new connections where it has to, with the credentials it has.
+    /// Returns the statuses that were in the way.
+    pub fn put_until_taken(&mut self, name: &str, body: &[u8]) -> Vec<u16> {
+        let mut refusals = Vec::new();
+        eventually("the body is taken", || {
+            let path = self.path(name);
+            if self.challenge.is_none() {
+                self.authenticate();
+            }
+            let authorization = self.authorization("PUT", &path);
+            let fields = [("Authorization", authorization.as_str())];
+            let known =
+                self.connection.take().map_or_else(|| Connection::try_open(self.address), Ok);
+            let mut connection = known.ok()?;
+            let response = connection.try_request("PUT", &path, &fields, body).ok()?;
+            if !response.closes() {
+                self.connection = Some(connection);
+            }
+            if !matches!(response.status, 201 | 204) {
+                refusals.push(response.status);
+                return None;
+            }
+            Some(())
+        });
+        refusals
+    }
+
     /// Asks for a challenge, so that [`Encoder::authorization`] can answer it.
     pub fn authenticate(&mut self) {
-        let response = self.attempt("PUT", "challenge.m3u8", b"");
+        let response = self.attempt("PUT", "challenge.m3u8", b"").unwrap();
         assert_eq!(response.status, 401);
         self.accept_challenge(&response);
     }
 
-    fn attempt(&mut self, method: &str, name: &str, body: &[u8]) -> Response {
+    fn attempt(&mut self, method: &str, name: &str, body: &[u8]) -> io::Result<Response> {
         let path = self.path(name);
         let authorization = self.challenge.is_some().then(|| self.authorization(method, &path));
         let fields = authorization.as_ref().map(|value| ("Authorization", value.as_str()));
         let fields = fields.as_slice();
-        let mut connection =
-            self.connection.take().unwrap_or_else(|| Connection::open(self.address));
-        let response = connection.request(method, &path, fields, body);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::try_open(self.address)?,
+        };
+        let response = connection.try_request(method, &path, fields, body)?;
         if !response.closes() {
             self.connection = Some(connection);
         }
-        response
+        Ok(response)
     }
 
     /// Takes the first challenge of a 401.

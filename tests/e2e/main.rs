@@ -8,7 +8,11 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod cores;
+mod crash;
 mod delivery;
+mod determinism;
+mod disk;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -20,6 +24,8 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod stale;
+mod storage;
 mod subtitles;
 mod timeline;
 mod without_io_uring;

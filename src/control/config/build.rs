@@ -10,7 +10,7 @@ use super::{
 };
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StreamOrder, StreamSelection,
+    StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -140,6 +140,7 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
     let ring_bytes = section.integer("ring");
     let segment = section.ratio("segment");
     let segment_bytes_max = section.integer("segment_size_max");
+    let bodies_per_second = section.integer("ingest_requests_per_second");
     let inputs = section.sections("input");
     if !(1..=2).contains(&inputs.len()) {
         let found = inputs.len();
@@ -168,6 +169,8 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
         ring_bytes: ring_bytes?,
         segment: segment.map(|(ticks, timescale)| SegmentDuration { ticks, timescale }),
         segment_bytes_max: segment_bytes_max?,
+        bodies_per_second: u32::try_from(bodies_per_second?).ok()?,
+        bits_per_second: section.integer("ingest_bits_per_second"),
         inputs: inputs.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -230,6 +233,7 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let manifest_name = section.text("manifest_name");
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
+    let stale = stale_rule(section);
     let packages = ["hls_package", "dash_package", "cmaf_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
     let [name] = set.as_slice() else {
@@ -256,6 +260,16 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
         manifest_name: manifest_name?,
         package: package?,
         stream_selection: selection?,
+        stale: stale?,
+    })
+}
+
+fn stale_rule(section: &Section) -> Option<StaleRule> {
+    let limit_seconds = section.seconds("stale_limit_seconds");
+    let status = section.choices("stale_status");
+    Some(StaleRule {
+        limit_seconds: limit_seconds?,
+        status: if status?.contains(&"404") { 404 } else { 503 },
     })
 }
 

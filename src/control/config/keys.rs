@@ -168,6 +168,18 @@ pub const KEYS: &[Key] = &[
         "Largest segment that an encoder may push.",
     ),
     key(
+        "channel[].ingest_requests_per_second",
+        Kind::Integer(1, 1_000_000),
+        Text("50"),
+        "Bodies that each input may push, averaged over a minute; 429 beyond.",
+    ),
+    key(
+        "channel[].ingest_bits_per_second",
+        Kind::Integer(1_000_000, i64::MAX as u64),
+        Absent,
+        "Bits of them; else four times what the source declares, 100 Mbit/s at least.",
+    ),
+    key(
         "channel[].input[].username",
         Kind::Text,
         Required,
@@ -193,6 +205,18 @@ pub const KEYS: &[Key] = &[
         UP_TO_A_DAY,
         Text("0"),
         "Seconds by which everything is held back.",
+    ),
+    key(
+        "endpoint[].stale_limit_seconds",
+        UP_TO_A_DAY,
+        Text("0"),
+        "Seconds without new media after which manifests are refused; 0 for three targets.",
+    ),
+    key(
+        "endpoint[].stale_status",
+        Kind::Choice(&["503", "404"]),
+        Text("503"),
+        "Status of a manifest refused for that, so that a CDN asks another origin.",
     ),
     key(
         "endpoint[].hls_package.segment_duration_seconds",

@@ -3,9 +3,10 @@
 mod fixtures;
 
 use super::*;
+use crate::limits::SHARD_TICK_SPAN;
 use crate::ring::Storage;
 use crate::shard::rt::{DriverChoice, run_shard};
-use fixtures::{channel_site, name, owner, playlist, segment, segment_of};
+use fixtures::{channel_site, name, owner, playlist, segment, segment_of, successor};
 
 /// Reached only where something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ async fn until(owner: &Rc<Owner>, what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(rt::now() < deadline, "{what}: {:?}", shown(&owner.site()));
         owner.on_tick();
-        rt::sleep_until(rt::now() + TICK_SPAN / 10).await;
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
     }
 }
 
@@ -41,7 +42,7 @@ async fn push_again(owner: &Rc<Owner>, number: u8) {
     let deadline = rt::now() + PATIENCE;
     while let Err(error) = push(owner, number).await {
         assert!(rt::now() < deadline, "{error}");
-        rt::sleep_until(rt::now() + TICK_SPAN).await;
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN).await;
     }
 }
 
@@ -75,6 +76,34 @@ fn what_is_shown_is_read_back_after_an_abrupt_end() {
         assert_eq!(shown(&again)[..8], before);
         let published = again.live.counters.published_segments.value();
         assert_eq!(published, 1, "those of before are not counted again");
+    });
+}
+
+#[test]
+fn an_owner_that_was_replaced_acknowledges_and_shows_nothing() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 4).await;
+        let before = shown(&site);
+        let tenure = first.pass_to(1).expect("nobody else owns it");
+        assert!(first.pass_to(2).is_none(), "it has gone");
+        let second = successor(&site, &storage, tenure).await;
+        until(&second, "shown", || site.live.published.load().epoch == 1).await;
+        assert_eq!(shown(&site), before);
+
+        assert_eq!(push(&first, 3).await, Err(Uncommitted::Stale), "not even what it knows");
+        let refused = Err(Uncommitted::Refused(Refused::Stale));
+        assert_eq!(push(&first, 4).await, refused);
+        let told = first.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(250)).await;
+        assert_eq!(told, Err(Uncommitted::Stale));
+        assert_eq!(push(&second, 3).await, Ok(Committed::Duplicate), "it was acknowledged");
+        assert_eq!(push(&second, 4).await, Ok(Committed::Stored));
+        until(&second, "goes on", || shown(&site).len() == 5).await;
+        first.on_tick();
+        first.show(Published::new(0, Presentation::default(), Arc::default()));
+        assert_eq!(shown(&site).len(), 5, "viewers keep what the later owner shows");
     });
 }
 
@@ -144,7 +173,6 @@ fn a_failed_write_is_told_and_repeated() {
         let other = crate::engine::playlist::parse_playlist(other.as_bytes()).expect("sound");
         let told = first.on_playlist(InputNumber::TWO, "channel.m3u8", &other).await;
         assert_eq!(told, Err(Uncommitted::Abandoned));
-        assert!(matches!(push(&first, 4).await, Err(Uncommitted::Refused(Refused::Busy))));
         push_again(&first, 4).await;
         until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
         let newest = shown(&site)[4].0;
@@ -223,7 +251,7 @@ fn a_ring_turns_over_while_old_responses_are_held() {
             assert!(stored == Ok(Committed::Stored) || stored == refused, "{stored:?}");
             number += u8::from(stored.is_ok());
             owner.on_tick();
-            rt::sleep_until(rt::now() + TICK_SPAN / 100).await;
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 100).await;
             assert!(number < 200, "{:?}", owner.inner.borrow().ring.fill());
         }
         until(&owner, "listed", || shown(&site).last().is_some_and(|it| it.1)).await;
