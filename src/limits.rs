@@ -231,6 +231,12 @@ pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 /// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
 pub const CACHE_SIZE_MIN: u64 = 128 << 20;
 
+// The merge of two inputs.
+
+/// How long an input must have been sound before the channel goes back to it, and how long a choice
+/// is held unless media is missing: five segments of 6 s.
+pub const HOLD_DOWN_SPAN: std::time::Duration = std::time::Duration::from_secs(30);
+
 // Configuration, logs, inspection.
 
 /// Bytes of a configuration file (ten thousand endpoints of 400 bytes).

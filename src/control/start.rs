@@ -12,6 +12,7 @@ use crate::control::status::{Readiness, Status};
 use crate::control::timeline::Timeline;
 use crate::control::{faults, log, rates};
 use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
 use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
@@ -347,6 +348,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),

@@ -184,7 +184,7 @@ impl History {
 
     /// The channel told something.
     pub fn note_event(&mut self, at: WallClock, event: &Event) {
-        if matches!(event, Event::InputSwitched(_)) {
+        if matches!(event, Event::InputSwitched { .. }) {
             self.pending = self.pending.with(Mark::Switch);
         }
         let (kind, text) = told(event);
@@ -266,13 +266,36 @@ fn note(row: &mut VecDeque<Cell>, cell: Cell) {
 fn told(event: &Event) -> (&'static str, String) {
     match event {
         Event::Started => ("start", "on air".to_owned()),
-        Event::InputSwitched(input) => ("switch", format!("input {} leads", input.number())),
-        Event::Discontinuity => ("discontinuity", "the source's timeline broke".to_owned()),
+        Event::InputSwitched { to, reason } => {
+            ("switch", format!("input {to} leads: {}", reason.name()))
+        }
+        Event::SwitchRefused(input) => {
+            ("switch", format!("input {input} has nothing to lead with"))
+        }
+        Event::Misaligned { track, input, apart } => {
+            ("misaligned", format!("input {input} is apart on track {track}: {apart:?}"))
+        }
+        Event::Aligned { track, identical: true } => {
+            ("aligned", format!("track {track} is the same on both inputs"))
+        }
+        Event::Aligned { track, identical: false } => {
+            ("aligned", format!("track {track} is cut alike and coded differently"))
+        }
+        Event::Discontinuity(cause) => ("discontinuity", cause.name().to_owned()),
         Event::GridMoved => ("grid", "the source's segment duration moved".to_owned()),
-        Event::Gaps(track, count) => ("gap", format!("track {}: {count} missing", track.0)),
-        Event::GapFilled(track) => ("filled", format!("track {}: late, in place", track.0)),
-        Event::Late(track) => ("late", format!("track {}: too late to be listed", track.0)),
+        Event::Gaps(track, count) => ("gap", format!("track {track}: {count} missing")),
+        Event::GapFilled(track) => ("filled", format!("track {track}: late, in place")),
+        Event::Flawed { track, input, .. } => {
+            ("flawed", format!("track {track}: input {input}'s, for want of a better copy"))
+        }
+        Event::Late { track, input } => {
+            ("late", format!("track {track}: input {input}'s came too late to be listed"))
+        }
         Event::Unplaced(name) => ("unplaced", format!("{name} belongs nowhere")),
+        Event::NameReused(input) => ("name", format!("input {input} used a name again")),
+        Event::PlaylistLate(input) => {
+            ("playlist", format!("input {input}: no playlist names what is listed"))
+        }
         Event::Ended => ("end", "ended by the source".to_owned()),
     }
 }
@@ -280,6 +303,7 @@ fn told(event: &Event) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::channel::event::SwitchReason;
 
     const ONE: InputNumber = InputNumber::ONE;
     const TWO: InputNumber = InputNumber::TWO;
@@ -354,7 +378,10 @@ mod tests {
         let mut history = History::default();
         history.note_listed(cell(0, 0, &[Mark::Gap]));
         history.note_filled(&Cell { input: Some(TWO), ..cell(0, 0, &[]) });
-        history.note_event(WallClock(7), &Event::InputSwitched(TWO));
+        history.note_event(
+            WallClock(7),
+            &Event::InputSwitched { to: TWO, reason: SwitchReason::Missing },
+        );
         history.note_listed(cell(1, 0, &[]));
         history.note_listed(cell(2, 0, &[]));
         let cells: Vec<Cell> = history.output().cloned().collect();

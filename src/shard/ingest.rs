@@ -415,6 +415,7 @@ impl Push<'_> {
             known => {
                 let counter = match known {
                     Committed::Divergent => &counters.divergent,
+                    Committed::Overwritten => &counters.overwritten,
                     Committed::Standby => &counters.standby,
                     Committed::Stored | Committed::Duplicate => &counters.duplicates,
                 };

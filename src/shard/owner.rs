@@ -15,9 +15,7 @@ use crate::engine::segment::SegmentBody;
 use crate::limits::{
     CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
-use crate::ring::{
-    Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
-};
+use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError};
 use crate::shard::counters::ChannelCounters;
 use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
@@ -82,10 +80,25 @@ pub enum Committed {
     Stored,
     /// The same media is there already, with the same bytes.
     Duplicate,
-    /// The same media is there already, with other bytes.
+    /// Media of that time is there already, from the other input, with other bytes.
     Divergent,
-    /// It is of the input that is not in use, and does not fit the one that is.
+    /// It is listed already under that name, with other bytes, which stay.
+    Overwritten,
+    /// It is of the input that does not lead, is apart from the one that does, and is not needed.
     Standby,
+}
+
+impl Committed {
+    const fn of_dropped(reason: DropReason) -> Result<Self, Uncommitted> {
+        match reason {
+            DropReason::Duplicate => Ok(Self::Duplicate),
+            DropReason::Divergent => Ok(Self::Divergent),
+            DropReason::Overwritten => Ok(Self::Overwritten),
+            DropReason::Standby => Ok(Self::Standby),
+            DropReason::Crowded => Err(Uncommitted::Crowded),
+            DropReason::Implausible => Err(Uncommitted::Implausible),
+        }
+    }
 }
 
 /// Why a sound segment or playlist is not in the ring.
@@ -238,18 +251,14 @@ impl Owner {
             }
             let judged = inner.step(&site, |channel| channel.on_segment(at, input, name, &body));
             let metas = match judged.ok_or(Uncommitted::Restarted)? {
-                Verdict::Store(metas) => inner.without_copies(metas, &body),
-                Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
-                Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
-                Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
-                Verdict::Drop(DropReason::Duplicate) => {
-                    let metas = RecordMeta::of_body(input, name, at.wall, &body);
-                    return Ok(inner.compare(&metas, &body));
+                Verdict::Store(metas) => metas,
+                Verdict::Drop(reason) => {
+                    drop(inner);
+                    // What waited for a copy may be listed now that it came.
+                    self.publish();
+                    return Committed::of_dropped(reason);
                 }
             };
-            if metas.is_empty() {
-                return Ok(Committed::Duplicate);
-            }
             let placed = inner.append_body(metas, &mut body);
             inner.forget_dropped(&site);
             placed?
@@ -531,34 +540,6 @@ impl Inner {
         let _restarted = self.step(site, |channel| channel.on_media_lost(is_lost));
     }
 
-    /// Compares a body that is not needed with what is there.
-    fn compare(&self, metas: &[RecordMeta], body: &SegmentBody) -> Committed {
-        let differs = |(meta, track): (&RecordMeta, &crate::engine::segment::TrackSegment)| {
-            let table = sample_table::encode(&track.samples);
-            let known = self.channel.hash_of_same_time(meta);
-            known.is_some_and(|known| known != content_hash(&table, &track.payload))
-        };
-        if metas.iter().zip(&body.tracks).any(differs) {
-            Committed::Divergent
-        } else {
-            Committed::Duplicate
-        }
-    }
-
-    /// The tracks of which the other input has not brought the same bytes already.
-    fn without_copies(
-        &self,
-        mut metas: Vec<(usize, RecordMeta)>,
-        body: &SegmentBody,
-    ) -> Vec<(usize, RecordMeta)> {
-        metas.retain(|(at, meta)| {
-            let Some(known) = self.channel.hash_of_twin(meta) else { return true };
-            let track = &body.tracks[*at];
-            known != content_hash(&sample_table::encode(&track.samples), &track.payload)
-        });
-        metas
-    }
-
     /// Gives the ring a record for each track that must be stored.
     fn append_body(
         &mut self,
@@ -690,13 +671,25 @@ fn report(site: &ChannelSite, event: &Event) {
     let channel = &*site.id;
     match event {
         Event::Started => tracing::info!(channel, "on air"),
-        Event::InputSwitched(input) => {
-            counters.input_switches.add(1);
-            tracing::warn!(channel, input = input.number(), "the other input leads");
+        Event::InputSwitched { to, reason } => {
+            counters.input_switches[*reason as usize].add(1);
+            let (input, reason) = (to.number(), reason.name());
+            tracing::warn!(channel, input, reason, "the other input leads");
         }
-        Event::Discontinuity => {
-            counters.discontinuities.add(1);
-            tracing::warn!(channel, "discontinuity: the source's timeline broke");
+        Event::SwitchRefused(input) => {
+            tracing::warn!(channel, input = input.number(), "no sound media there to switch to");
+        }
+        Event::Misaligned { track, input, apart } => {
+            counters.misaligned.add(1);
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, ?apart, "the inputs are apart: not merged");
+        }
+        Event::Aligned { track, identical } => {
+            tracing::info!(channel, track = track.0, identical, "the inputs are aligned");
+        }
+        Event::Discontinuity(cause) => {
+            counters.discontinuities[*cause as usize].add(1);
+            tracing::warn!(channel, cause = cause.name(), "discontinuity");
         }
         Event::GridMoved => tracing::warn!(channel, "the source's segment duration moved"),
         Event::Gaps(track, count) => {
@@ -706,8 +699,25 @@ fn report(site: &ChannelSite, event: &Event) {
         Event::GapFilled(track) => {
             tracing::info!(channel, track = track.0, "late segment in place");
         }
-        Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
+        Event::Flawed { track, input, flaws } => {
+            counters.flawed.add(1);
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, ?flaws, "listed for want of a better copy");
+        }
+        Event::Late { track, input } => {
+            counters.inputs[input.index()].unlisted.add(1);
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, "segment came too late");
+        }
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
+        Event::NameReused(input) => {
+            counters.inputs[input.index()].names_reused.add(1);
+            tracing::info!(channel, input = input.number(), "a name was used again");
+        }
+        Event::PlaylistLate(input) => {
+            counters.inputs[input.index()].playlists_late.add(1);
+            tracing::warn!(channel, input = input.number(), "no playlist names what is listed");
+        }
         Event::Ended => tracing::info!(channel, "ended by the source"),
     }
 }

@@ -12,7 +12,7 @@ impl Channel {
     /// sequence number, or by PROGRAM-DATE-TIME.
     pub(super) fn advance_text(&mut self, now: Monotonic, id: TrackId) -> bool {
         let Some(track) = self.state.track(id).cloned() else { return false };
-        let Some(leader) = self.state.leader().cloned() else { return false };
+        let Some(leader) = self.leader().cloned() else { return false };
         let mut waiting: Vec<(u64, usize)> = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             if self.track_of(candidate) == Some(id)

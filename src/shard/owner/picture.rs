@@ -41,11 +41,11 @@ impl Inner {
 
     /// Counts a listed segment for its input, and puts it into the picture.
     pub(super) fn note_change(&mut self, site: &ChannelSite, change: &Change) {
-        let (Change::Listed(track, listed) | Change::Filled(track, listed)) = change else {
+        let (Change::Listed(_, listed) | Change::Filled(_, listed)) = change else {
             return;
         };
-        let input = self.channel.input_of(*track, listed.number);
-        if let Some(input) = input.filter(|_| listed.media.is_some()) {
+        let input = listed.media.as_ref().map(|media| media.input);
+        if let Some(input) = input {
             site.live.counters.inputs[input.index()].listed.add(1);
         }
         let (start, end) =
@@ -54,6 +54,9 @@ impl Inner {
         let mut marks = Marks::default();
         if listed.media.is_none() {
             marks = marks.with(Mark::Gap);
+        }
+        if listed.media.as_ref().is_some_and(|media| !media.flaws.is_none()) {
+            marks = marks.with(Mark::Damaged);
         }
         if listed.discontinuity {
             marks = marks.with(Mark::Discontinuity);
@@ -77,7 +80,7 @@ impl Inner {
             let mut marks = Marks::default().with(match committed {
                 Committed::Stored => Mark::Used,
                 Committed::Duplicate => Mark::Duplicate,
-                Committed::Divergent => Mark::Divergent,
+                Committed::Divergent | Committed::Overwritten => Mark::Divergent,
                 Committed::Standby => Mark::Standby,
             });
             if arrival.is_damaged {
