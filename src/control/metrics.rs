@@ -6,6 +6,7 @@ use crate::shard::counters::{
     BUCKET_COUNT, ChannelCounters, Counter, EndpointCounters, Histogram, InputCounters, Limit,
     ShardCounters, StatusClasses,
 };
+use crate::shard::rt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ enum Source {
     Shard(fn(&ShardCounters) -> &Counter),
     Limits,
     Adoptions,
+    TaskPanics,
     Channel(fn(&ChannelCounters) -> &Counter),
     /// Labelled by [`SwitchReason`].
     Switches,
@@ -93,6 +95,7 @@ const HISTOGRAM: &str = "histogram";
 use Source::{
     ActiveInput, Adoptions, Build, Channel, Discontinuities, Endpoint, EndpointLatency,
     EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Shard, Switches,
+    TaskPanics,
 };
 use Unit::{Plain, Seconds};
 
@@ -172,6 +175,7 @@ impl Page {
                 let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
                 self.sample(metric, version, 1);
             }
+            TaskPanics => self.sample(metric, "", rt::task_panic_count()),
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
             Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
             Channel(_) | Switches | Discontinuities | ActiveInput | Input(_) | InputResponses

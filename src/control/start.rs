@@ -15,8 +15,11 @@ use crate::engine::channel::ChannelConfig;
 use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
-use crate::limits::{RELOAD_COUNT_MAX, STORAGE_THREAD_COUNT};
-use crate::ring::{Ring, RingConfig, RingError, Storage};
+use crate::limits::{
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, RELOAD_COUNT_MAX,
+    STORAGE_THREAD_COUNT,
+};
+use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
 use crate::shard::listener::listen;
 use crate::shard::made::{Give, Made};
 use crate::shard::member::{Member, Role, Standing};
@@ -71,6 +74,14 @@ pub enum StartError {
     Cache {
         /// What is wrong.
         error: RingError,
+    },
+    /// The process may have too few descriptors for its rings and a few connections.
+    #[error("the limit of open files (ulimit -n) is {limit}; at least {needed} are needed")]
+    Descriptors {
+        /// Descriptors that it may have.
+        limit: u64,
+        /// Descriptors that would do.
+        needed: u64,
     },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
@@ -141,6 +152,7 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
         Arc::clone(&storage),
         shelves(config, &storage)?,
         config.storage.sync_interval,
+        connection_count_max(config)?,
     );
     apply(config, &shared, Duration::ZERO)?;
     let control = control(config, file, &shared, counters)?;
@@ -160,6 +172,27 @@ fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, Star
         Err(error) => Err(StartError::Listen { address, error }),
     };
     delivery.chain(ingest).map(bind).collect()
+}
+
+/// Connections that leave enough descriptors for everything else, so that a crowd of viewers takes
+/// none away from a ring that begins a file.
+fn connection_count_max(config: &Config) -> Result<usize, StartError> {
+    let limit = rt::raise_descriptor_limit().map_err(system("the limit of descriptors"))?;
+    let cache = config.storage.cache_bytes / 2;
+    let rings = config.channels.iter().map(|it| (it.ring_bytes, it.segment_bytes_max));
+    let rings = rings.chain([(cache, Made::value_size_max(cache)); 2]);
+    // What cannot be laid out is told where it is opened.
+    let files: u64 =
+        rings.filter_map(|(size, body)| Some(plan_files(size, body).ok()?.count)).sum();
+    let others = files + DESCRIPTOR_COUNT_KEPT as u64;
+    let left = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX);
+    if left < CONNECTION_COUNT_MIN {
+        return Err(StartError::Descriptors {
+            limit,
+            needed: others + CONNECTION_COUNT_MIN as u64,
+        });
+    }
+    Ok(left.min(CONNECTION_COUNT_MAX))
 }
 
 /// The cache rings, half of the cache each. No channel id begins with a dot.
@@ -251,8 +284,7 @@ fn control(
         reload: Box::new(reload),
         on_command: Box::new(on_command),
     };
-    let address = config.control.listen;
-    control.start().map_err(|error| StartError::Listen { address, error })
+    control.start().map_err(|error| StartError::Listen { address: config.control.listen, error })
 }
 
 /// A thread that carries reloads out one after another: rings are made and read there, so that

@@ -94,7 +94,8 @@ pub struct Ring {
     pub(super) layout: FileLayout,
     /// Files with records, oldest first.
     pub(super) live: VecDeque<LiveFile>,
-    /// Whether the newest of them was begun by us: a file of an earlier run is never appended to.
+    /// Whether the newest of them is appended to. One that an earlier process left is, where it is
+    /// sound: that process is dead, or the ring's lock would not be ours.
     pub(super) is_begun: bool,
     pub(super) snapshot: Arc<[Arc<RingFile>]>,
     pub(super) spares: VecDeque<Arc<RingFile>>,
@@ -559,5 +560,17 @@ impl Ring {
 
     pub(super) fn publish_files(&mut self) {
         self.snapshot = self.live.iter().map(|live| Arc::clone(&live.file)).collect();
+    }
+}
+
+/// What has left the ring, or never was in it, is closed on a storage thread: the kernel frees an
+/// unlinked file's space with its last descriptor.
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let spares = std::mem::take(&mut self.spares);
+        let left = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.lingering));
+        // Where the queue is full, they are closed here.
+        let _queue_full =
+            self.storage.keep_up(self.number(), Box::new(move || drop((spares, left))));
     }
 }

@@ -445,7 +445,9 @@ impl Inner {
             self.note_event(&event);
         }
         let changes = self.channel.take_changes();
-        changes.iter().for_each(|change| self.note_change(site, change));
+        for change in &changes {
+            self.note_change(site, change);
+        }
         self.unwritten.extend(changes);
         stepped.ok()
     }

@@ -48,7 +48,8 @@ impl FileSource for SharedFile {
 
     fn is_resident(&self, offset: u64, size: u64) -> bool {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        self.is_live || self.file.is_resident(offset, size)
+        let is_known = self.file.is_known(self.content.payload.offset);
+        self.is_live || (is_known && self.file.is_resident(offset, size))
     }
 
     fn is_wanted_back(&self) -> bool {
@@ -262,7 +263,7 @@ impl Playback {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
                 }
-                refusal(&why)
+                refusal(why)
             }
         }
     }
@@ -412,7 +413,9 @@ impl Playback {
         let (at, content) = (media.table, content_of(media));
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
-        if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
+        if file.is_known(media.payload.offset)
+            && file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len())
+        {
             return Ok(bytes);
         }
         let _waiting = Waiting::new(&self.waiting);
@@ -420,9 +423,10 @@ impl Playback {
         let file = Arc::clone(file);
         let job = move || {
             file.warm(&content);
-            let read = match file.is_unsound(content.payload.offset) {
-                true => Err(io::ErrorKind::InvalidData.into()),
-                false => file.read_at(at.offset, &mut bytes).map(|()| bytes),
+            let read = if file.is_unsound(content.payload.offset) {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                file.read_at(at.offset, &mut bytes).map(|()| bytes)
             };
             done.complete(read);
         };
@@ -488,7 +492,7 @@ fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8
     let bytes = |at: Extent| file.bytes(at.offset, usize::try_from(at.size).unwrap_or(usize::MAX));
     let (table, payload) = (bytes(media.table)?, bytes(media.payload)?);
     if content_hash(table, payload) != media.hash {
-        file.mark_unsound(media.payload.offset);
+        file.note_verdict(media.payload.offset, false);
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok((table, payload))
@@ -529,7 +533,7 @@ fn stale(status: u16) -> Plan<SharedFile> {
     Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
-fn refusal(why: &Refusal) -> Plan<SharedFile> {
+fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),

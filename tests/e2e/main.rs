@@ -10,7 +10,10 @@
 mod client;
 mod console;
 mod cores;
+mod crash;
 mod delivery;
+mod determinism;
+mod disk;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -24,6 +27,7 @@ mod restart;
 mod slow_readers;
 mod source;
 mod stale;
+mod storage;
 mod subtitles;
 mod timeline;
 mod without_io_uring;

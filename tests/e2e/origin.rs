@@ -5,6 +5,7 @@ use crate::without_io_uring::refuse_io_uring;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ const DATA_PORT: u16 = 7080;
 const CONTROL_PORT: u16 = 7081;
 /// Where encoders alone are served, in the origins that have such a listener.
 pub const INGEST_PORT: u16 = 7082;
+
+/// Puts a file over the kernel's boot id, in a namespace of its own, and goes on as the program.
+const REBOOTED: &str = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
 
 /// Users of the two inputs of every channel here, with their passwords.
 pub const USERS: [(&str, &str); 2] = [("encoder1", "first secret"), ("encoder2", "second secret")];
@@ -85,7 +89,10 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Child>,
     refuses_io_uring: bool,
-    has_hooks: bool,
+    environment: Vec<(&'static str, String)>,
+    descriptor_count_max: Option<u32>,
+    /// Starts of the machine so far, as the origin is made to see them; 0 for the real one.
+    boots: u32,
 }
 
 impl Origin {
@@ -111,11 +118,49 @@ impl Origin {
         origin
     }
 
-    /// The same, whose shards tests can make fail.
-    pub fn start_with_hooks(tables: &str) -> Self {
-        let mut origin = Self::new();
-        origin.has_hooks = true;
+    /// An origin that has not been started, with these channels and endpoints.
+    pub fn stopped(tables: &str) -> Self {
+        let origin = Self::new();
         origin.configure("", tables);
+        origin
+    }
+
+    /// Overrides a value of the configuration.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Has the machine started anew, as far as the origin can see. Needs the right to mount.
+    pub fn reboot(&mut self) {
+        self.boots += 1;
+        let id = format!("00000000-0000-0000-0000-{:012}\n", self.boots);
+        fs::write(self.dir.path().join("boot_id"), id).unwrap();
+    }
+
+    /// Where ring files are.
+    pub fn storage(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The same, with `shards` shards that tests can make fail.
+    pub fn start_with_hooks(shards: &'static str, tables: &str) -> Self {
+        let mut origin = Self::new();
+        // A backtrace takes a debug build longer than a shard may be silent.
+        origin.environment = vec![
+            ("HEADWATER_TEST_HOOKS", "1".to_owned()),
+            ("HEADWATER_SERVER__SHARDS", shards.to_owned()),
+            ("RUST_BACKTRACE", "0".to_owned()),
+        ];
+        origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
+    /// The same as [`start`](Self::start) with few descriptors and more lines in its `[server]`.
+    pub fn start_with_descriptors(count: u32, server: &str, tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.descriptor_count_max = Some(count);
+        origin.configure(server, tables);
         origin.restart();
         origin
     }
@@ -127,7 +172,15 @@ impl Origin {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
         let dir = TempDir::new().unwrap();
-        Self { dir, address, process: None, refuses_io_uring: false, has_hooks: false }
+        Self {
+            dir,
+            address,
+            process: None,
+            refuses_io_uring: false,
+            environment: Vec::new(),
+            descriptor_count_max: None,
+            boots: 0,
+        }
     }
 
     /// Writes the configuration file.
@@ -143,21 +196,31 @@ impl Origin {
         fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
     }
 
-    fn spawn(&self, log: &str, environment: &[(&str, String)]) -> Child {
+    fn spawn(&self, log: &str, environment: &[(&'static str, String)]) -> Child {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        let binary = env!("CARGO_BIN_EXE_headwater");
+        let mut command = match (self.boots, self.descriptor_count_max) {
+            (0, None) => Command::new(binary),
+            (0, Some(count)) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
+                command
+            }
+            _ => {
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "sh", "-c", REBOOTED]);
+                command.arg(self.dir.path().join("boot_id")).arg(binary);
+                command
+            }
+        };
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
-        }
-        if self.has_hooks {
-            // A backtrace takes a debug build longer than a shard may be silent.
-            command.env("HEADWATER_TEST_HOOKS", "1").env("RUST_BACKTRACE", "0");
         }
         command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("headwater.toml"))
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().chain(environment).map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -165,10 +228,16 @@ impl Origin {
             .unwrap()
     }
 
+    /// Starts the process on the same directory.
+    pub fn begin(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        self.process = Some(self.spawn("log", &[]));
+    }
+
     /// Starts the process on the same directory and waits until it serves.
     pub fn restart(&mut self) {
-        assert!(self.process.is_none(), "it runs");
-        let mut child = self.spawn("log", &[]);
+        self.begin();
+        let mut child = self.process.take().unwrap();
         eventually("the origin is ready", || {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}, log:\n{}", self.log());

@@ -3,6 +3,7 @@
 use super::Source::{
     ActiveInput, Adoptions, Build, Channel, Discontinuities, Endpoint, EndpointLatency,
     EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Shard, Switches,
+    TaskPanics,
 };
 use super::Unit::{Plain, Seconds};
 use super::{COUNTER, GAUGE, HISTOGRAM, Metric, metric};
@@ -367,6 +368,13 @@ pub(super) static METRICS: &[Metric] = &[
         Plain,
         Adoptions,
         "Times others took over what a shard had, by reason.",
+    ),
+    metric(
+        "headwater_task_panics_total",
+        COUNTER,
+        Plain,
+        TaskPanics,
+        "Requests and other tasks that ended in a panic.",
     ),
     metric(
         "headwater_limit_hits_total",

@@ -6,7 +6,7 @@ use super::*;
 use crate::limits::SHARD_TICK_SPAN;
 use crate::ring::Storage;
 use crate::shard::rt::{DriverChoice, run_shard};
-use fixtures::{channel_site, name, owner, playlist, segment, segment_of};
+use fixtures::{channel_site, name, owner, playlist, segment, segment_of, successor};
 
 /// Reached only where something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -80,6 +80,34 @@ fn what_is_shown_is_read_back_after_an_abrupt_end() {
 }
 
 #[test]
+fn an_owner_that_was_replaced_acknowledges_and_shows_nothing() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 4).await;
+        let before = shown(&site);
+        let tenure = first.pass_to(1).expect("nobody else owns it");
+        assert!(first.pass_to(2).is_none(), "it has gone");
+        let second = successor(&site, &storage, tenure).await;
+        until(&second, "shown", || site.live.published.load().epoch == 1).await;
+        assert_eq!(shown(&site), before);
+
+        assert_eq!(push(&first, 3).await, Err(Uncommitted::Stale), "not even what it knows");
+        let refused = Err(Uncommitted::Refused(Refused::Stale));
+        assert_eq!(push(&first, 4).await, refused);
+        let told = first.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(250)).await;
+        assert_eq!(told, Err(Uncommitted::Stale));
+        assert_eq!(push(&second, 3).await, Ok(Committed::Duplicate), "it was acknowledged");
+        assert_eq!(push(&second, 4).await, Ok(Committed::Stored));
+        until(&second, "goes on", || shown(&site).len() == 5).await;
+        first.on_tick();
+        first.show(Published::new(0, Presentation::default(), Arc::default()));
+        assert_eq!(shown(&site).len(), 5, "viewers keep what the later owner shows");
+    });
+}
+
+#[test]
 fn a_panic_restarts_its_channel_alone() {
     on_a_shard(async |storage| {
         let dirs = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
@@ -143,8 +171,10 @@ fn a_failed_write_is_told_and_repeated() {
         // What the playlist changes cannot be written, so the encoder is not told that it was.
         let other = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\nchannel_1.m3u8\n";
         let other = crate::engine::playlist::parse_playlist(other.as_bytes()).expect("sound");
+        let before = site.live.published.load().serial;
         let told = first.on_playlist(InputNumber::TWO, "channel.m3u8", &other).await;
         assert_eq!(told, Err(Uncommitted::Abandoned));
+        assert_eq!(site.live.published.load().serial, before, "viewers are shown what is kept");
         push_again(&first, 4).await;
         until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
         let newest = shown(&site)[4].0;
