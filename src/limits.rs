@@ -240,6 +240,8 @@ pub const CACHE_SIZE_MIN: u64 = 128 << 20;
 
 // The merge of two inputs.
 
+/// Listed segments of a channel that no playlist has named yet.
+pub const UNNAMED_COUNT_MAX: usize = 64;
 /// How long an input must have been sound before the channel goes back to it, and how long a choice
 /// is held unless media is missing: five segments of 6 s.
 pub const HOLD_DOWN_SPAN: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,11 +1,12 @@
 //! The edges that move with time: what DASH lists, which track leads, what is waited for no more.
 
-use crate::engine::channel::candidate::Candidate;
+use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
 use crate::engine::channel::state::Change;
 use crate::engine::channel::state::TrackState;
 use crate::engine::channel::{Channel, span};
 use crate::engine::codec::TrackKind;
+use crate::limits;
 use crate::units::{MediaTime, Monotonic};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -55,6 +56,26 @@ impl Channel {
     pub(super) fn patience(&self) -> Duration {
         let longest = self.candidates.iter().map(|it| it.meta.duration()).max().unwrap_or_default();
         3 * span(self.target().max(longest))
+    }
+
+    /// Remembers a listed segment that no playlist names yet.
+    pub(super) fn await_playlist(&mut self, listed: Monotonic, meta: &RecordMeta) {
+        if self.is_unlisted(meta) {
+            if self.unnamed.len() == limits::UNNAMED_COUNT_MAX {
+                self.unnamed.pop_front();
+            }
+            self.unnamed.push_back((listed, meta.input, meta.name.clone()));
+        }
+    }
+
+    /// Tells of segments that no playlist has named within half a target.
+    pub(super) fn notice_late_playlists(&mut self, now: Monotonic) {
+        let half = span(self.target()) / 2;
+        while let Some((_, input, name)) = self.unnamed.pop_front_if(|it| it.0 + half <= now) {
+            if self.inputs.playlists(input).segment(&name).is_none() {
+                self.events.push(Event::PlaylistLate(input));
+            }
+        }
     }
 
     /// DASH lists a number when every track of a kind that counts alike has it, or half a target

@@ -329,6 +329,7 @@ impl Channel {
         self.advanced.insert(id, committed);
         if leads {
             self.note_who_serves(&meta);
+            self.await_playlist(committed, &meta);
         }
         self.recent.push(id, number, meta.input, &meta.name);
         if stranded {

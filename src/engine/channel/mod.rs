@@ -60,7 +60,7 @@ use judging::Arrival;
 use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use switching::{Preference, Switching};
 
@@ -140,6 +140,8 @@ pub struct Channel {
     late_count: u32,
     /// When the newest listed media of each track was committed.
     advanced: BTreeMap<TrackId, Monotonic>,
+    /// Listed segments that no playlist named when they were listed.
+    unnamed: VecDeque<(Monotonic, InputNumber, String)>,
     /// When anything was told last.
     told: Option<Monotonic>,
     /// Since when every live input has sent ENDLIST and nothing waits.
@@ -173,6 +175,7 @@ impl Channel {
             wanted_since: None,
             late_count: 0,
             advanced: BTreeMap::new(),
+            unnamed: VecDeque::new(),
             told: None,
             ended_since: None,
             off_grid: 0,
@@ -286,6 +289,7 @@ impl Channel {
     pub fn on_tick(&mut self, now: Now) {
         self.notice_pause(now.monotonic);
         self.settle(now);
+        self.notice_late_playlists(now.monotonic);
         self.notice_end(now.monotonic);
     }
 

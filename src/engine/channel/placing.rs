@@ -71,7 +71,11 @@ impl Channel {
         let start = self.media_start(track, meta)?;
         let hole_max = self.config.window.max(MediaTime(3 * self.target().0)).min(HOUR);
         let joined = track.session == Some(session.id);
-        let reference = self.reference(track, &session);
+        let mut reference = self.reference(track, &session);
+        if !joined {
+            // Anywhere in the session will do: others may have listed a backlog before it.
+            reference = start.clamp(session.start.min(reference), reference);
+        }
         let ahead = start - reference;
         let has_jumped = || match self.lag(meta, start) {
             Some(lag) => lag.0.abs() > self.target().0,

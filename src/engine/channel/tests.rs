@@ -1,6 +1,7 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
 mod merge;
+mod timeline;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
@@ -68,6 +69,8 @@ struct Bench {
     config: ChannelConfig,
     ring: Vec<Entry>,
     seconds: f64,
+    /// How far the machine's wall clock is off.
+    step_us: i64,
     offset: u64,
 }
 
@@ -83,13 +86,13 @@ impl Bench {
         let config =
             ChannelConfig { join_seconds: join_seconds.into(), window, ..ChannelConfig::default() };
         let channel = Channel::new(config.clone());
-        Self { channel, config, ring: Vec::new(), seconds: 0.0, offset: 0 }
+        Self { channel, config, ring: Vec::new(), seconds: 0.0, step_us: 0, offset: 0 }
     }
 
     fn now(&self) -> Now {
         let since = Duration::from_secs_f64(self.seconds);
         let since_us = i64::try_from(since.as_micros()).expect("small");
-        Now { monotonic: Monotonic(since), wall: WallClock(EPOCH_US + since_us) }
+        Now { monotonic: Monotonic(since), wall: WallClock(EPOCH_US + since_us + self.step_us) }
     }
 
     fn sync(&mut self) {
