@@ -23,6 +23,8 @@ pub enum Mark {
     Standby,
     /// Something of it was lost on the way.
     Damaged,
+    /// Of the output: listed for want of a better copy, not as long as its place.
+    Odd,
     /// Of an input: it came later than its kind, by half a segment or more.
     Late,
     /// Of an input: it did not come.
@@ -39,12 +41,13 @@ pub enum Mark {
 
 impl Mark {
     /// All, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Used,
         Self::Duplicate,
         Self::Divergent,
         Self::Standby,
         Self::Damaged,
+        Self::Odd,
         Self::Late,
         Self::Missing,
         Self::Gap,
@@ -62,6 +65,7 @@ impl Mark {
             Self::Divergent => "divergent",
             Self::Standby => "standby",
             Self::Damaged => "damaged",
+            Self::Odd => "odd",
             Self::Late => "late",
             Self::Missing => "missing",
             Self::Gap => "gap",

@@ -3,6 +3,7 @@
 use super::{Committed, Inner};
 use crate::engine::channel::Event;
 use crate::engine::channel::state::Change;
+use crate::engine::presentation::Flaws;
 use crate::engine::segment::SegmentBody;
 use crate::limits::HISTORY_CELL_COUNT_MAX;
 use crate::shard::history::{Cell, Happening, Mark, Marks};
@@ -55,8 +56,14 @@ impl Inner {
         if listed.media.is_none() {
             marks = marks.with(Mark::Gap);
         }
-        if listed.media.as_ref().is_some_and(|media| !media.flaws.is_none()) {
-            marks = marks.with(Mark::Damaged);
+        if let Some(media) = &listed.media {
+            let Flaws { damaged, no_random_access, odd_duration } = media.flaws;
+            if damaged || no_random_access {
+                marks = marks.with(Mark::Damaged);
+            }
+            if odd_duration {
+                marks = marks.with(Mark::Odd);
+            }
         }
         if listed.discontinuity {
             marks = marks.with(Mark::Discontinuity);
