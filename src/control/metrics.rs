@@ -55,6 +55,7 @@ enum Source {
     Adoptions,
     TaskPanics,
     Channel(fn(&ChannelCounters) -> &Counter),
+    Publication,
     /// Labelled by [`SwitchReason`].
     Switches,
     /// Labelled by [`Cause`].
@@ -94,8 +95,8 @@ const HISTOGRAM: &str = "histogram";
 
 use Source::{
     ActiveInput, Adoptions, Build, Channel, Discontinuities, Endpoint, EndpointLatency,
-    EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Shard, Switches,
-    TaskPanics,
+    EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Publication, Shard,
+    Switches, TaskPanics,
 };
 use Unit::{Plain, Seconds};
 
@@ -178,8 +179,8 @@ impl Page {
             TaskPanics => self.sample(metric, "", rt::task_panic_count()),
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
             Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
-            Channel(_) | Switches | Discontinuities | ActiveInput | Input(_) | InputResponses
-            | InputLateness => {
+            Channel(_) | Publication | Switches | Discontinuities | ActiveInput | Input(_)
+            | InputResponses | InputLateness => {
                 for (id, channel) in &registry.channels {
                     self.channel_samples(metric, id, channel);
                 }
@@ -217,6 +218,10 @@ impl Page {
         let labels = format!("channel=\"{id}\"");
         match metric.source {
             Channel(counter) => return self.sample(metric, &labels, counter(channel).value()),
+            Publication => {
+                let publication = std::iter::once(&channel.publication);
+                return self.histogram(metric, &labels, publication);
+            }
             Switches => {
                 for (reason, counter) in SwitchReason::ALL.iter().zip(&channel.input_switches) {
                     let labels = format!("{labels},reason=\"{}\"", reason.name());

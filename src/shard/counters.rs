@@ -222,6 +222,8 @@ pub struct ChannelCounters {
     pub edge_age_us: Counter,
     /// Segments published.
     pub published_segments: Counter,
+    /// From when a segment's copy was whole until it was shown to viewers.
+    pub publication: Histogram,
     /// Segments published without media.
     pub gaps: Counter,
     /// Discontinuities published, by cause.

@@ -191,8 +191,7 @@ impl History {
         if matches!(event, Event::InputSwitched { .. }) {
             self.pending = self.pending.with(Mark::Switch);
         }
-        let (kind, text) = told(event);
-        self.note(Happening { at, kind, text });
+        self.note(Happening { at, kind: event.kind(), text: event.to_string() });
     }
 
     /// Something happened.
@@ -263,44 +262,6 @@ fn note(row: &mut VecDeque<Cell>, cell: Cell) {
     row.insert(after, cell);
     if row.len() > HISTORY_CELL_COUNT_MAX {
         row.pop_front();
-    }
-}
-
-/// A channel's event in words.
-fn told(event: &Event) -> (&'static str, String) {
-    match event {
-        Event::Started => ("start", "on air".to_owned()),
-        Event::InputSwitched { to, reason } => {
-            ("switch", format!("input {to} leads: {}", reason.name()))
-        }
-        Event::SwitchRefused(input) => {
-            ("switch", format!("input {input} has nothing to lead with"))
-        }
-        Event::Misaligned { track, input, apart } => {
-            ("misaligned", format!("input {input} is apart on track {track}: {apart:?}"))
-        }
-        Event::Aligned { track, identical: true } => {
-            ("aligned", format!("track {track} is the same on both inputs"))
-        }
-        Event::Aligned { track, identical: false } => {
-            ("aligned", format!("track {track} is cut alike and coded differently"))
-        }
-        Event::Discontinuity(cause) => ("discontinuity", cause.name().to_owned()),
-        Event::GridMoved => ("grid", "the source's segment duration moved".to_owned()),
-        Event::Gaps(track, count) => ("gap", format!("track {track}: {count} missing")),
-        Event::GapFilled(track) => ("filled", format!("track {track}: late, in place")),
-        Event::Flawed { track, input, .. } => {
-            ("flawed", format!("track {track}: input {input}'s, for want of a better copy"))
-        }
-        Event::Late { track, input } => {
-            ("late", format!("track {track}: input {input}'s came too late to be listed"))
-        }
-        Event::Unplaced(name) => ("unplaced", format!("{name} belongs nowhere")),
-        Event::NameReused(input) => ("name", format!("input {input} used a name again")),
-        Event::PlaylistLate(input) => {
-            ("playlist", format!("input {input}: no playlist names what is listed"))
-        }
-        Event::Ended => ("end", "ended by the source".to_owned()),
     }
 }
 

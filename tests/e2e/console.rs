@@ -79,6 +79,8 @@ fn a_lost_segment_is_seen_in_the_row_of_its_input() {
     };
     // Pictures and sound of each.
     assert_eq!(listed(1) + listed(2), 2 * SEGMENT_COUNT as u64);
+    let published = origin.metric("headwater_publication_seconds_count", "channel=\"demo\"");
+    assert_eq!(published, 2 * SEGMENT_COUNT as u64);
     let mut control = Connection::open(origin.control());
     assert_eq!(control.request("GET", "/api/channels/none/timeline", &[], b"").status, 404);
 }

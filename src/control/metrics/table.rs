@@ -2,8 +2,8 @@
 
 use super::Source::{
     ActiveInput, Adoptions, Build, Channel, Discontinuities, Endpoint, EndpointLatency,
-    EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Shard, Switches,
-    TaskPanics,
+    EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Publication, Shard,
+    Switches, TaskPanics,
 };
 use super::Unit::{Plain, Seconds};
 use super::{COUNTER, GAUGE, HISTOGRAM, Metric, metric};
@@ -214,6 +214,13 @@ pub(super) static METRICS: &[Metric] = &[
         Plain,
         Channel(|c| &c.published_segments),
         "Segments published.",
+    ),
+    metric(
+        "headwater_publication_seconds",
+        HISTOGRAM,
+        Seconds,
+        Publication,
+        "From when the copy of a segment that is published was whole until viewers see it.",
     ),
     metric(
         "headwater_gaps_total",
