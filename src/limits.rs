@@ -244,6 +244,28 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
 
+// Takeovers by another process.
+
+/// Bytes of one message between a process and the one that follows it: the replay window, each
+/// nonce with 35 bytes at most.
+pub const TAKEOVER_MESSAGE_SIZE_MAX: usize = 1 << 20;
+/// Listening sockets passed to the next process: eight addresses with a socket for each of the
+/// most shards.
+pub const TAKEOVER_LISTENER_COUNT_MAX: u32 = 8_192;
+/// Connections that wait to be passed to the next process: those of a thousand encoders, with four
+/// renditions each.
+pub const DEPARTURE_COUNT_MAX: usize = 4_096;
+/// How long a process and the one that is to follow it wait for one another's next word, where
+/// nothing has to be done for it first.
+pub const TAKEOVER_WORD_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long the next process may prepare: its cache rings are allocated meanwhile.
+pub const TAKEOVER_PREPARE_SPAN_MAX: std::time::Duration = std::time::Duration::from_mins(2);
+/// How long bodies under way may take to end before the channels change hands: the longest segment
+/// that encoders make, pushed as it is made.
+pub const TAKEOVER_BODY_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(12);
+/// How long the next process may take to read the channels, which nobody owns meanwhile.
+pub const TAKEOVER_READ_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
@@ -253,3 +275,4 @@ const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
 const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
+const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);

@@ -12,6 +12,6 @@ fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::Check { config } => cli::check(config.as_deref()),
         Action::Inspect { target } => cli::inspect(&target),
-        Action::Serve { config } => start::serve(config),
+        Action::Serve { config, takeover } => start::serve(config, takeover),
     }
 }

@@ -28,6 +28,10 @@ pub struct ProcessCounters {
     pub reloads: Counter,
     /// Reloads refused for mistakes.
     pub reloads_refused: Counter,
+    /// Takeovers, one after another, that led to this process.
+    pub takeovers: Counter,
+    /// Other processes that were to take over from this one and did not.
+    pub takeovers_failed: Counter,
     /// Access records written.
     pub access_records: Counter,
     /// Access records lost to a full queue or a failed write.
@@ -309,6 +313,20 @@ static METRICS: &[Metric] = &[
         Plain,
         Process(|p| &p.reloads_refused),
         "Reloads refused for mistakes; the old configuration stays.",
+    ),
+    metric(
+        "headwater_takeovers_total",
+        COUNTER,
+        Plain,
+        Process(|p| &p.takeovers),
+        "Takeovers since a process was started without one.",
+    ),
+    metric(
+        "headwater_takeovers_failed_total",
+        COUNTER,
+        Plain,
+        Process(|p| &p.takeovers_failed),
+        "Processes that were to take over and did not; this one went on.",
     ),
     metric(
         "headwater_access_records_total",

@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
+pub mod moving;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
@@ -19,6 +20,7 @@ pub mod playback;
 pub mod reopen;
 pub mod rt;
 pub mod site;
+pub mod succession;
 pub mod turns;
 
 #[cfg(test)]

@@ -15,22 +15,24 @@ use crate::limits::{
 use crate::ring::Storage;
 use crate::shard::backoff::Backoff;
 use crate::shard::connection::{
-    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+    Connection, Finished, MovingConnection, Open, Place, RefusedHead, Service, Serving, serve,
 };
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
-use crate::shard::ingest::{EncoderSession, Gate, Push};
+use crate::shard::ingest::{EncoderSession, Gate, Push, transient};
 use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
 use crate::shard::mailbox;
+use crate::shard::moving::{Move, Role};
 use crate::shard::owner::{Owner, TICK_SPAN};
 use crate::shard::playback::{MadeShelves, Playback, SharedFile};
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
+use crate::shard::succession::{Phase, Succession};
 use crate::units::InputNumber;
 use crate::units::Monotonic;
 use arc_swap::ArcSwap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -40,22 +42,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Encoders and viewers.
-    Both,
-    /// Viewers: there is a listener for encoders.
-    Delivery,
-    /// Encoders.
-    Ingest,
-}
-
-/// A connection on its way to the shard that owns its channel.
-pub struct Move {
-    role: Role,
-    connection: MovingConnection<EncoderSession>,
-}
+/// How often a shard that does not serve yet looks whether it may.
+const STAND_BY_SPAN: Duration = Duration::from_millis(5);
 
 /// What all shards share.
 pub struct Shared {
@@ -75,6 +63,10 @@ pub struct Shared {
     pub access: Vec<Arc<AccessQueue>>,
     /// How often rings are synced.
     pub sync_interval: Duration,
+    /// Whose the channels are.
+    pub succession: Succession,
+    /// Shards whose runtime runs.
+    pub prepared: AtomicUsize,
     /// Shards that serve.
     pub serving: AtomicUsize,
     /// The driver that the newest shard took.
@@ -125,6 +117,8 @@ impl Shared {
             counters: (0..shards).map(|_| Arc::default()).collect(),
             access: (0..shards).map(|_| Arc::default()).collect(),
             sync_interval,
+            succession: Succession::new(shards),
+            prepared: AtomicUsize::new(0),
             serving: AtomicUsize::new(0),
             driver: Mutex::new(None),
             backoff: Backoff::default(),
@@ -142,6 +136,20 @@ impl Shared {
     pub fn shard_count(&self) -> usize {
         self.mailboxes.len()
     }
+
+    /// Gives a connection to any shard, the one of index `first` where it has room.
+    ///
+    /// # Errors
+    ///
+    /// The connection back, where no mailbox has room.
+    pub fn place(&self, first: usize, connection: Move) -> Result<(), Move> {
+        let (before, from_first) = self.mailboxes.split_at(first % self.shard_count());
+        let mut unplaced = Err(connection);
+        for mailbox in from_first.iter().chain(before) {
+            unplaced = unplaced.or_else(|connection| mailbox.try_send(connection));
+        }
+        unplaced
+    }
 }
 
 /// A shard's own part.
@@ -153,12 +161,16 @@ struct Node {
     playback: Playback,
     serving: Serving,
     accepting: AcceptCounters,
+    /// Requests of encoders that are being answered.
+    open_pushes: Cell<usize>,
 }
 
 /// The shard as the connections of one listener see it.
 struct Door {
     node: Rc<Node>,
     role: Role,
+    /// Opened when the process was draining already: nothing begins here any more.
+    is_late: bool,
 }
 
 /// Runs a shard until it has drained.
@@ -175,25 +187,29 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
+        open_pushes: Cell::new(0),
         shared,
     });
-    node.adopt();
+    *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
+    node.stand_by().await;
     let mut stops = Vec::with_capacity(listeners.len());
     for (role, listener) in listeners {
         let (stop, stopped) = oneshot::channel();
         stops.push(stop);
         rt::spawn(accept_on(Rc::clone(&node), role, Listener::new(listener)?, stopped));
     }
-    let (stop, stopped) = oneshot::channel();
-    stops.push(stop);
+    // What neighbours hand over is served to the end.
+    let (_stop_receiving, stopped) = oneshot::channel();
     rt::spawn(receive(Rc::clone(&node), mailbox, stopped));
-    *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
-    node.tick_until_draining().await;
-    for stop in stops {
-        stop.complete(());
+    node.tick_until_leaving().await;
+    if node.shared.succession.phase() == Phase::HandedOn {
+        // What waits in the queues is for whoever listens there next.
+        drop(stops);
+        node.leave().await;
+    } else {
+        node.drain().await;
     }
-    node.drain().await;
     node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
 }
@@ -203,7 +219,8 @@ async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot
     let connections = Arc::clone(&node.shared.connections);
     let opened = accept(&listener, stop, &options, &connections, &node.accepting, |accepted| {
         node.shared.counters[node.shard].accepted.add(1);
-        Door { node: Rc::clone(&node), role }.spawn(Connection::new(accepted));
+        let is_late = node.shared.draining.load(Ordering::Acquire);
+        Door { node: Rc::clone(&node), role, is_late }.spawn(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
         tracing::error!(shard = node.shard, %error, "a listener failed");
@@ -220,7 +237,9 @@ async fn receive(
     while rt::until(stop.as_mut(), mailbox.receive(&mut moves)).await.is_some() {
         for Move { role, connection } in moves.drain(..) {
             match Connection::take_over(connection) {
-                Ok(connection) => Door { node: Rc::clone(&node), role }.spawn(connection),
+                Ok(connection) => {
+                    Door { node: Rc::clone(&node), role, is_late: false }.spawn(connection);
+                }
                 Err(error) => tracing::warn!(%error, "a handed-over connection was lost"),
             }
         }
@@ -230,6 +249,21 @@ async fn receive(
 impl Node {
     fn counters(&self) -> &ShardCounters {
         &self.shared.counters[self.shard]
+    }
+
+    /// Takes channels over and publishes them, until the process may serve.
+    async fn stand_by(&self) {
+        let shared = &self.shared;
+        shared.prepared.fetch_add(1, Ordering::AcqRel);
+        while shared.succession.phase() != Phase::Owning && !shared.draining.load(Ordering::Acquire)
+        {
+            if shared.succession.phase() == Phase::Adopting {
+                self.follow_site();
+                self.adopt();
+                self.tick_owners();
+            }
+            rt::sleep_until(rt::now() + STAND_BY_SPAN).await;
+        }
     }
 
     /// Takes over the channels that were placed here.
@@ -270,9 +304,11 @@ impl Node {
         *self.site.borrow_mut() = site;
     }
 
-    async fn tick_until_draining(self: &Rc<Self>) {
+    /// Ticks until the process drains, or its channels are another's.
+    async fn tick_until_leaving(&self) {
+        let (succession, draining) = (&self.shared.succession, &self.shared.draining);
         let mut sync_due = Monotonic::default();
-        while !self.shared.draining.load(Ordering::Acquire) {
+        while succession.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
             let now = rt::now();
             self.follow_site();
             self.adopt();
@@ -285,8 +321,30 @@ impl Node {
                 sync_due = now + self.shared.sync_interval;
             }
             self.count();
-            rt::sleep_until(now + TICK_SPAN).await;
+            self.follow_succession(owners);
+            // The others wait for whoever is behind.
+            let is_awaited = succession.phase().holds_pushes();
+            rt::sleep_until(now + if is_awaited { STAND_BY_SPAN } else { TICK_SPAN }).await;
         }
+    }
+
+    /// Does its part where another process is to have the channels.
+    fn follow_succession(&self, owners: Vec<Rc<Owner>>) {
+        let succession = &self.shared.succession;
+        if !succession.is_behind(self.shard) {
+            return;
+        }
+        let phase = succession.phase();
+        if phase == Phase::LettingGo {
+            drop(owners);
+            self.owners.borrow_mut().clear();
+        } else if phase == Phase::Quiescing {
+            let is_settled = owners.iter().all(|owner| owner.is_settled());
+            if self.open_pushes.get() > 0 || !is_settled {
+                return;
+            }
+        }
+        succession.follow(self.shard, phase);
     }
 
     fn tick_owners(&self) -> Vec<Rc<Owner>> {
@@ -310,8 +368,19 @@ impl Node {
         counters.add_hits(Limit::StorageQueue, refused);
     }
 
+    /// Waits until every connection has gone to the process that follows, or ended.
+    async fn leave(&self) {
+        let deadline = rt::now() + DRAIN_SPAN_MAX;
+        while self.serving.open_connections.get() > 0
+            && !self.shared.hurrying.load(Ordering::Acquire)
+            && rt::now() < deadline
+        {
+            rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
+        }
+    }
+
     /// Ends connections without a request at once, lets requests under way end, and has the last
-    /// changes of the channels written.
+    /// changes of the channels written. Who comes meanwhile is told to come again.
     async fn drain(&self) {
         self.serving.is_draining.set(true);
         rt::end_idle();
@@ -412,11 +481,18 @@ impl Service for Door {
     type File = SharedFile;
     type Session = EncoderSession;
 
-    fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<usize> {
+    fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<Place> {
+        let phase = self.node.shared.succession.phase();
+        if phase == Phase::HandedOn {
+            return Some(Place::Successor);
+        }
         let site = self.node.site.borrow();
         let Addressed::Input { channel, input, .. } = self.addressed(&site, &head.path) else {
             return None;
         };
+        if phase.holds_pushes() {
+            return Some(Place::Successor);
+        }
         let owner = channel.live.owner.load(Ordering::Acquire);
         // Any shard can ask for credentials, or say that there is no such input.
         let is_worth_it = channel.users[input.index()].is_some() && head.authorization.is_some();
@@ -424,15 +500,19 @@ impl Service for Door {
             return None;
         }
         session.hand_overs += 1;
-        Some(owner)
+        Some(Place::Shard(owner))
     }
 
     fn hand_over(
         &self,
-        owner: usize,
+        owner: Place,
         connection: MovingConnection<EncoderSession>,
     ) -> Result<(), MovingConnection<EncoderSession>> {
-        let sent = self.node.shared.mailboxes[owner].try_send(Move { role: self.role, connection });
+        let (shared, moving) = (&self.node.shared, Move { role: self.role, connection });
+        let sent = match owner {
+            Place::Shard(owner) => shared.mailboxes[owner].try_send(moving),
+            Place::Successor => shared.succession.depart(moving),
+        };
         match sent {
             Ok(()) => self.node.counters().handed_over.add(1),
             Err(_) => self.node.counters().hit(Limit::ShardMailbox),
@@ -447,9 +527,13 @@ impl Service for Door {
         head: &RequestHead,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
+        if self.is_late {
+            return transient("the origin is restarting");
+        }
         let site = Arc::clone(&self.node.site.borrow());
         match self.addressed(&site, &head.path) {
             Addressed::Input { channel, input, name } => {
+                let _open = Open::new(&self.node.open_pushes);
                 let owner = self.node.owners.borrow().get(&channel.id).cloned();
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
