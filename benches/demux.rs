@@ -5,12 +5,13 @@
 
 mod fixture;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fixture::OwnRing;
 use headwater::engine::body::SegmentParser;
 use headwater::engine::sample_table;
 use headwater::engine::segment::SegmentBody;
 use headwater::ring::{Record, RecordKind};
+use std::cell::RefCell;
 use std::hint::black_box;
 
 /// Bytes that arrive at a time.
@@ -46,7 +47,12 @@ fn demux(criterion: &mut Criterion) {
     group.bench_function("H.264 and AAC", |bencher| bencher.iter(|| parse(&body)));
     let mut ring = OwnRing::new();
     group.bench_function("H.264 and AAC to ring", |bencher| {
-        bencher.iter(|| commit(&mut ring, parse(&body)));
+        let ring = RefCell::new(&mut ring);
+        bencher.iter_batched(
+            || ring.borrow_mut().await_spares(),
+            |()| commit(&mut ring.borrow_mut(), parse(&body)),
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
 }

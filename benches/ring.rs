@@ -7,6 +7,7 @@ mod fixture;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fixture::OwnRing;
 use headwater::ring::{Record, RecordKind};
+use std::cell::RefCell;
 
 fn append(criterion: &mut Criterion) {
     let mut ring = OwnRing::new();
@@ -20,11 +21,16 @@ fn append(criterion: &mut Criterion) {
             payload: vec![3; size],
         };
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            let ring = RefCell::new(&mut ring);
+            let prepare = || {
+                ring.borrow_mut().await_spares();
+                record()
+            };
             let append = |record| {
-                let written = ring.append(record).recv();
+                let written = ring.borrow_mut().append(record).recv();
                 written.expect("is told").expect("is written")
             };
-            bencher.iter_batched(record, append, BatchSize::PerIteration);
+            bencher.iter_batched(prepare, append, BatchSize::PerIteration);
         });
     }
     group.finish();

@@ -42,6 +42,7 @@ start_headwater() {
         printf '[control]\nlisten = "127.0.0.1:8081"\n[storage]\ndir = "%s/data"\n' "$dir"
         for channel in "$@"; do
             printf '[[channel]]\nid = "%s"\nring = "512MiB"\nsegment_size_max = "16MiB"\n' "$channel"
+            printf 'ingest_requests_per_second = 100000\ningest_bits_per_second = 1000000000000\n'
             for n in 1 2; do
                 printf '[[channel.input]]\nusername = "perf"\npassword = "perf"\n'
             done

@@ -1,5 +1,6 @@
 //! Load for `perf/ingest`: pushes transport stream segments over kept connections, one channel
-//! and one thread each, as fast as the server takes them, and prints how many it took.
+//! and one thread each, as fast as the server takes them. Prints how many it took while it warmed
+//! up, and after that how many more.
 //!
 //! The given files are sent round and round; their PCR, PTS and DTS are moved on with every round,
 //! so that each segment is new media to the server. Speaks digest authentication (RFC 7616, MD5,
@@ -9,6 +10,8 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +28,10 @@ struct Arguments {
     /// The server, as `host:port`.
     #[arg(long)]
     address: String,
-    /// How long to push.
+    /// How long to push at first, apart.
+    #[arg(long)]
+    warm_up: u64,
+    /// How long to push then.
     #[arg(long)]
     seconds: u64,
     /// Channels `perf1`, `perf2`, …: one connection each.
@@ -40,42 +46,48 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let read = arguments.segments.iter().map(std::fs::read).collect::<io::Result<Vec<_>>>()?;
     let segments: Vec<Segment> = read.into_iter().map(Segment::new).collect();
-    let deadline = Instant::now() + Duration::from_secs(arguments.seconds);
+    let warm = Instant::now() + Duration::from_secs(arguments.warm_up);
+    let deadline = warm + Duration::from_secs(arguments.seconds);
+    let taken = Arc::new(AtomicU64::new(0));
     let threads: Vec<_> = (1..=arguments.channels)
         .map(|channel| {
             let (address, segments) = (arguments.address.clone(), segments.clone());
-            thread::spawn(move || push(&address, channel, segments, deadline))
+            let taken = Arc::clone(&taken);
+            thread::spawn(move || push(&address, channel, segments, deadline, &taken))
         })
         .collect();
-    let mut count = 0;
+    thread::sleep(Duration::from_secs(arguments.warm_up));
+    let before = taken.load(Ordering::Relaxed);
+    println!("{before}");
     for thread in threads {
-        count +=
-            thread.join().map_err(|_| io::Error::other("a connection's thread panicked"))??;
+        thread.join().map_err(|_| io::Error::other("a connection's thread panicked"))??;
     }
-    println!("{count}");
+    println!("{}", taken.load(Ordering::Relaxed) - before);
     Ok(())
 }
 
-/// Pushes until the deadline; returns how many segments the server answered with 2xx.
+/// Pushes until the deadline; counts the segments that the server answered with 2xx.
 fn push(
     address: &str,
     channel: u32,
     mut segments: Vec<Segment>,
     deadline: Instant,
-) -> io::Result<u64> {
+    taken: &AtomicU64,
+) -> io::Result<()> {
     let mut connection = Connection::open(address)?;
     let round_ticks = round_ticks(&segments);
-    let mut count = 0;
+    let mut count = 0_u64;
     loop {
         for segment in &mut segments {
             if Instant::now() >= deadline {
-                return Ok(count);
+                return Ok(());
             }
             // Names come again, so that a server of plain files does not fill the disk.
             let path = format!("/in/v2/perf{channel}/1/channel_1_{:03}.ts", count % 100);
             connection.put(&path, &segment.bytes)?;
             segment.advance(round_ticks);
             count += 1;
+            taken.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

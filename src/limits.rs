@@ -3,6 +3,8 @@
 //! Bounds that traffic can hit are counted in `/metrics`
 //! (`headwater_limit_hits_total{limit="…"}`), so that an operator sees which one it was.
 
+use std::time::Duration;
+
 // Requests: heads, bodies, ranges, digest authentication.
 
 /// Bytes of a request line (RFC 9112 §3 asks for at least 8000; our longest URL is under 400).
@@ -37,6 +39,13 @@ pub const CHALLENGE_VALUE_SIZE_MAX: usize = 128;
 pub const REPLAY_SET_COUNT: usize = 1024;
 /// Nonces of one set: 16,384 in all, 512 KiB, 16 s of 1,000 single-use nonces a second.
 pub const REPLAY_SET_SIZE: usize = 16;
+/// How far ahead of its rate an input may send: what an encoder keeps back through an outage of a
+/// minute passes at once.
+pub const INGEST_BURST_SPAN: Duration = Duration::from_mins(1);
+/// Bits per second that every input may send, however little its source declares.
+pub const INGEST_BITS_PER_SECOND_MIN: u64 = 100_000_000;
+/// Times the source's declared bit rate that an input may send.
+pub const INGEST_BIT_RATE_FACTOR: u64 = 4;
 /// Slots for addresses and users that failed to log in lately: 320 KiB in all.
 pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 
@@ -71,7 +80,8 @@ pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
-/// Bytes per second below which a body is cut, once it has lasted a minute: half of what a
+/// Bytes per second below which a body is cut, once it has lasted two segments, ten seconds at
+/// least: half of what a
 /// 64 kbit/s audio rendition brings where an encoder sends it as it is made.
 pub const BODY_RATE_MIN: u64 = 4 << 10;
 /// Messages waiting in one shard's mailbox: every connection of a neighbour handed over at once.
@@ -81,7 +91,7 @@ pub const HAND_OVER_COUNT_MAX: u32 = 16;
 /// Access records of one shard waiting for the log: 100 ms at 100 000 requests per second.
 pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
 /// How long requests under way may take to end once the process drains.
-pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+pub const DRAIN_SPAN_MAX: Duration = Duration::from_secs(30);
 
 // Pushed playlists.
 
@@ -177,7 +187,7 @@ pub const CHANGE_BATCH_SIZE_MAX: usize = RING_HEADER_SIZE_MAX / 2;
 pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
 /// How far before the newest record one may have arrived to be judged again after a restart:
 /// three targets of 20 s.
-pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+pub const UNLISTED_AGE_MAX: Duration = Duration::from_mins(1);
 
 // Rings and storage.
 
@@ -257,14 +267,14 @@ pub const TAKEOVER_LISTENER_COUNT_MAX: u32 = 8_192;
 pub const DEPARTURE_COUNT_MAX: usize = 4_096;
 /// How long a process and the one that is to follow it wait for one another's next word, where
 /// nothing has to be done for it first.
-pub const TAKEOVER_WORD_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+pub const TAKEOVER_WORD_SPAN_MAX: Duration = Duration::from_secs(5);
 /// How long the next process may prepare: its cache rings are allocated meanwhile.
-pub const TAKEOVER_PREPARE_SPAN_MAX: std::time::Duration = std::time::Duration::from_mins(2);
+pub const TAKEOVER_PREPARE_SPAN_MAX: Duration = Duration::from_mins(2);
 /// How long bodies under way may take to end before the channels change hands: the longest segment
 /// that encoders make, pushed as it is made.
-pub const TAKEOVER_BODY_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(12);
+pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
 /// How long the next process may take to read the channels, which nobody owns meanwhile.
-pub const TAKEOVER_READ_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(30);
 
 // How they relate.
 

@@ -12,8 +12,8 @@ use crate::control::rates;
 use crate::control::status::{Readiness, Status};
 use crate::control::takeover::{Listening, start_successor};
 use crate::limits::RELOAD_COUNT_MAX;
+use crate::shard::changeover::Phase;
 use crate::shard::node::Shared;
-use crate::shard::succession::Phase;
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::TcpListener;
@@ -116,7 +116,7 @@ struct Reload {
 impl Reload {
     fn carry_out(&self, mut config: Config) {
         let _steering = self.steering.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.shared.succession.phase() != Phase::Owning {
+        if self.shared.changeover.phase() != Phase::Owning {
             self.counters.reloads_refused.add(1);
             tracing::warn!("reload refused: the channels are another process's");
             return;

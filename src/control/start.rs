@@ -15,9 +15,9 @@ use crate::control::{cache, cli, log, supervisor};
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME};
 use crate::limits::STORAGE_THREAD_COUNT;
 use crate::ring::{RingError, Storage};
+use crate::shard::changeover::Phase;
 use crate::shard::node::{self, Shared, Start};
 use crate::shard::rt::{self, DriverChoice, run_shard};
-use crate::shard::succession::Phase;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,7 +112,7 @@ impl Running {
             tracing::error!("storage did not end its jobs in time");
         }
         let well = well && is_flushed;
-        if self.shared.succession.phase() == Phase::HandedOn {
+        if self.shared.changeover.phase() == Phase::HandedOn {
             if let Some(incumbent) = self.incumbent {
                 incumbent.finish();
             }
@@ -138,7 +138,7 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
     }
     let patience = predecessor.as_ref().map_or(Duration::ZERO, |_| RING_RELEASE_SPAN_MAX);
     apply(config, &shared, patience)?;
-    shared.succession.enter(Phase::Adopting);
+    shared.changeover.enter(Phase::Adopting);
     await_publications(&shared);
     let steering = Arc::new(Mutex::new(()));
     let plane = Plane {
@@ -162,7 +162,7 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
             arrivals.start(&shared);
         }
     }
-    shared.succession.enter(Phase::Owning);
+    shared.changeover.enter(Phase::Owning);
     let dir = &config.storage.dir;
     let cache = cache::folder(dir, estate.takeovers);
     let incumbent = Incumbent {

@@ -27,6 +27,8 @@ pub struct Shared {
     pub boot: BootId,
     /// Spares made, or why not, until the ring takes them.
     pub spares_made: ArrayQueue<std::io::Result<RingFile>>,
+    /// Unlinked files without readers, to be closed.
+    pub unread: ArrayQueue<Arc<RingFile>>,
     /// Bytes of records that wait to be written.
     pub queued_size: AtomicU64,
     /// Records that could not be written.
@@ -91,6 +93,7 @@ impl Shared {
             epoch,
             boot,
             spares_made: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
+            unread: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
             queued_size: AtomicU64::new(0),
             write_failures: AtomicU64::new(0),
             sync_failures: AtomicU64::new(0),

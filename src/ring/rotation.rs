@@ -9,8 +9,8 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
 use crate::ring::error::Refused;
@@ -91,8 +91,9 @@ pub struct Ring {
     pub(super) unsealed: VecDeque<LiveFile>,
     /// Dropped files, not yet given to be unlinked.
     pub(super) dropped: VecDeque<Arc<RingFile>>,
-    /// Dropped files that may still have readers, with their sizes in bytes.
-    pub(super) lingering: Vec<(u64, Weak<RingFile>)>,
+    /// Unlinked files that may still have readers. Ours is the last reference, see
+    /// [`Ring::close_unread`].
+    pub(super) lingering: Vec<Arc<RingFile>>,
 }
 
 impl Ring {
@@ -275,13 +276,12 @@ impl Ring {
     /// How full the ring is and how it fares.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        let lingering = |(_, file): &&(u64, Weak<RingFile>)| file.strong_count() > 0;
         Fill {
             bytes_used: self.live.iter().map(|live| live.end).sum(),
             bytes_total: self.layout.size(),
             files: self.live.len(),
             spares: self.spares.len(),
-            lingering_files: self.dropped.len() + self.lingering.iter().filter(lingering).count(),
+            lingering_files: self.dropped.len() + self.lingering.len(),
             queued_bytes: self.shared.queued_size.load(Ordering::Relaxed),
             write_failures: self.shared.write_failures.load(Ordering::Relaxed),
             sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
@@ -297,12 +297,10 @@ impl Ring {
         }
         self.unlink_dropped();
         self.seal_full();
-        self.lingering.retain(|(_, file)| file.strong_count() > 0);
+        self.close_unread();
         self.ask_for_spares();
         if self.spares.is_empty() && self.spares_asked == 0 {
-            self.lingering.iter().filter_map(|(_, file)| file.upgrade()).for_each(|file| {
-                file.want_back();
-            });
+            self.lingering.iter().for_each(|file| file.want_back());
         }
     }
 
@@ -324,19 +322,39 @@ impl Ring {
         }
     }
 
-    /// The storage thread gets the ring's own reference, so that freeing the space of a file
-    /// without readers doesn't happen on the shard.
     fn unlink_dropped(&mut self) {
         while let Some(file) = self.dropped.front() {
-            let (size, weak, file) = (file.size(), Arc::downgrade(file), Arc::clone(file));
+            let unlinked = Arc::clone(file);
             let job = Box::new(move || {
-                let _stays_until_the_next_open = file.unlink();
+                let _stays_until_the_next_open = unlinked.unlink();
             });
             if self.storage.keep_up(self.number, job).is_err() {
                 return;
             }
-            self.dropped.pop_front();
-            self.lingering.push((size, weak));
+            self.lingering.extend(self.dropped.pop_front());
+        }
+    }
+
+    /// Files that nobody reads any more are closed on the storage thread: the kernel frees an
+    /// unlinked file's space with its last descriptor, which takes milliseconds.
+    fn close_unread(&mut self) {
+        // None but its readers can pass a file on, and the last of them has gone.
+        let is_unread = |file: &Arc<RingFile>| Arc::strong_count(file) == 1;
+        while let Some(at) = self.lingering.iter().position(is_unread) {
+            if let Err(file) = self.shared.unread.push(self.lingering.swap_remove(at)) {
+                self.lingering.push(file);
+                return;
+            }
+            // As many jobs as files wait, whichever takes which.
+            let shared = Arc::clone(&self.shared);
+            if self
+                .storage
+                .keep_up(self.number, Box::new(move || drop(shared.unread.pop())))
+                .is_err()
+            {
+                self.lingering.extend(self.shared.unread.pop());
+                return;
+            }
         }
     }
 
@@ -375,7 +393,7 @@ impl Ring {
     /// Bytes of all files that take space, those asked for included.
     pub(super) fn allocated_size(&self) -> u64 {
         let dropped: u64 = self.dropped.iter().map(|file| file.size()).sum();
-        let lingering: u64 = self.lingering.iter().map(|(size, _)| size).sum();
+        let lingering: u64 = self.lingering.iter().map(|file| file.size()).sum();
         let asked = self.spares_asked as u64 * self.layout.file_size;
         self.live_size() + self.spare_size() + dropped + lingering + asked
     }

@@ -139,6 +139,7 @@ limits! {
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
     StorageQueue "storage_queue" "A storage queue was full.",

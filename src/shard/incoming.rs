@@ -10,10 +10,8 @@ use crate::units::Monotonic;
 use std::io::{self, ErrorKind, IoSlice};
 use std::time::Duration;
 
-/// How long a body may pause.
-const BODY_PAUSE_SPAN_MAX: Duration = Duration::from_secs(30);
-/// How long a body may last before [`BODY_RATE_MIN`] is asked of it.
-const BODY_RATE_GRACE_SPAN: Duration = Duration::from_mins(1);
+/// How long a body may pause where nothing is known of its source.
+pub const BODY_PAUSE_SPAN_MAX: Duration = Duration::from_secs(30);
 /// How long the rest of a refused body is waited for before the connection closes.
 const DRAIN_SPAN_MAX: Duration = Duration::from_secs(2);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -120,6 +118,7 @@ pub struct Body<'a> {
     awaits_continue: bool,
     received: u64,
     began: Monotonic,
+    pause_max: Duration,
 }
 
 impl<'a> Body<'a> {
@@ -128,7 +127,13 @@ impl<'a> Body<'a> {
         let decoder = BodyDecoder::new(head.framing);
         let awaits_continue = head.expect_continue && !decoder.is_done();
         let (framing, began) = (head.framing, rt::now());
-        Self { socket, input, decoder, framing, awaits_continue, received: 0, began }
+        let pause_max = BODY_PAUSE_SPAN_MAX;
+        Self { socket, input, decoder, framing, awaits_continue, received: 0, began, pause_max }
+    }
+
+    /// How long it may pause, and for how long it may stay below [`BODY_RATE_MIN`].
+    pub fn limit_pause(&mut self, pause_max: Duration) {
+        self.pause_max = pause_max;
     }
 
     /// The next bytes, as they arrive; `None` after the last.
@@ -137,7 +142,7 @@ impl<'a> Body<'a> {
     ///
     /// See [`BodyError`]; the connection closes after the answer.
     pub async fn next(&mut self) -> Result<Option<&[u8]>, BodyError> {
-        self.next_before(rt::now() + BODY_PAUSE_SPAN_MAX).await
+        self.next_before(rt::now() + self.pause_max).await
     }
 
     async fn next_before(&mut self, deadline: Monotonic) -> Result<Option<&[u8]>, BodyError> {
@@ -197,7 +202,7 @@ impl<'a> Body<'a> {
                 .map_err(BodyError::Connection)?;
         }
         let lasted = rt::now().0.saturating_sub(self.began.0);
-        if lasted > BODY_RATE_GRACE_SPAN && self.received < BODY_RATE_MIN * lasted.as_secs() {
+        if lasted > self.pause_max && self.received < BODY_RATE_MIN * lasted.as_secs() {
             return Err(BodyError::Paused { received: self.received });
         }
         match self.input.fill(self.socket, INPUT_BUFFER_SIZE, deadline).await {

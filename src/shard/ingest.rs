@@ -62,6 +62,8 @@ enum Refusal {
     NoLength,
     #[error("the channel was taken away")]
     Removed,
+    #[error("more bodies or bytes than this input may send; see the channel's limits")]
+    TooMuch,
 }
 
 impl Refusal {
@@ -76,6 +78,7 @@ impl Refusal {
             Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
             Self::Coded => 415,
             Self::NoLength => 411,
+            Self::TooMuch => 429,
             Self::Uncommitted(
                 Uncommitted::Refused(Refused::NoSpace)
                 | Uncommitted::Unwritten(WriteError::NoSpace { .. }),
@@ -95,6 +98,7 @@ impl Refusal {
                 Some(Limit::PlaylistSize)
             }
             Self::NoMemory | Self::Uncommitted(Uncommitted::Crowded) => Some(Limit::IngestMemory),
+            Self::TooMuch => Some(Limit::IngestPace),
             Self::Uncommitted(Uncommitted::Refused(Refused::Busy)) => Some(Limit::StorageQueue),
             Self::Uncommitted(Uncommitted::Refused(Refused::NoSpace)) => Some(Limit::RingSpares),
             _ => None,
@@ -152,7 +156,7 @@ impl Push<'_> {
             (None, Some(_)) if self.head.method == Method::Delete => {
                 Plan::status(ResponseHead::new(204))
             }
-            (None, Some(owner)) => match self.take(owner, body).await {
+            (None, Some(owner)) => match self.take_in_pace(owner, body).await {
                 Ok(Accepted::New) => Plan::status(ResponseHead::new(201)),
                 Ok(Accepted::Known) => Plan::status(ResponseHead::new(204)),
                 Err(refusal) => self.refuse(&refusal),
@@ -243,6 +247,23 @@ impl Push<'_> {
                 Some(explained(400, &error.to_string()))
             }
         }
+    }
+
+    /// Takes the body where the input has not sent too much lately.
+    async fn take_in_pace(
+        &self,
+        owner: Rc<Owner>,
+        body: &mut Body<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let limits = self.channel.pace_limits();
+        let pace = &self.channel.live.paces[self.input.index()];
+        if !pace.admits(rt::now(), limits) {
+            return Err(Refusal::TooMuch);
+        }
+        body.limit_pause(self.channel.body_pause_max());
+        let taken = self.take(owner, body).await;
+        pace.on_bytes(rt::now(), body.received(), limits);
+        taken
     }
 
     /// Reads the body and commits what is in it.
@@ -345,7 +366,7 @@ impl Push<'_> {
             counters.damaged.add(1);
         }
         let mut plan = explained(status, &refusal.to_string());
-        plan.head.retry_after = (status == 503).then_some(1);
+        plan.head.retry_after = matches!(status, 429 | 503).then_some(1);
         plan
     }
 }

@@ -5,6 +5,7 @@
 //! container or playlist.
 
 pub mod backoff;
+pub mod changeover;
 pub mod connection;
 pub mod counters;
 pub mod incoming;
@@ -16,11 +17,11 @@ pub mod moving;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
+pub mod pace;
 pub mod playback;
 pub mod reopen;
 pub mod rt;
 pub mod site;
-pub mod succession;
 pub mod turns;
 
 #[cfg(test)]

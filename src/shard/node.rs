@@ -14,6 +14,7 @@ use crate::limits::{
 };
 use crate::ring::Storage;
 use crate::shard::backoff::Backoff;
+use crate::shard::changeover::{Changeover, Phase};
 use crate::shard::connection::{
     Connection, Finished, MovingConnection, Open, Place, RefusedHead, Service, Serving, serve,
 };
@@ -28,7 +29,6 @@ use crate::shard::playback::{MadeShelves, Playback, SharedFile};
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
-use crate::shard::succession::{Phase, Succession};
 use crate::units::InputNumber;
 use crate::units::Monotonic;
 use arc_swap::ArcSwap;
@@ -64,7 +64,7 @@ pub struct Shared {
     /// How often rings are synced.
     pub sync_interval: Duration,
     /// Whose the channels are.
-    pub succession: Succession,
+    pub changeover: Changeover,
     /// Shards whose runtime runs.
     pub prepared: AtomicUsize,
     /// Shards that serve.
@@ -117,7 +117,7 @@ impl Shared {
             counters: (0..shards).map(|_| Arc::default()).collect(),
             access: (0..shards).map(|_| Arc::default()).collect(),
             sync_interval,
-            succession: Succession::new(shards),
+            changeover: Changeover::new(shards),
             prepared: AtomicUsize::new(0),
             serving: AtomicUsize::new(0),
             driver: Mutex::new(None),
@@ -203,7 +203,7 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
     rt::spawn(receive(Rc::clone(&node), mailbox, stopped));
     node.shared.serving.fetch_add(1, Ordering::AcqRel);
     node.tick_until_leaving().await;
-    if node.shared.succession.phase() == Phase::HandedOn {
+    if node.shared.changeover.phase() == Phase::HandedOn {
         // What waits in the queues is for whoever listens there next.
         drop(stops);
         node.leave().await;
@@ -255,9 +255,9 @@ impl Node {
     async fn stand_by(&self) {
         let shared = &self.shared;
         shared.prepared.fetch_add(1, Ordering::AcqRel);
-        while shared.succession.phase() != Phase::Owning && !shared.draining.load(Ordering::Acquire)
+        while shared.changeover.phase() != Phase::Owning && !shared.draining.load(Ordering::Acquire)
         {
-            if shared.succession.phase() == Phase::Adopting {
+            if shared.changeover.phase() == Phase::Adopting {
                 self.follow_site();
                 self.adopt();
                 self.tick_owners();
@@ -306,9 +306,9 @@ impl Node {
 
     /// Ticks until the process drains, or its channels are another's.
     async fn tick_until_leaving(&self) {
-        let (succession, draining) = (&self.shared.succession, &self.shared.draining);
+        let (changeover, draining) = (&self.shared.changeover, &self.shared.draining);
         let mut sync_due = Monotonic::default();
-        while succession.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
+        while changeover.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
             let now = rt::now();
             self.follow_site();
             self.adopt();
@@ -321,20 +321,20 @@ impl Node {
                 sync_due = now + self.shared.sync_interval;
             }
             self.count();
-            self.follow_succession(owners);
+            self.follow_changeover(owners);
             // The others wait for whoever is behind.
-            let is_awaited = succession.phase().holds_pushes();
+            let is_awaited = changeover.phase().holds_pushes();
             rt::sleep_until(now + if is_awaited { STAND_BY_SPAN } else { TICK_SPAN }).await;
         }
     }
 
     /// Does its part where another process is to have the channels.
-    fn follow_succession(&self, owners: Vec<Rc<Owner>>) {
-        let succession = &self.shared.succession;
-        if !succession.is_behind(self.shard) {
+    fn follow_changeover(&self, owners: Vec<Rc<Owner>>) {
+        let changeover = &self.shared.changeover;
+        if !changeover.is_behind(self.shard) {
             return;
         }
-        let phase = succession.phase();
+        let phase = changeover.phase();
         if phase == Phase::LettingGo {
             drop(owners);
             self.owners.borrow_mut().clear();
@@ -344,7 +344,7 @@ impl Node {
                 return;
             }
         }
-        succession.follow(self.shard, phase);
+        changeover.follow(self.shard, phase);
     }
 
     fn tick_owners(&self) -> Vec<Rc<Owner>> {
@@ -482,7 +482,7 @@ impl Service for Door {
     type Session = EncoderSession;
 
     fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<Place> {
-        let phase = self.node.shared.succession.phase();
+        let phase = self.node.shared.changeover.phase();
         if phase == Phase::HandedOn {
             return Some(Place::Successor);
         }
@@ -511,7 +511,7 @@ impl Service for Door {
         let (shared, moving) = (&self.node.shared, Move { role: self.role, connection });
         let sent = match owner {
             Place::Shard(owner) => shared.mailboxes[owner].try_send(moving),
-            Place::Successor => shared.succession.depart(moving),
+            Place::Successor => shared.changeover.depart(moving),
         };
         match sent {
             Ok(()) => self.node.counters().handed_over.add(1),

@@ -8,14 +8,20 @@ use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::presentation::Presentation;
 use crate::http::digest::UserHashes;
-use crate::limits::{CHANNEL_INGEST_MEMORY_MAX, INGEST_MEMORY_MAX};
+use crate::limits::{
+    CHANNEL_INGEST_MEMORY_MAX, INGEST_BIT_RATE_FACTOR, INGEST_BITS_PER_SECOND_MIN,
+    INGEST_MEMORY_MAX,
+};
 use crate::ring::{RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
+use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
+use crate::shard::pace::{Pace, PaceLimits};
 use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Channels and endpoints at one time.
 #[derive(Debug, Default)]
@@ -37,6 +43,11 @@ pub struct ChannelSite {
     pub timeline: ChannelConfig,
     /// Its ring.
     pub ring: RingConfig,
+    /// Bodies per second that each input may send.
+    pub bodies_per_second: u32,
+    /// Bits per second that each input may send; `None` for what the source declares, see
+    /// [`ChannelSite::pace_limits`].
+    pub bits_per_second: Option<u64>,
     /// What outlives reloads.
     pub live: Arc<ChannelLive>,
 }
@@ -74,7 +85,12 @@ pub struct ChannelLive {
     pub counters: Arc<ChannelCounters>,
     /// Memory that bodies under way may take.
     pub memory: Budget,
+    /// What inputs 1 and 2 have sent lately.
+    pub paces: [Pace; 2],
 }
+
+/// A pause that every body may make.
+const BODY_PAUSE_SPAN_MIN: Duration = Duration::from_secs(10);
 
 /// Numbers publications of all channels, so that no two are ever taken for one another.
 static PUBLICATION_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -116,7 +132,37 @@ impl ChannelLive {
             published: ArcSwap::default(),
             counters: Arc::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
+            paces: Default::default(),
         })
+    }
+}
+
+impl ChannelSite {
+    /// How long a body may pause: an encoder that sends what it encodes, as it encodes it, pauses
+    /// for a segment's duration at most.
+    #[must_use]
+    pub fn body_pause_max(&self) -> Duration {
+        let published = self.live.published.load();
+        let period = published.presentation.grids.last().map(|grid| grid.period_ticks());
+        let period = period.and_then(|ticks| u64::try_from(ticks.0).ok());
+        period.map_or(BODY_PAUSE_SPAN_MAX, |ticks| {
+            Duration::from_micros(2 * ticks * 100 / 9).max(BODY_PAUSE_SPAN_MIN)
+        })
+    }
+
+    /// What each input may send: by configuration, else in proportion to what is listed.
+    #[must_use]
+    pub fn pace_limits(&self) -> PaceLimits {
+        let declared = || {
+            let published = self.live.published.load();
+            let tracks = published.presentation.tracks.iter();
+            let sum = tracks.map(|track| track.info.bandwidth).fold(0, u64::saturating_add);
+            sum.saturating_mul(INGEST_BIT_RATE_FACTOR).max(INGEST_BITS_PER_SECOND_MIN)
+        };
+        PaceLimits {
+            bodies_per_second: self.bodies_per_second,
+            bits_per_second: self.bits_per_second.unwrap_or_else(declared),
+        }
     }
 }
 

@@ -101,6 +101,17 @@ impl Connection {
         }
     }
 
+    /// The next response, if it begins within `patience`.
+    pub fn response_within(&mut self, patience: Duration) -> Option<Response> {
+        self.stream.get_ref().set_read_timeout(Some(patience)).unwrap();
+        let begun = self.stream.fill_buf().map(|bytes| !bytes.is_empty());
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        match begun {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            begun => begun.unwrap().then(|| self.try_response(false).unwrap()),
+        }
+    }
+
     /// The next response, interim or not.
     pub fn one_response(&mut self, to_head: bool) -> io::Result<Response> {
         let line = self.line()?;

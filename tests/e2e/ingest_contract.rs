@@ -5,6 +5,7 @@ use crate::origin::{Origin, channel, demo, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, listed, listed_with};
 use crate::source::{MUXED, SEGMENT_COUNT};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const SEGMENT: &str = "channel_0_00000.ts";
 
@@ -456,4 +457,56 @@ fn channels_do_not_meet() {
     listed_with(&origin, HLS, SEGMENT_COUNT);
     let renditions = listed_with(&origin, "/out/v1/other-hls/index.m3u8", 2);
     assert!(renditions.iter().all(|rendition| rendition.segments.len() == 2));
+}
+
+#[test]
+fn in_43_a_flood_of_bodies_is_held_to_its_rate() {
+    let channel = channel("demo").replace("per_second = 100000", "per_second = 1");
+    let origin = Origin::start(&(channel + &endpoints("demo", 2)));
+    let playlist = MUXED.variants[0].playlist_of(0..1);
+    let mut flood = Encoder::new(&origin, "demo", 1);
+    // A minute's worth passes at once, and one more: the minute begins with it.
+    let mut statuses = (0..100).map(|at| {
+        let answer = flood.put(&format!("{at}.m3u8"), playlist.as_bytes());
+        assert_eq!(answer.field("retry-after").is_some(), answer.status == 429, "{answer:?}");
+        answer.status
+    });
+    let taken = statuses.by_ref().take_while(|status| *status == 201).count();
+    assert!((61..80).contains(&taken), "{taken} of 100");
+    drop(statuses);
+    assert!(origin.metric("headwater_limit_hits_total", "ingest_pace") > 0);
+    let mut other = Encoder::new(&origin, "demo", 2);
+    MUXED.push(&mut other, 0..SEGMENT_COUNT);
+    listed_with(&origin, HLS, SEGMENT_COUNT);
+}
+
+#[test]
+fn in_29_a_body_that_trickles_is_given_up() {
+    let origin = Origin::start(&demo());
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    MUXED.push(&mut encoder, 0..2);
+    listed_with(&origin, HLS, 2);
+    let segment = &MUXED.variants[0].segments[2];
+    let path = encoder.path(&segment.name);
+    for trickles in [false, true] {
+        let (credentials, size) = (encoder.authorization("PUT", &path), segment.body.len());
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: origin\r\nAuthorization: {credentials}\r\n\
+             Content-Length: {size}\r\n\r\n"
+        );
+        let mut connection = Connection::open(origin.data());
+        connection.send(head.as_bytes()).unwrap();
+        let answer = loop {
+            let sent = connection.send(if trickles { b"G" } else { b"" });
+            match connection.response_within(Duration::from_millis(500)) {
+                Some(answer) => break answer,
+                None => sent.unwrap(),
+            }
+        };
+        assert_eq!(answer.status, 408, "{answer:?}");
+        connection.drained();
+    }
+    // The other input fills in meanwhile, and the name may come again.
+    assert_eq!(encoder.put(&segment.name, &segment.body).status, 201);
+    listed_with(&origin, HLS, 2);
 }

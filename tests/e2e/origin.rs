@@ -39,10 +39,11 @@ pub fn channel(id: &str) -> String {
     channel_with(id, "40MiB", "1MiB")
 }
 
-/// A channel with this `ring` and `segment_size_max`.
+/// A channel with this `ring` and `segment_size_max`, fed faster than encoders may by default.
 pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
     let mut text = format!(
-        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n"
+        "[[channel]]\nid = \"{id}\"\nring = \"{ring}\"\nsegment_size_max = \"{size_max}\"\n\
+         ingest_requests_per_second = 100000\ningest_bits_per_second = 1000000000000\n"
     );
     for (username, password) in USERS {
         write!(text, "[[channel.input]]\nusername = \"{username}\"\npassword = \"{password}\"\n")

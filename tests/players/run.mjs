@@ -1,27 +1,30 @@
 // Plays every endpoint of the demo in every player that speaks its format.
 //
-//   node run.mjs [--seconds 15] [-- arguments for scripts/demo]
+//   node run.mjs [--seconds 15] [--kill-every SECONDS] [-- arguments for scripts/demo]
 //
 // Starts scripts/demo, waits until it says that an endpoint plays, and runs play.mjs on it, one
-// browser at a time. Ends with "N passed, N failed"; exit status 1 where something failed.
-import { spawn } from "node:child_process";
+// browser at a time. With --kill-every, each player has one endpoint, the demo's two encoders are
+// killed in turn while it plays, and its manifests must not tell of it: no discontinuity, no gap,
+// one Period. Ends with "N passed, N failed"; exit status 1 where something failed.
+import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const RUNS = [
+const ALL_RUNS = [
   ["hls", "demo-cmaf"], ["shaka", "demo-cmaf"],
   ["hls", "demo-hls"], ["shaka", "demo-hls"],
   ["dash", "demo-dash"], ["shaka", "demo-dash"],
 ];
+const FAILOVER_RUNS = [["hls", "demo-cmaf"], ["shaka", "demo-hls"], ["dash", "demo-dash"]];
 // From the start of the demo (a build included) until its endpoints play.
 const PLAYS_SECONDS_MAX = 900;
 
 // Resolves to a map of endpoint → URL when the demo has said of every endpoint that it plays.
-function endpointsOf(demo) {
-  const wanted = new Set(RUNS.map(([, endpoint]) => endpoint));
+function endpointsOf(demo, runs) {
+  const wanted = new Set(runs.map(([, endpoint]) => endpoint));
   const urls = new Map();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
@@ -41,6 +44,40 @@ function endpointsOf(demo) {
   });
 }
 
+// Kills the ffmpeg that pushes to one input; the demo starts it again.
+async function killTwin(demo, input) {
+  const { stdout } = await promisify(execFile)("ps", ["-eo", "pid=,ppid=,args="]);
+  const processes = stdout.trim().split("\n").map((line) => {
+    const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line);
+    return { pid: Number(pid), parent: Number(parent), args };
+  });
+  const family = new Set([demo.pid]);
+  for (let size = 0; size !== family.size;) {
+    size = family.size;
+    for (const { pid, parent } of processes) if (family.has(parent)) family.add(pid);
+  }
+  const twins = processes.filter(({ pid, args }) =>
+    family.has(pid) && /^ffmpeg /.test(args) && args.includes(`-i unix:`) && args.includes(`twin-${input}.socket`));
+  if (twins.length !== 1) throw new Error(`${twins.length} encoders push to input ${input}`);
+  process.kill(twins[0].pid, "SIGKILL");
+  console.log(`killed the encoder of input ${input}`);
+}
+
+// Whatever a manifest, and the playlists that it names, tell of a break.
+async function breaksOf(url) {
+  const text = await (await fetch(url)).text();
+  if (url.endsWith(".mpd")) {
+    const periods = text.split("<Period").length - 1;
+    return periods === 1 ? [] : [`${periods} Periods`];
+  }
+  const named = text.split("\n").filter((line) => /\.m3u8$/.test(line));
+  const playlists = await Promise.all(named.map(async (name) =>
+    (await fetch(new URL(name, url))).text()));
+  return ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n"]
+    .filter((tag) => playlists.some((playlist) => playlist.includes(tag)))
+    .map((tag) => `a playlist has ${tag.trim()}`);
+}
+
 async function playOne(player, url, seconds) {
   const child = spawn(process.execPath,
     [here("play.mjs"), "--player", player, "--url", url, "--seconds", String(seconds)],
@@ -53,15 +90,28 @@ async function playOne(player, url, seconds) {
 }
 
 const { values, positionals } = parseArgs({
-  options: { seconds: { type: "string", default: "15" } }, allowPositionals: true,
+  options: { seconds: { type: "string", default: "15" }, "kill-every": { type: "string" } },
+  allowPositionals: true,
 });
+const killEvery = values["kill-every"] && Number(values["kill-every"]);
+const runs = killEvery ? FAILOVER_RUNS : ALL_RUNS;
 const demo = spawn(here("../../scripts/demo"), positionals, { stdio: ["ignore", "pipe", "inherit"] });
 let passed = 0;
 let failed = 0;
 try {
-  const urls = await endpointsOf(demo);
-  for (const [player, endpoint] of RUNS) {
-    const run = await playOne(player, urls.get(endpoint), Number(values.seconds));
+  const urls = await endpointsOf(demo, runs);
+  let next = 1;
+  let killing = Promise.resolve();
+  for (const [player, endpoint] of runs) {
+    const url = urls.get(endpoint);
+    const timer = killEvery && setInterval(() => {
+      killing = killing.then(() => killTwin(demo, next)).then(() => { next = 3 - next; });
+      killing.catch(() => {});
+    }, killEvery * 1000);
+    const run = await playOne(player, url, Number(values.seconds));
+    clearInterval(timer);
+    await killing;
+    if (killEvery) run.faults.push(...await breaksOf(url));
     const good = run.faults.length === 0;
     if (good) passed += 1; else failed += 1;
     console.log(`${good ? "ok    " : "FAILED"} ${player} on ${endpoint}: ` + (good

@@ -140,6 +140,7 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
     let ring_bytes = section.integer("ring");
     let segment = section.ratio("segment");
     let segment_bytes_max = section.integer("segment_size_max");
+    let bodies_per_second = section.integer("ingest_requests_per_second");
     let inputs = section.sections("input");
     if !(1..=2).contains(&inputs.len()) {
         let found = inputs.len();
@@ -168,6 +169,8 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
         ring_bytes: ring_bytes?,
         segment: segment.map(|(ticks, timescale)| SegmentDuration { ticks, timescale }),
         segment_bytes_max: segment_bytes_max?,
+        bodies_per_second: u32::try_from(bodies_per_second?).ok()?,
+        bits_per_second: section.integer("ingest_bits_per_second"),
         inputs: inputs.into_iter().collect::<Option<_>>()?,
     })
 }

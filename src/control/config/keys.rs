@@ -168,6 +168,18 @@ pub const KEYS: &[Key] = &[
         "Largest segment that an encoder may push.",
     ),
     key(
+        "channel[].ingest_requests_per_second",
+        Kind::Integer(1, 1_000_000),
+        Text("50"),
+        "Bodies that each input may push, averaged over a minute; 429 beyond.",
+    ),
+    key(
+        "channel[].ingest_bits_per_second",
+        Kind::Integer(1_000_000, i64::MAX as u64),
+        Absent,
+        "Bits of them; else four times what the source declares, 100 Mbit/s at least.",
+    ),
+    key(
         "channel[].input[].username",
         Kind::Text,
         Required,

@@ -110,6 +110,10 @@ pub struct Channel {
     pub segment: Option<SegmentDuration>,
     /// Bytes of the largest segment that an encoder may push.
     pub segment_bytes_max: u64,
+    /// Bodies per second that an input may send.
+    pub bodies_per_second: u32,
+    /// Bits per second that an input may send; `None` for a multiple of what its source declares.
+    pub bits_per_second: Option<u64>,
     /// Who may push: input 1, then input 2; one or two.
     pub inputs: Vec<Credentials>,
 }

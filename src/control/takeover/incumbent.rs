@@ -12,8 +12,8 @@ use crate::limits::{
     TAKEOVER_BODY_SPAN_MAX, TAKEOVER_PREPARE_SPAN_MAX, TAKEOVER_READ_SPAN_MAX,
     TAKEOVER_WORD_SPAN_MAX,
 };
+use crate::shard::changeover::Phase;
 use crate::shard::node::Shared;
-use crate::shard::succession::Phase;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -137,7 +137,7 @@ impl Incumbent {
             self.go_on();
             return Err(error);
         }
-        self.shared.succession.enter(Phase::HandedOn);
+        self.shared.changeover.enter(Phase::HandedOn);
         self.control.close();
         self.listening.close();
         tracing::info!(pid, "the channels are another process's; this one drains");
@@ -161,10 +161,10 @@ impl Incumbent {
 
     /// Has pushes under way end, and new ones wait.
     fn quiesce(&self, successor: &Successor) -> Result<(), TakeoverError> {
-        let succession = &self.shared.succession;
-        succession.enter(Phase::Quiescing);
+        let changeover = &self.shared.changeover;
+        changeover.enter(Phase::Quiescing);
         let deadline = Instant::now() + TAKEOVER_BODY_SPAN_MAX;
-        while !succession.is_complete() && Instant::now() < deadline {
+        while !changeover.is_complete() && Instant::now() < deadline {
             if successor.has_ended() {
                 return Err(TakeoverError::Gone);
             }
@@ -175,10 +175,10 @@ impl Incumbent {
 
     /// Has the shards drop their channels, and says so once the rings are free.
     fn let_go(&self, wire: &mut Wire) -> Result<(), TakeoverError> {
-        let Shared { succession, storage, authenticator, .. } = &*self.shared;
-        succession.enter(Phase::LettingGo);
+        let Shared { changeover, storage, authenticator, .. } = &*self.shared;
+        changeover.enter(Phase::LettingGo);
         let deadline = Instant::now() + TAKEOVER_WORD_SPAN_MAX;
-        while !succession.is_complete() {
+        while !changeover.is_complete() {
             if Instant::now() >= deadline {
                 return Err(TakeoverError::NotLetGo);
             }
@@ -193,10 +193,10 @@ impl Incumbent {
 
     /// The channels are this process's still, or again.
     fn go_on(&self) {
-        let succession = &self.shared.succession;
-        succession.enter(Phase::Owning);
+        let changeover = &self.shared.changeover;
+        changeover.enter(Phase::Owning);
         let mut first = 0;
-        while let Some(held) = succession.next_departure(DEPARTURE_SPAN) {
+        while let Some(held) = changeover.next_departure(DEPARTURE_SPAN) {
             first += 1;
             if self.shared.place(first, held).is_err() {
                 tracing::warn!("a connection that waited was lost: no shard had room");
@@ -210,7 +210,7 @@ impl Incumbent {
         loop {
             // Asked before the queue is found empty, so that the last one is not left behind.
             let is_last = is_over.load(Ordering::Acquire);
-            let Some(leaving) = self.shared.succession.next_departure(DEPARTURE_SPAN) else {
+            let Some(leaving) = self.shared.changeover.next_departure(DEPARTURE_SPAN) else {
                 if is_last {
                     return;
                 }

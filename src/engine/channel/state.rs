@@ -231,6 +231,9 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub struct Windows {
     logs: BTreeMap<TrackId, Log<Listed>>,
+    /// By track and ring file: the last number whose media lies there. Media is not always listed
+    /// in the order in which it was committed, and a search would take longer in a longer window.
+    last_in_file: BTreeMap<TrackId, BTreeMap<u64, u64>>,
     version: u64,
 }
 
@@ -243,6 +246,7 @@ impl Windows {
                 let newest = segments.last();
                 assert!(newest.is_none_or(|last| last.number + 1 == listed.number));
                 segments.push(listed.clone());
+                self.note_file(*id, listed);
             }
             Change::Filled(id, listed) => {
                 let segments = self.logs.entry(*id).or_default();
@@ -250,12 +254,22 @@ impl Windows {
                 if let Some(position) = listed.number.checked_sub(front) {
                     let position = usize::try_from(position).expect("positions fit memory");
                     segments.set(position, listed.clone());
+                    self.note_file(*id, listed);
                 }
             }
             Change::Track(track) if track.next_number.is_none() => {
                 self.logs.remove(&track.info.id);
+                self.last_in_file.remove(&track.info.id);
             }
             _ => {}
+        }
+    }
+
+    fn note_file(&mut self, id: TrackId, listed: &Listed) {
+        if let Some(media) = &listed.media {
+            let files = self.last_in_file.entry(id).or_default();
+            let last = files.entry(media.payload.file).or_default();
+            *last = listed.number.max(*last);
         }
     }
 
@@ -267,14 +281,15 @@ impl Windows {
 
     /// Forgets what lay in ring files up to `file`, which was unlinked, and gaps before the rest.
     pub fn drop_files(&mut self, file: u64) {
-        let gone =
-            |listed: &Listed| listed.media.as_ref().is_some_and(|media| media.payload.file <= file);
-        for segments in self.logs.values_mut() {
-            // Media is not always listed in the order in which it was committed.
-            let last = (0..segments.len()).rfind(|&at| segments.get(at).is_some_and(gone));
-            let Some(last) = last else { continue };
-            let count = segments.iter_from(last + 1).take_while(|it| it.media.is_none()).count();
-            (0..=last + count).for_each(|_| segments.pop_front());
+        for (id, files) in &mut self.last_in_file {
+            let kept = files.split_off(&(file + 1));
+            let last = std::mem::replace(files, kept).into_values().max();
+            let (Some(last), Some(segments)) = (last, self.logs.get_mut(id)) else { continue };
+            while let Some(front) = segments.first()
+                && (front.number <= last || front.media.is_none())
+            {
+                segments.pop_front();
+            }
         }
     }
 

@@ -79,6 +79,8 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
             window: MediaTime(60 * 90_000),
         },
         ring: RingConfig { dir: dir.into(), size: 8 * file_size, body_size_max: BODY_SIZE_MAX },
+        bodies_per_second: 50,
+        bits_per_second: None,
         live: ChannelLive::new(0),
     })
 }

@@ -51,7 +51,7 @@ const PHASE_BITS: u32 = 3;
 
 /// The phase, how far each shard has followed it, and connections that leave the process.
 #[derive(Debug)]
-pub struct Succession {
+pub struct Changeover {
     word: AtomicU64,
     /// Per shard, the word that it has followed.
     followed: Vec<AtomicU64>,
@@ -59,7 +59,7 @@ pub struct Succession {
     departures: channel::Receiver<Move>,
 }
 
-impl Succession {
+impl Changeover {
     /// At [`Phase::Preparing`].
     #[must_use]
     pub fn new(shards: usize) -> Self {
@@ -123,25 +123,25 @@ mod tests {
 
     #[test]
     fn every_phase_is_followed_anew() {
-        let succession = Succession::new(2);
-        assert_eq!(succession.phase(), Phase::Preparing);
+        let changeover = Changeover::new(2);
+        assert_eq!(changeover.phase(), Phase::Preparing);
         for phase in Phase::ALL.into_iter().chain(Phase::ALL) {
-            succession.enter(phase);
-            assert_eq!(succession.phase(), phase);
-            assert!(succession.is_behind(0) && succession.is_behind(1), "{phase:?}");
-            succession.follow(1, phase);
-            assert!(succession.is_behind(0) && !succession.is_behind(1), "{phase:?}");
-            assert!(!succession.is_complete());
-            succession.follow(0, phase);
-            assert!(succession.is_complete());
+            changeover.enter(phase);
+            assert_eq!(changeover.phase(), phase);
+            assert!(changeover.is_behind(0) && changeover.is_behind(1), "{phase:?}");
+            changeover.follow(1, phase);
+            assert!(changeover.is_behind(0) && !changeover.is_behind(1), "{phase:?}");
+            assert!(!changeover.is_complete());
+            changeover.follow(0, phase);
+            assert!(changeover.is_complete());
         }
     }
 
     #[test]
     fn who_followed_to_an_earlier_phase_is_behind() {
-        let succession = Succession::new(1);
-        succession.enter(Phase::LettingGo);
-        succession.follow(0, Phase::Quiescing);
-        assert!(succession.is_behind(0));
+        let changeover = Changeover::new(1);
+        changeover.enter(Phase::LettingGo);
+        changeover.follow(0, Phase::Quiescing);
+        assert!(changeover.is_behind(0));
     }
 }
