@@ -21,5 +21,6 @@ mod restart;
 mod slow_readers;
 mod source;
 mod subtitles;
+mod takeover;
 mod timeline;
 mod without_io_uring;
