@@ -371,11 +371,14 @@ impl Node {
     /// Waits until every connection has gone to the process that follows, or ended.
     async fn leave(&self) {
         let deadline = rt::now() + DRAIN_SPAN_MAX;
-        while self.serving.open_connections.get() > 0
-            && !self.shared.hurrying.load(Ordering::Acquire)
-            && rt::now() < deadline
-        {
+        loop {
+            // Before the first look, too: what was accepted or received last is not counted yet.
             rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
+            let is_done = self.serving.open_connections.get() == 0;
+            let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
+            if is_done || is_hurried || rt::now() >= deadline {
+                return;
+            }
         }
     }
 
@@ -511,6 +514,10 @@ impl Service for Door {
         let (shared, moving) = (&self.node.shared, Move { role: self.role, connection });
         let sent = match owner {
             Place::Shard(owner) => shared.mailboxes[owner].try_send(moving),
+            // The other process has failed meanwhile.
+            Place::Successor if shared.changeover.phase() == Phase::Owning => {
+                shared.mailboxes[self.node.shard].try_send(moving)
+            }
             Place::Successor => shared.changeover.depart(moving),
         };
         match sent {

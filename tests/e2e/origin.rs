@@ -299,6 +299,11 @@ impl Origin {
         Connection::open(self.data()).request("GET", path, &[], b"")
     }
 
+    /// How often `text` stands in the log.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().matches(text).count()
+    }
+
     /// What the process has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
