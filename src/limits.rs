@@ -276,6 +276,11 @@ pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
 /// How long the next process may take to read the channels, which nobody owns meanwhile.
 pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(30);
 
+// Seeing what happens: console, comparison of origins.
+
+/// Segments of one list that `headwater diff` compares: a day of one-second segments.
+pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);

@@ -11,6 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::Check { config } => cli::check(config.as_deref()),
+        Action::Diff { first, second } => cli::diff(&first, &second),
         Action::Inspect { target } => cli::inspect(&target),
         Action::Serve { config, takeover } => start::serve(config, takeover),
     }

@@ -159,7 +159,12 @@ fn append(ring: &mut Ring, number: u64, size: u64, responses: &mut VecDeque<Resp
 fn turn_over(folder: &Path, size: u64) {
     let dir = tempfile::tempdir_in(folder).unwrap();
     let file_size = plan_files(1, size).unwrap_err().file_size;
-    let config = RingConfig { dir: dir.path().into(), size: 8 * file_size, body_size_max: size };
+    let config = RingConfig {
+        dir: dir.path().into(),
+        size: 8 * file_size,
+        body_size_max: size,
+        content_version: 0,
+    };
     let storage = Storage::start(1).unwrap();
     let (mut ring, _) = Ring::open(&config, &storage, 1).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

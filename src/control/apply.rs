@@ -8,7 +8,7 @@ use crate::http::digest::UserHashes;
 use crate::ring::{Ring, RingConfig, RingError};
 use crate::shard::node::Shared;
 use crate::shard::owner;
-use crate::shard::reopen::{ReopenError, Reopened};
+use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
 use std::sync::atomic::Ordering;
@@ -140,6 +140,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,
             body_size_max: channel.segment_bytes_max,
+            content_version: RECORD_VERSION,
         },
         bodies_per_second: channel.bodies_per_second,
         bits_per_second: channel.bits_per_second,

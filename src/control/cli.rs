@@ -1,13 +1,15 @@
 //! The command line.
 
 use super::config::{self, Config, ConfigErrors};
-use super::inspect;
+use super::{diff, inspect};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Exit status of a wrong configuration.
 const EXIT_CONFIG: u8 = 2;
+/// Exit status of a comparison that could not be made.
+const EXIT_INCOMPARABLE: u8 = 2;
 
 /// A live video origin.
 #[derive(Debug, Parser)]
@@ -35,6 +37,16 @@ pub enum Action {
         /// A file, or an http URL.
         #[arg(value_name = "FILE|URL")]
         target: String,
+    },
+    /// Shows the first difference between two origins' manifests and segments of an endpoint;
+    /// exits 0 where they are the same, 1 where they differ, 2 where they cannot be compared.
+    Diff {
+        /// An http URL of a manifest.
+        #[arg(value_name = "URL")]
+        first: String,
+        /// The same manifest's on another origin.
+        #[arg(value_name = "URL")]
+        second: String,
     },
     /// Prints every mistake of a configuration; exits 0, or 2 where it is wrong.
     #[command(after_long_help = config::keys::reference())]
@@ -75,6 +87,21 @@ pub fn inspect(target: &str) -> ExitCode {
         Err(error) => {
             eprintln!("{target}: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// `headwater diff`.
+#[must_use]
+pub fn diff(first: &str, second: &str) -> ExitCode {
+    match diff::diff(first, second) {
+        Ok(report) => {
+            print!("{report}");
+            if report.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_INCOMPARABLE)
         }
     }
 }

@@ -75,9 +75,11 @@ function playerCard(endpoint, path, port) {
     }
   });
   const link = element('a', url, { href: url });
+  const stale = element('strong', ' stale: manifests are refused ', { class: 'silent', hidden: '' });
   const title = element('strong', `${endpoint.id} (${endpoint.packager})`);
-  card.append(title, ` of ${endpoint.channel}`, video, button, message, element('br'), link);
+  card.append(title, ` of ${endpoint.channel}`, stale, video, button, message, element('br'), link);
   card.stop = () => player.destroy();
+  card.show = (shown) => { stale.hidden = !shown.stale; };
   return card;
 }
 
@@ -87,10 +89,12 @@ function showPlayers(status) {
     for (const path of endpoint.paths) {
       const key = `${status.data_port}${path}`;
       wanted.add(key);
-      if (players.has(key)) continue;
-      const card = playerCard(endpoint, path, status.data_port);
-      players.set(key, card);
-      document.getElementById('players').append(card);
+      if (!players.has(key)) {
+        const card = playerCard(endpoint, path, status.data_port);
+        players.set(key, card);
+        document.getElementById('players').append(card);
+      }
+      players.get(key).show(endpoint);
     }
   }
   for (const [key, card] of players) {

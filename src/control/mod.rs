@@ -8,6 +8,7 @@ pub mod apply;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod diff;
 pub mod http;
 pub mod inspect;
 pub mod lifecycle;

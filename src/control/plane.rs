@@ -14,6 +14,7 @@ use crate::control::takeover::{Listening, start_successor};
 use crate::limits::RELOAD_COUNT_MAX;
 use crate::shard::changeover::Phase;
 use crate::shard::node::Shared;
+use crate::shard::rt;
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::TcpListener;
@@ -181,6 +182,15 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     for shown in &mut status.channels {
         if let Some(channel) = site.channels.get(&shown.id) {
             rates.fill(shown, &channel.live.counters);
+            let published = channel.live.published.load();
+            let is_listed = published.presentation.edge().is_some();
+            shown.edge_age_seconds =
+                is_listed.then(|| published.edge_age.at(rt::now()).as_secs_f64());
+        }
+    }
+    for shown in &mut status.endpoints {
+        if let Some(endpoint) = site.endpoints.get(&shown.id) {
+            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
         }
     }
     status

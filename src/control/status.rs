@@ -43,6 +43,8 @@ pub struct ChannelStatus {
     pub active_input: Option<u8>,
     /// Seconds of media that can be played.
     pub window_seconds: f64,
+    /// Seconds since new media was last published; `None` before the first.
+    pub edge_age_seconds: Option<f64>,
     /// Its inputs, 1 first.
     pub inputs: Vec<InputStatus>,
 }
@@ -71,6 +73,8 @@ pub struct EndpointStatus {
     pub packager: &'static str,
     /// Paths of its top manifests on the data plane.
     pub paths: Vec<String>,
+    /// True where its manifests are refused because no media came for too long.
+    pub stale: bool,
 }
 
 impl From<&Endpoint> for EndpointStatus {
@@ -86,7 +90,7 @@ impl From<&Endpoint> for EndpointStatus {
                 ("cmaf", package.hls_manifests.iter().map(path).collect())
             }
         };
-        Self { id: id.clone(), channel: endpoint.channel.clone(), packager, paths }
+        Self { id: id.clone(), channel: endpoint.channel.clone(), packager, paths, stale: false }
     }
 }
 

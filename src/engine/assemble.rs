@@ -6,12 +6,11 @@
 use crate::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
 use crate::engine::manifest::{Container, PlannedTrack, SegmentPlan};
 use crate::engine::mpegts::mux::{MuxPart, MuxTrack, mux_segment};
-use crate::engine::presentation::Presentation;
+use crate::engine::presentation::{MediaRef, Presentation};
 use crate::engine::sample_table::{self, TableError};
 use crate::engine::segment::Sample;
 use crate::engine::webvtt::{VttError, WebVtt, parse_webvtt};
 use crate::engine::webvtt_writer::{TextPart, write_webvtt_segment};
-use crate::units::Extent;
 
 /// Why a planned segment cannot be written: the ring holds something else than was committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,14 +38,9 @@ impl SegmentPlan {
         matches!(self.container, Container::Fmp4)
     }
 
-    /// Sample tables in the order in which [`write_heads`] and [`make`] want them.
-    pub fn tables(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.tracks.iter().flat_map(|track| track.parts.iter()).map(|part| part.media.table)
-    }
-
-    /// Payloads in the same order.
-    pub fn payloads(&self) -> impl Iterator<Item = Extent> + '_ {
-        self.tracks.iter().flat_map(|track| track.parts.iter()).map(|part| part.media.payload)
+    /// Its media in the order in which [`write_heads`] and [`make`] want tables and payloads.
+    pub fn media(&self) -> impl Iterator<Item = &MediaRef> + '_ {
+        self.tracks.iter().flat_map(|track| track.parts.iter()).map(|part| &part.media)
     }
 }
 

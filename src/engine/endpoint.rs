@@ -17,6 +17,23 @@ pub struct Endpoint {
     pub package: Package,
     /// Which video tracks are offered and in which order.
     pub stream_selection: StreamSelection,
+    /// What becomes of its live manifests once the channel has fallen silent.
+    pub stale: StaleRule,
+}
+
+/// When live manifests are refused because no media came, so that a CDN asks another origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StaleRule {
+    /// Seconds for which manifests are served as they are; 0 for three target durations.
+    pub limit_seconds: u32,
+    /// Status from then on: 503 or 404.
+    pub status: u16,
+}
+
+impl Default for StaleRule {
+    fn default() -> Self {
+        Self { limit_seconds: 0, status: 503 }
+    }
 }
 
 /// Exactly one packager per endpoint.

@@ -23,6 +23,8 @@ pub struct AccessRecord {
     pub time_to_first_byte: Duration,
     /// Status of the response.
     pub status_code: u16,
+    /// Why, where the status alone does not tell.
+    pub reason: Option<&'static str>,
     /// Bytes of the request's body.
     pub received_bytes: u64,
     /// Bytes of the response's body.

@@ -104,9 +104,17 @@ pub struct Plan<F> {
     pub head: ResponseHead,
     /// The content, empty for HEAD.
     pub pieces: Vec<Piece<F>>,
+    /// Why it is no success, for the access log, where the status alone does not tell.
+    pub reason: Option<&'static str>,
 }
 
 impl<F: Clone> Plan<F> {
+    /// A response with this content.
+    #[must_use]
+    pub const fn new(head: ResponseHead, pieces: Vec<Piece<F>>) -> Self {
+        Self { head, pieces, reason: None }
+    }
+
     /// A response of fixed text. A line end is added to it.
     #[must_use]
     pub fn text(head: ResponseHead, text: &'static str) -> Self {
@@ -116,14 +124,14 @@ impl<F: Clone> Plan<F> {
             content_type: Some("text/plain; charset=utf-8".into()),
             ..head
         };
-        Self { head, pieces: vec![Piece::Bytes(bytes)] }
+        Self::new(head, vec![Piece::Bytes(bytes)])
     }
 
     /// A response that says its status's reason phrase, with what is in `head`.
     #[must_use]
     pub fn status(head: ResponseHead) -> Self {
         if head.content_length.is_none() {
-            return Self { head, pieces: Vec::new() };
+            return Self::new(head, Vec::new());
         }
         let text = reason(head.status);
         Self::text(head, text)
@@ -140,7 +148,7 @@ impl<F: Clone> Plan<F> {
             ..ResponseHead::new(304)
         };
         if not_modified(request.if_none_match.as_deref(), &found.etag) {
-            return Self { head, pieces: Vec::new() };
+            return Self::new(head, Vec::new());
         }
         let size = total_size(&found.pieces);
         // Range is defined for GET alone (RFC 9110 §14.2).
@@ -153,11 +161,11 @@ impl<F: Clone> Plan<F> {
             ..head
         };
         match range::evaluate(range, request.if_range.as_deref(), &found.etag, size) {
-            Ranges::Whole => Self { head, pieces: found.pieces },
+            Ranges::Whole => Self::new(head, found.pieces),
             Ranges::Parts(parts) => match parts.as_slice() {
                 [part] => Self::of_one_range(head, &found.pieces, part, size),
                 // Clients disagree on whether a multipart body's coding is that of its parts.
-                _ if found.coding == Coding::Gzip => Self { head, pieces: found.pieces },
+                _ if found.coding == Coding::Gzip => Self::new(head, found.pieces),
                 parts => Self::of_ranges(head, &found, parts, size),
             },
             Ranges::Unsatisfiable => Self::status(ResponseHead {
@@ -185,7 +193,7 @@ impl<F: Clone> Plan<F> {
             content_range: Some(content_range(part, size)),
             ..head
         };
-        Self { head, pieces: slice(pieces, part.clone()) }
+        Self::new(head, slice(pieces, part.clone()))
     }
 
     /// multipart/byteranges (RFC 9110 §14.6). The boundary is a function of tag and ranges.
@@ -214,7 +222,7 @@ impl<F: Clone> Plan<F> {
             content_type: Some(format!("multipart/byteranges; boundary={boundary}").into()),
             ..head
         };
-        Self { head, pieces }
+        Self::new(head, pieces)
     }
 }
 

@@ -12,7 +12,7 @@ pub enum RingError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// Another process, or another channel of this one, has it open.
-    #[error("{} is in use by another process", .dir.display())]
+    #[error("{} is in use by another process of headwater", .dir.display())]
     Locked {
         /// The ring's folder.
         dir: PathBuf,
@@ -28,7 +28,10 @@ pub enum RingError {
         kind: ErrorKind,
     },
     /// Written by a later release; nothing was touched.
-    #[error("{} has format {version}, which this release doesn't know", .path.display())]
+    #[error(
+        "{} was written by a later release (format {version}): go on with that one, or move the \
+         folder away", .path.display()
+    )]
     NewerFormat {
         /// The file.
         path: PathBuf,
@@ -57,6 +60,9 @@ pub enum Refused {
     /// The storage threads don't keep up: the queue is full, or no spare is ready.
     #[error("the ring's storage doesn't keep up")]
     Busy,
+    /// The disk has failed to take a write or a sync, and is tried every sync interval.
+    #[error("the ring's disk fails")]
+    Failing,
     /// No spare is left, because the disk has no room for one.
     #[error("the ring's disk is full")]
     NoSpace,

@@ -3,17 +3,21 @@
 //! Whoever plans to send from a file holds its `Arc`; the descriptor closes with the last one,
 //! and only then does the disk get an unlinked file's space back.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::ring::format::FOOTER_SIZE;
+use crate::ring::format::{ContentHash, FOOTER_SIZE};
 use crate::ring::map::PageMap;
+use crate::ring::record::Content;
 use crate::ring::sys;
+
+use xxhash_rust::xxh3::Xxh3;
 
 /// Read from at once by [`RingFile::warm`]: what one job brings in before the next has its turn.
 const WARM_PIECE: usize = 128 << 10;
@@ -27,10 +31,17 @@ pub struct RingFile {
     file: File,
     pages: OnceLock<Option<PageMap>>,
     lost: AtomicBool,
+    /// Begun by this process.
+    is_own: bool,
     wanted_back: AtomicBool,
     broken: AtomicBool,
-    unsynced: AtomicBool,
+    /// Bytes written by this process, and how many of them are known to be on the disk.
+    written: AtomicU64,
+    synced: AtomicU64,
     writes_pending: AtomicU32,
+    /// Payload offsets of records that the disk didn't give back as they were written.
+    unsound: Mutex<BTreeSet<u64>>,
+    unsound_count: AtomicUsize,
 }
 
 impl RingFile {
@@ -53,10 +64,12 @@ impl RingFile {
             std::fs::remove_file(&path)?;
             return Err(error);
         }
-        Ok(Self::new(file, path, sequence, size))
+        Ok(Self { is_own: true, ..Self::new(file, path, sequence, size) })
     }
 
     pub(super) fn new(file: File, path: PathBuf, sequence: u64, size: u64) -> Self {
+        // A hint: where it isn't taken, neighbours come in with what is read.
+        let _hint = sys::expect_no_order(&file);
         Self {
             sequence,
             size,
@@ -64,10 +77,14 @@ impl RingFile {
             file,
             pages: OnceLock::new(),
             lost: AtomicBool::new(false),
+            is_own: false,
             wanted_back: AtomicBool::new(false),
             broken: AtomicBool::new(false),
-            unsynced: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
             writes_pending: AtomicU32::new(0),
+            unsound: Mutex::default(),
+            unsound_count: AtomicUsize::new(0),
         }
     }
 
@@ -144,24 +161,54 @@ impl RingFile {
         }
     }
 
-    /// Brings a range into the page cache and waits for it: a job for a storage thread.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says; the file then counts as [lost](Self::is_lost).
-    pub fn warm(&self, offset: u64, size: usize) -> Result<()> {
-        // Only a hint: what it doesn't bring in, the reads below do.
-        let _hint = sys::read_ahead(&self.file, offset, size);
-        let mut buffer = vec![0; WARM_PIECE.min(size)];
-        let mut at = offset;
-        let mut left = size;
-        while left > 0 {
-            let piece = left.min(WARM_PIECE);
-            self.read_at(at, &mut buffer[..piece])?;
-            at += piece as u64;
-            left -= piece;
+    /// Brings a record into the page cache and waits for it: a job for a storage thread. Where it
+    /// cannot be read, or isn't what was written, it is [unsound](Self::is_unsound) from now on.
+    pub fn warm(&self, content: &Content) {
+        let Content { table, payload, hash } = content;
+        let mut hasher = Xxh3::new();
+        let mut buffer = vec![0; WARM_PIECE];
+        let read = [table, payload].into_iter().try_for_each(|part| {
+            // Only a hint: what it doesn't bring in, the reads below do.
+            let _hint = sys::read_ahead(&self.file, part.offset, part.size as usize);
+            let mut at = part.offset;
+            let mut left = part.size as usize;
+            while left > 0 {
+                let piece = &mut buffer[..left.min(WARM_PIECE)];
+                self.file.read_exact_at(piece, at)?;
+                hasher.update(piece);
+                at += piece.len() as u64;
+                left -= piece.len();
+            }
+            Result::Ok(())
+        });
+        if read.is_err() || ContentHash::from_hasher(&hasher).low() != *hash {
+            self.mark_unsound(payload.offset);
         }
-        Ok(())
+    }
+
+    /// True where the record whose payload begins at `offset` was found not to be what was
+    /// written: it is not to be sent.
+    #[must_use]
+    pub fn is_unsound(&self, offset: u64) -> bool {
+        self.unsound_count() > 0 && self.unsound_records().contains(&offset)
+    }
+
+    /// Marks a record unsound, as who reads it through the mapping does.
+    pub fn mark_unsound(&self, offset: u64) {
+        let mut unsound = self.unsound_records();
+        unsound.insert(offset);
+        self.unsound_count.store(unsound.len(), Ordering::Release);
+    }
+
+    /// Records found unsound so far.
+    #[must_use]
+    pub fn unsound_count(&self) -> usize {
+        self.unsound_count.load(Ordering::Acquire)
+    }
+
+    fn unsound_records(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+        // Nothing that can panic runs under the lock.
+        self.unsound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True once a read failed: the disk is failing, or a stranger truncated the file.
@@ -174,6 +221,13 @@ impl RingFile {
     /// Marks the file lost, as who sends from it does when the kernel reports an error or an end.
     pub fn mark_lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// True where this process has written all of the file's records, so that the newest of them
+    /// are in the page cache.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// True where the file has left the ring and its space is needed now: who still sends from it
@@ -215,8 +269,9 @@ impl RingFile {
     }
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.unsynced.store(true, Ordering::Release);
-        self.file.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)?;
+        self.written.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Puts what was written on the disk; cheap where nothing was written since the last time.
@@ -224,19 +279,23 @@ impl RingFile {
     /// A failed sync is never tried again: the kernel has marked the pages clean, and a second
     /// one would report success. The file is broken instead.
     pub(super) fn sync(&self) -> Result<()> {
-        if !self.unsynced.swap(false, Ordering::AcqRel) {
+        let written = self.written.load(Ordering::Acquire);
+        if self.is_broken() || written == self.synced.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.file.sync_data().inspect_err(|_| self.mark_broken())
+        self.file.sync_data().inspect_err(|_| self.mark_broken())?;
+        self.synced.store(written, Ordering::Release);
+        Ok(())
     }
 
-    /// What an earlier run wrote may not be on the disk.
-    pub(super) fn mark_unsynced(&self) {
-        self.unsynced.store(true, Ordering::Release);
+    /// What an earlier run wrote, up to `end`, may not be on the disk.
+    pub(super) fn mark_unsynced(&self, end: u64) {
+        self.written.fetch_add(end, Ordering::AcqRel);
     }
 
-    pub(super) fn needs_sync(&self) -> bool {
-        self.unsynced.load(Ordering::Acquire)
+    /// Bytes written that may not be on the disk.
+    pub(super) fn unsynced_size(&self) -> u64 {
+        self.written.load(Ordering::Acquire).saturating_sub(self.synced.load(Ordering::Acquire))
     }
 
     /// Takes the name away; the bytes stay for as long as the file is held.

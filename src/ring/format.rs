@@ -4,11 +4,12 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, version, ring id, key, sequence, size, epoch, boot id, tag |
+//! | superblock, at 0 | 4096 | magic, two versions, ring id, key, sequence, size, epoch, boot, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
-//! | head | 64 | magic, kind, three sizes, sequence, offset, epoch, tag |
+//! | head | 64 | magic, kind, rest of the group, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |
-//! | footer, the last | 64 | magic, sequence, end of the records, tag |
+//! | index, before the footer | | of each record: head, content hash, header if it is short |
+//! | footer, the last | 64 | magic, sequence, end of the records, index's size and hash, tag |
 //!
 //! Tags are HMAC-SHA-256 (RFC 2104) cut to 16 bytes, under a random key that never leaves the
 //! ring: media that imitates records is not taken for one. The head's tag makes its sizes known
@@ -16,8 +17,10 @@
 //! so that a header is verified without reading the payload. The content hash is XXH3-128 of
 //! table and payload.
 //!
-//! The trailer is written when everything before it is, and the footer when the file has been
-//! synced and no record will follow.
+//! The trailer is written when everything before it is, and index and footer when the file has
+//! been synced and no record will follow.
+//!
+//! Version 1 has neither groups nor an index; its footer is magic, sequence, end and tag.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -47,13 +50,21 @@ pub const RECORD_STEP: usize = 64;
 pub const RECORD_OVERHEAD_MAX: u64 = HEAD_SIZE + RECORD_ALIGNMENT - 1 + TRAILER_SIZE;
 
 /// The layout of files described here; a larger number is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// Bytes of a record's entry in the index beyond its header: head and content hash.
+pub const INDEX_ENTRY_BYTES: usize = HEAD_BYTES + 16;
+/// Bytes of the longest header that the index repeats; longer ones, of states as a rule, are read
+/// from their record.
+pub const INDEXED_HEADER_BYTES: usize = 4096;
+/// Bytes of the largest entry of the index.
+pub const INDEX_ENTRY_SIZE_MAX: u64 = (INDEX_ENTRY_BYTES + INDEXED_HEADER_BYTES) as u64;
 
 const SUPERBLOCK_MAGIC: [u8; 8] = *b"HEADRING";
 /// What a record's head begins with.
 pub const HEAD_MAGIC: [u8; 8] = *b"HWrecord";
 const TRAILER_MAGIC: [u8; 8] = *b"HWstored";
-const FOOTER_MAGIC: [u8; 8] = *b"HWsealed";
+const FOOTER_MAGIC: [u8; 8] = *b"HWindexd";
+const FOOTER_MAGIC_1: [u8; 8] = *b"HWsealed";
 
 const TAG_SIZE: usize = 16;
 type Tag = [u8; TAG_SIZE];
@@ -149,6 +160,10 @@ fn write_fields(block: &mut [u8], fields: &[&[u8]]) {
 /// What a file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Superblock {
+    /// Layout of the file, up to [`FORMAT_VERSION`].
+    pub version: u32,
+    /// What its records' headers are, see [`RingConfig`](crate::ring::RingConfig).
+    pub content_version: u32,
     /// Number of the file in its ring.
     pub sequence: u64,
     /// Bytes of the file.
@@ -181,8 +196,8 @@ impl Superblock {
             &mut block,
             &[
                 &SUPERBLOCK_MAGIC,
-                &FORMAT_VERSION.to_le_bytes(),
-                &[0; 4],
+                &self.version.to_le_bytes(),
+                &self.content_version.to_le_bytes(),
                 &identity.ring,
                 &identity.key,
                 &self.sequence.to_le_bytes(),
@@ -209,9 +224,11 @@ impl Superblock {
         if version > FORMAT_VERSION {
             return ParsedSuperblock::Newer(version);
         }
-        fields.take::<4>();
+        let content_version = fields.u32();
         let identity = Identity::new(fields.take(), fields.take());
         let superblock = Self {
+            version,
+            content_version,
             sequence: fields.u64(),
             size: fields.u64(),
             epoch: fields.u64(),
@@ -266,6 +283,8 @@ impl RecordKind {
 pub struct Head {
     /// What kind of record it is.
     pub kind: RecordKind,
+    /// Records right behind it without which it doesn't count: the rest of its group.
+    pub following: u8,
     /// Bytes of the header.
     pub header_size: u32,
     /// Bytes of the table.
@@ -315,7 +334,7 @@ impl Head {
             &mut block,
             &[
                 &HEAD_MAGIC,
-                &[self.kind.code(), 0, 0, 0],
+                &[self.kind.code(), self.following, 0, 0],
                 &self.header_size.to_le_bytes(),
                 &self.table_size.to_le_bytes(),
                 &self.payload_size.to_le_bytes(),
@@ -331,17 +350,23 @@ impl Head {
 
     /// Reads bytes back; `None` unless this ring wrote them.
     pub fn parse(block: &[u8; HEAD_BYTES], identity: &Identity) -> Option<Self> {
-        let mut fields = Fields(block);
-        if fields.take() != HEAD_MAGIC {
-            return None;
-        }
         let tag = identity.tag(HEAD_MAGIC, &[&block[..HEAD_FIELDS]]);
         if block[HEAD_FIELDS..] != tag {
             return None;
         }
-        let [kind, ..] = fields.take::<4>();
+        Self::parse_trusted(block)
+    }
+
+    /// Reads bytes back that are known to be this ring's.
+    pub fn parse_trusted(block: &[u8; HEAD_BYTES]) -> Option<Self> {
+        let mut fields = Fields(block);
+        if fields.take() != HEAD_MAGIC {
+            return None;
+        }
+        let [kind, following, ..] = fields.take::<4>();
         Some(Self {
             kind: RecordKind::from_code(kind)?,
+            following,
             header_size: fields.u32(),
             table_size: fields.u32(),
             payload_size: fields.u32(),
@@ -405,17 +430,117 @@ pub fn parse_trailer(
     (*block == trailer_bytes(head, header, content, identity)).then_some(content)
 }
 
-/// The footer of a file whose records end at `end`.
-pub fn footer_bytes(sequence: u64, end: u64, identity: &Identity) -> [u8; FOOTER_BYTES] {
-    let (sequence, end) = (sequence.to_le_bytes(), end.to_le_bytes());
-    let tag = identity.tag(FOOTER_MAGIC, &[&sequence, &end]);
-    let mut block = [0; FOOTER_BYTES];
-    write_fields(&mut block, &[&FOOTER_MAGIC, &sequence, &end, &tag]);
-    block
+/// The index of a sealed file, one entry after another.
+#[derive(Debug, Default)]
+pub struct Index {
+    bytes: Vec<u8>,
 }
 
-/// The end of the records that a footer states; `None` unless this ring sealed that file.
-pub fn parse_footer(block: &[u8; FOOTER_BYTES], sequence: u64, identity: &Identity) -> Option<u64> {
-    let end = block[16..24].first_chunk().map(|bytes| u64::from_le_bytes(*bytes))?;
-    (*block == footer_bytes(sequence, end, identity)).then_some(end)
+/// A record as the index has it.
+pub struct IndexEntry<'a> {
+    /// Its head.
+    pub head: Head,
+    /// What its trailer states.
+    pub content: ContentHash,
+    /// Its header; `None` where it is too long for the index.
+    pub header: Option<&'a [u8]>,
+}
+
+impl Index {
+    /// Bytes that the entry of a record with such a header takes.
+    pub const fn entry_size(header_size: usize) -> u64 {
+        let copied = if header_size > INDEXED_HEADER_BYTES { 0 } else { header_size };
+        (INDEX_ENTRY_BYTES + copied) as u64
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, head: &[u8; HEAD_BYTES], content: ContentHash, header: &[u8]) {
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(&content.0.to_le_bytes());
+        if header.len() <= INDEXED_HEADER_BYTES {
+            self.bytes.extend_from_slice(header);
+        }
+    }
+
+    /// Bytes so far.
+    pub const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Index and footer of a file whose records end at `end`: its last bytes.
+    pub fn into_file_end(self, sequence: u64, end: u64, identity: &Identity) -> Vec<u8> {
+        let footer = Footer { end, index_size: self.bytes.len() as u64, index: hash(&self.bytes) };
+        let mut bytes = self.bytes;
+        bytes.extend_from_slice(&footer.to_bytes(sequence, identity));
+        bytes
+    }
+}
+
+/// The entries of an index that is known to be right; ends early where it is none of ours.
+pub fn index_entries(mut bytes: &[u8]) -> impl Iterator<Item = IndexEntry<'_>> {
+    std::iter::from_fn(move || {
+        let (block, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let (content, rest) = rest.split_first_chunk()?;
+        let head = Head::parse_trusted(block)?;
+        let header_size = usize::try_from(head.header_size).ok()?;
+        let is_copied = header_size <= INDEXED_HEADER_BYTES;
+        let (header, rest) = rest.split_at_checked(if is_copied { header_size } else { 0 })?;
+        bytes = rest;
+        let content = ContentHash(u128::from_le_bytes(*content));
+        Some(IndexEntry { head, content, header: is_copied.then_some(header) })
+    })
+}
+
+fn hash(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}
+
+/// The last bytes of a sealed file: where its records end, and its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footer {
+    /// Where the records end.
+    pub end: u64,
+    /// Bytes of the index right before the footer; 0 where there is none.
+    pub index_size: u64,
+    index: u128,
+}
+
+impl Footer {
+    fn to_bytes(self, sequence: u64, identity: &Identity) -> [u8; FOOTER_BYTES] {
+        let (sequence, end) = (sequence.to_le_bytes(), self.end.to_le_bytes());
+        let (size, index) = (self.index_size.to_le_bytes(), self.index.to_le_bytes());
+        let tag = identity.tag(FOOTER_MAGIC, &[&sequence, &end, &size, &index]);
+        let mut block = [0; FOOTER_BYTES];
+        write_fields(&mut block, &[&FOOTER_MAGIC, &sequence, &end, &size, &index, &tag]);
+        block
+    }
+
+    /// What a footer states; `None` unless this ring sealed that file.
+    pub fn parse(block: &[u8; FOOTER_BYTES], sequence: u64, identity: &Identity) -> Option<Self> {
+        let mut fields = Fields(block);
+        if fields.take() == FOOTER_MAGIC_1 {
+            let _sequence = fields.u64();
+            let end = fields.u64();
+            let is_ours = *block == footer_bytes_1(sequence, end, identity);
+            return is_ours.then_some(Self { end, index_size: 0, index: hash(&[]) });
+        }
+        let _sequence = fields.u64();
+        let (end, index_size) = (fields.u64(), fields.u64());
+        let footer = Self { end, index_size, index: u128::from_le_bytes(fields.take()) };
+        (*block == footer.to_bytes(sequence, identity)).then_some(footer)
+    }
+
+    /// True where these bytes are the index that was written with the footer.
+    pub fn is_of(&self, index: &[u8]) -> bool {
+        hash(index) == self.index
+    }
+}
+
+/// The footer of a file of version 1 whose records end at `end`.
+pub fn footer_bytes_1(sequence: u64, end: u64, identity: &Identity) -> [u8; FOOTER_BYTES] {
+    let (sequence, end) = (sequence.to_le_bytes(), end.to_le_bytes());
+    let tag = identity.tag(FOOTER_MAGIC_1, &[&sequence, &end]);
+    let mut block = [0; FOOTER_BYTES];
+    write_fields(&mut block, &[&FOOTER_MAGIC_1, &sequence, &end, &tag]);
+    block
 }

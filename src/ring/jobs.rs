@@ -4,14 +4,18 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
 use crate::limits::RING_SPARE_REQUEST_MAX;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, Head, Identity, Superblock, footer_bytes};
+use crate::ring::format::{BootId, FORMAT_VERSION, Head, Identity, Index, Superblock};
 use crate::ring::record::{Record, Stored, WriteError, write_record};
+use crate::ring::recovery::read_for_index;
+
+/// Written to a spare, and synced, before a ring goes on after its disk has failed.
+const PROBE_SIZE: usize = 1 << 20;
 
 /// What a ring has in common with its jobs on storage threads.
 pub struct Shared {
@@ -25,6 +29,14 @@ pub struct Shared {
     pub epoch: u64,
     /// This start of the machine.
     pub boot: BootId,
+    /// What the records' headers are.
+    pub content_version: u32,
+    /// A write or a sync has failed, and no probe has succeeded since.
+    pub is_failing: AtomicBool,
+    /// It failed for want of room.
+    pub is_full: AtomicBool,
+    /// A probe is on its way.
+    pub is_probing: AtomicBool,
     /// Spares made, or why not, until the ring takes them.
     pub spares_made: ArrayQueue<std::io::Result<RingFile>>,
     /// Unlinked files without readers, to be closed.
@@ -43,34 +55,38 @@ pub struct Shared {
 pub struct Work {
     /// The file.
     pub file: Arc<RingFile>,
-    /// Where in it.
-    pub head: Head,
-    /// What.
-    pub record: Record,
-    /// Where it begins the file: the state record that goes before it.
+    /// What: one record, or several that count together or not at all.
+    pub records: Vec<(Head, Record)>,
+    /// Where it begins the file: the state record that goes before them.
     pub opening: Option<(Head, Record)>,
 }
 
 impl Work {
     /// Writes it, and gives the file up where that fails.
-    pub fn write(&self, shared: &Shared) -> Result<Stored, WriteError> {
-        let (file, offset) = (self.file.sequence(), self.head.offset);
+    pub fn write(&self, shared: &Shared) -> Result<Vec<Stored>, WriteError> {
+        let offset = self.records.first().map_or(0, |(head, _)| head.offset);
+        let file = self.file.sequence();
         if self.file.is_broken() || !self.file.is_whole() {
             return Err(WriteError::Broken { file, offset });
         }
         self.write_parts(shared).map_err(|error| {
             self.file.mark_broken();
             shared.write_failures.fetch_add(1, Ordering::Relaxed);
+            shared.note_failure(&error);
             match error.kind() {
-                ErrorKind::StorageFull => WriteError::NoSpace { file, offset },
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    WriteError::NoSpace { file, offset }
+                }
                 kind => WriteError::Io { file, offset, kind },
             }
         })
     }
 
-    fn write_parts(&self, shared: &Shared) -> std::io::Result<Stored> {
+    fn write_parts(&self, shared: &Shared) -> std::io::Result<Vec<Stored>> {
         if let Some((head, state)) = &self.opening {
             let superblock = Superblock {
+                version: FORMAT_VERSION,
+                content_version: shared.content_version,
                 sequence: self.file.sequence(),
                 size: self.file.size(),
                 epoch: shared.epoch,
@@ -79,19 +95,27 @@ impl Work {
             self.file.write_at(0, &superblock.to_bytes(&shared.identity))?;
             write_record(&self.file, *head, state, &shared.identity)?;
         }
-        write_record(&self.file, self.head, &self.record, &shared.identity)
+        let records = self.records.iter();
+        records
+            .map(|(head, record)| write_record(&self.file, *head, record, &shared.identity))
+            .collect()
     }
 }
 
 impl Shared {
-    /// What the jobs of a ring need.
-    pub fn new(lock: File, folder: PathBuf, identity: Identity, epoch: u64, boot: BootId) -> Self {
+    /// What the jobs of a ring need. `lock` is the folder's.
+    pub fn new(lock: File, folder: PathBuf, identity: Identity, owner: (u64, BootId, u32)) -> Self {
+        let (epoch, boot, content_version) = owner;
         Self {
             _lock: lock,
             folder,
             identity,
             epoch,
             boot,
+            content_version,
+            is_failing: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            is_probing: AtomicBool::new(false),
             spares_made: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
             unread: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
             queued_size: AtomicU64::new(0),
@@ -101,23 +125,47 @@ impl Shared {
         }
     }
 
+    fn note_failure(&self, error: &std::io::Error) {
+        let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        self.is_full.store(is_full, Ordering::Release);
+        self.is_failing.store(true, Ordering::Release);
+    }
+
     /// Puts a file on the disk; one for which that fails is broken.
     pub fn sync(&self, file: &RingFile) {
-        if file.sync().is_err() {
+        if let Err(error) = file.sync() {
             self.sync_failures.fetch_add(1, Ordering::Relaxed);
+            self.note_failure(&error);
         }
     }
 
-    /// Notes in the file that its records are on the disk and where they end.
+    /// Tries whether the disk takes writes again, on a spare, so that nothing is lost by it.
+    pub fn probe(&self, spare: &RingFile) {
+        let block = vec![0; PROBE_SIZE.min(usize::try_from(spare.size()).unwrap_or(PROBE_SIZE))];
+        match spare.write_at(0, &block).and_then(|()| spare.sync()) {
+            Ok(()) => self.is_failing.store(false, Ordering::Release),
+            Err(error) => self.note_failure(&error),
+        }
+        self.is_probing.store(false, Ordering::Release);
+    }
+
+    /// Notes in the file that its records are on the disk, where they end and what they are.
     pub fn seal(&self, file: &RingFile, end: u64) {
         self.sync(file);
         if file.is_broken() || !file.is_whole() {
             return;
         }
-        let footer = footer_bytes(file.sequence(), end, &self.identity);
-        if file.write_at(file.footer_offset(), &footer).is_err() {
+        let mut index = read_for_index(file, &self.identity, end);
+        if end + index.size() as u64 > file.footer_offset() {
+            // A file of version 1 kept no room for it.
+            index = Index::default();
+        }
+        let at = file.footer_offset() - index.size() as u64;
+        let bytes = index.into_file_end(file.sequence(), end, &self.identity);
+        if let Err(error) = file.write_at(at, &bytes) {
             file.mark_broken();
             self.write_failures.fetch_add(1, Ordering::Relaxed);
+            self.note_failure(&error);
         }
     }
 

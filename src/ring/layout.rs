@@ -6,7 +6,9 @@
 use crate::limits::{
     RING_FILE_COUNT_MIN, RING_FILE_COUNT_TARGET, RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX,
 };
-use crate::ring::format::{FOOTER_SIZE, RECORD_OVERHEAD_MAX, SUPERBLOCK_SIZE};
+use crate::ring::format::{
+    FOOTER_SIZE, INDEX_ENTRY_SIZE_MAX, RECORD_OVERHEAD_MAX, SUPERBLOCK_SIZE,
+};
 
 /// File sizes are whole pages, so that no page belongs to two files.
 const FILE_SIZE_UNIT: u64 = 4096;
@@ -70,7 +72,7 @@ pub fn plan_files(size: u64, body_size_max: u64) -> Result<FileLayout, LayoutErr
     let state = RING_HEADER_SIZE_MAX as u64 + RECORD_OVERHEAD_MAX;
     let one_body = body_size_max
         .saturating_add(largest_headers + RECORD_OVERHEAD_MAX + state)
-        .saturating_add(SUPERBLOCK_SIZE + FOOTER_SIZE);
+        .saturating_add(SUPERBLOCK_SIZE + 2 * INDEX_ENTRY_SIZE_MAX + FOOTER_SIZE);
     let least = body_size_max.saturating_mul(2).max(one_body).div_ceil(FILE_SIZE_UNIT);
     let even = size / RING_FILE_COUNT_TARGET / FILE_SIZE_UNIT;
     let file_size = even.max(least).saturating_mul(FILE_SIZE_UNIT);

@@ -53,7 +53,7 @@ impl Ring {
         let layout = plan_files(config.size, config.body_size_max)?;
         let folder = &config.dir;
         let lock = lock_folder(folder)?;
-        let mut found = survey(folder)?;
+        let mut found = survey(folder, config.content_version)?;
         let identity = match found.identity.take() {
             Some(identity) => identity,
             None => Identity::fresh().map_err(|_| RingError::Io {
@@ -65,7 +65,12 @@ impl Ring {
         let mut ring = Self {
             storage: Arc::clone(storage),
             number: storage.assign_ring(),
-            shared: Arc::new(Shared::new(lock, folder.clone(), identity, epoch, boot)),
+            shared: Arc::new(Shared::new(
+                lock,
+                folder.clone(),
+                identity,
+                (epoch, boot, config.content_version),
+            )),
             layout,
             live: VecDeque::new(),
             is_begun: false,
@@ -73,6 +78,8 @@ impl Ring {
             spares: VecDeque::new(),
             spares_asked: 0,
             disk_is_full: false,
+            failures: 0,
+            syncs_before_probe: 0,
             next_sequence: found.last_sequence + 1,
             unsealed: VecDeque::new(),
             dropped: VecDeque::new(),
@@ -97,10 +104,11 @@ impl Ring {
             recovered.damage.short_files += held.damage.short_files;
             let file = Arc::new(found.file);
             if is_sound && !held.is_sealed {
-                file.mark_unsynced();
-                self.unsealed.push_back(LiveFile { file: Arc::clone(&file), end: held.end });
+                file.mark_unsynced(held.end);
+                let file = Arc::clone(&file);
+                self.unsealed.push_back(LiveFile { file, end: held.end, index_size: 0 });
             }
-            self.live.push_back(LiveFile { file, end: held.end });
+            self.live.push_back(LiveFile { file, end: held.end, index_size: 0 });
         }
         let first_state = recovered.records.iter().position(|record| record.kind.is_state());
         recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));

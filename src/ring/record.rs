@@ -35,12 +35,19 @@ impl Record {
     }
 
     /// The head of this record at an offset; `None` where a part is larger than is allowed.
-    pub(super) fn head_at(&self, sequence: u64, offset: u64, epoch: u64) -> Option<Head> {
+    pub(super) fn head_at(
+        &self,
+        sequence: u64,
+        offset: u64,
+        epoch: u64,
+        following: u8,
+    ) -> Option<Head> {
         if self.header.len() > RING_HEADER_SIZE_MAX || self.table.len() > RING_TABLE_SIZE_MAX {
             return None;
         }
         Some(Head {
             kind: self.kind,
+            following,
             header_size: u32::try_from(self.header.len()).ok()?,
             table_size: u32::try_from(self.table.len()).ok()?,
             payload_size: u32::try_from(self.payload.len()).ok()?,
@@ -77,6 +84,17 @@ impl From<&Head> for Location {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Names the content: the lower half of XXH3-128 of table and payload.
+    pub hash: u64,
+}
+
+/// A record's table and payload, and what they must be: to be verified as they come in from a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The table.
+    pub table: Extent,
+    /// The payload.
+    pub payload: Extent,
+    /// As in [`Stored::hash`].
     pub hash: u64,
 }
 

@@ -4,7 +4,8 @@
 //! started and in sealed ones that is enough; in others the payload is hashed as well, because a
 //! power cut may have kept the trailer and lost the payload. What is damaged is left out and
 //! counted, and costs no other record: a right head says where the next record begins, and where
-//! the head is wrong, the next right one is searched for.
+//! the head is wrong, the next right one is searched for. A group of records counts where all of
+//! it was written.
 //!
 //! Nothing here changes a file, so that recovery interrupted at any point is begun again.
 
@@ -19,9 +20,10 @@ use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
-    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
-    Identity, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind, SUPERBLOCK_BYTES,
-    SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, parse_footer, parse_trailer,
+    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, Footer, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE,
+    Head, Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind,
+    SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, index_entries,
+    parse_trailer,
 };
 use crate::ring::record::Location;
 
@@ -91,7 +93,7 @@ pub(super) struct FoundFolder {
 ///
 /// Where a file is of a newer format or another ring, or the folder can't be read: then nothing
 /// must be touched.
-pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
+pub(super) fn survey(folder: &Path, content_version: u32) -> Result<FoundFolder, RingError> {
     let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
     let mut sequences = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -108,6 +110,11 @@ pub(super) fn survey(folder: &Path) -> Result<FoundFolder, RingError> {
         match Superblock::parse(&block) {
             ParsedSuperblock::Blank => found.blank.push(path),
             ParsedSuperblock::Newer(version) => {
+                return Err(RingError::NewerFormat { path, version });
+            }
+            ParsedSuperblock::Ring(_, Superblock { content_version: version, .. })
+                if version > content_version =>
+            {
                 return Err(RingError::NewerFormat { path, version });
             }
             ParsedSuperblock::Ring(identity, superblock)
@@ -137,6 +144,20 @@ fn read_superblock(path: &Path) -> std::io::Result<(File, [u8; SUPERBLOCK_BYTES]
     }
 }
 
+/// A record that was found, with all that its index entry says.
+struct Found {
+    head: Head,
+    content: ContentHash,
+    header: Vec<u8>,
+}
+
+impl From<Found> for RecoveredRecord {
+    fn from(found: Found) -> Self {
+        let Found { head, content, header } = found;
+        Self { kind: head.kind, header, location: Location::from(&head), hash: content.low() }
+    }
+}
+
 /// What one file holds.
 pub(super) struct FileRecords {
     pub records: Vec<RecoveredRecord>,
@@ -146,66 +167,52 @@ pub(super) struct FileRecords {
     pub is_sealed: bool,
 }
 
-/// Reads the records of one file.
+/// Reads the records of one file: from its index where it has one, else from place to place.
 pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId) -> FileRecords {
     let FoundFile { file, superblock } = found;
     let mut footer = [0; FOOTER_BYTES];
-    let sealed_end = file
+    let footer = file
         .read_at(file.footer_offset(), &mut footer)
         .ok()
-        .and_then(|()| parse_footer(&footer, file.sequence(), identity));
-    let reader = Reader {
+        .and_then(|()| Footer::parse(&footer, file.sequence(), identity));
+    let mut reader = Reader {
         file,
         identity,
-        limit: sealed_end.unwrap_or(file.footer_offset()),
-        verifies: sealed_end.is_none() && superblock.boot != boot,
-    };
-    let mut found = FileRecords {
-        records: Vec::new(),
+        limit: footer.map_or(file.footer_offset(), |footer| footer.end),
+        verifies: footer.is_none() && superblock.boot != boot,
         damage: Damage::default(),
         end: SUPERBLOCK_SIZE,
-        is_sealed: sealed_end.is_some(),
     };
     if !file.is_whole() {
-        found.damage.short_files += 1;
+        reader.damage.short_files += 1;
     }
-    let mut at = SUPERBLOCK_SIZE;
-    let mut is_searching = false;
-    while at + HEAD_SIZE + TRAILER_SIZE <= reader.limit {
-        let end = match reader.read_record(at) {
-            Slot::Record(record, end) => {
-                found.records.push(record);
-                end
-            }
-            Slot::Torn(end) => {
-                found.damage.torn_records += 1;
-                end
-            }
-            Slot::Corrupt(end) => {
-                found.damage.corrupt_records += 1;
-                end
-            }
-            Slot::Unknown { blank } => {
-                let next = reader.find_head(at + RECORD_ALIGNMENT);
-                let is_torn = !blank || next < reader.limit;
-                found.damage.torn_records += u64::from(is_torn && !is_searching);
-                is_searching = true;
-                at = next;
-                continue;
-            }
-        };
-        is_searching = false;
-        found.end = end;
-        at = end;
+    let indexed = footer.and_then(|footer| reader.read_index(&footer));
+    let records = indexed.unwrap_or_else(|| reader.scan());
+    FileRecords {
+        records: records.into_iter().map(RecoveredRecord::from).collect(),
+        damage: reader.damage,
+        end: reader.end,
+        is_sealed: footer.is_some(),
     }
-    found
 }
 
-/// What is at an offset where a record could begin, and where it ends.
+/// The index of a file whose records end at `end`, from what is in it.
+pub(super) fn read_for_index(file: &RingFile, identity: &Identity, end: u64) -> Index {
+    let damage = Damage::default();
+    let mut reader =
+        Reader { file, identity, limit: end, verifies: false, damage, end: SUPERBLOCK_SIZE };
+    let mut index = Index::default();
+    for Found { head, content, header } in reader.scan() {
+        index.push(&head.to_bytes(identity), content, &header);
+    }
+    index
+}
+
+/// What is at an offset where a record could begin.
 enum Slot {
-    Record(RecoveredRecord, u64),
-    Torn(u64),
-    Corrupt(u64),
+    Record(Found),
+    Torn(Head),
+    Corrupt(Head),
     Unknown { blank: bool },
 }
 
@@ -216,9 +223,100 @@ struct Reader<'a> {
     limit: u64,
     /// Whether payloads are hashed.
     verifies: bool,
+    /// What was left out so far.
+    damage: Damage,
+    /// Where the last record so far ends.
+    end: u64,
+}
+
+/// Records of a group that were found so far.
+struct Group {
+    /// Where they begin among the records found.
+    start: usize,
+    /// How many are still to come.
+    left: u8,
 }
 
 impl Reader<'_> {
+    /// The records that the index names; `None` where it isn't the one that was written.
+    fn read_index(&mut self, footer: &Footer) -> Option<Vec<Found>> {
+        let offset = self.file.footer_offset().checked_sub(footer.index_size)?;
+        if footer.index_size == 0 || offset < footer.end {
+            return None;
+        }
+        let mut index = vec![0; usize::try_from(footer.index_size).ok()?];
+        self.file.read_at(offset, &mut index).ok()?;
+        if !footer.is_of(&index) {
+            return None;
+        }
+        let mut records = Vec::new();
+        for entry in index_entries(&index) {
+            let IndexEntry { head, content, header } = entry;
+            if let Some(header) = header {
+                records.push(Found { head, content, header: header.to_vec() });
+                continue;
+            }
+            match self.read_record(head.offset) {
+                Slot::Record(found) => records.push(found),
+                _ => self.damage.torn_records += 1,
+            }
+        }
+        self.end = footer.end;
+        Some(records)
+    }
+
+    /// The records from place to place.
+    fn scan(&mut self) -> Vec<Found> {
+        let mut records = Vec::new();
+        let mut group: Option<Group> = None;
+        let mut at = SUPERBLOCK_SIZE;
+        let mut is_searching = false;
+        while at + HEAD_SIZE + TRAILER_SIZE <= self.limit {
+            let slot = self.read_record(at);
+            let head = match &slot {
+                Slot::Record(Found { head, .. }) | Slot::Torn(head) | Slot::Corrupt(head) => *head,
+                Slot::Unknown { blank } => {
+                    let next = self.find_head(at + RECORD_ALIGNMENT);
+                    let is_torn = !blank || next < self.limit;
+                    self.damage.torn_records += u64::from(is_torn && !is_searching);
+                    is_searching = true;
+                    self.drop_group(group.take(), &mut records);
+                    at = next;
+                    continue;
+                }
+            };
+            is_searching = false;
+            (self.end, at) = (head.end(), head.end());
+            if group
+                .as_ref()
+                .is_some_and(|group| u16::from(group.left) != u16::from(head.following) + 1)
+            {
+                self.drop_group(group.take(), &mut records);
+            }
+            let start = group.map_or(records.len(), |group| group.start);
+            group = (head.following > 0).then_some(Group { start, left: head.following });
+            match slot {
+                Slot::Record(found) => records.push(found),
+                // It was whole once: its group is.
+                Slot::Corrupt(_) => self.damage.corrupt_records += 1,
+                Slot::Torn(_) | Slot::Unknown { .. } => {
+                    self.damage.torn_records += 1;
+                    self.drop_group(group.take().or(Some(Group { start, left: 0 })), &mut records);
+                }
+            }
+        }
+        self.drop_group(group, &mut records);
+        records
+    }
+
+    /// Leaves out the records of a group that is not whole.
+    fn drop_group(&mut self, group: Option<Group>, records: &mut Vec<Found>) {
+        if let Some(Group { start, .. }) = group {
+            self.damage.torn_records += (records.len() - start) as u64;
+            records.truncate(start);
+        }
+    }
+
     fn read_record(&self, at: u64) -> Slot {
         let mut block = [0; HEAD_BYTES];
         if self.file.read_at(at, &mut block).is_err() {
@@ -228,7 +326,6 @@ impl Reader<'_> {
         else {
             return Slot::Unknown { blank: block.iter().all(|byte| *byte == 0) };
         };
-        let end = head.end();
         let mut header = vec![0; head.header_size as usize];
         let mut trailer = [0; TRAILER_BYTES];
         let read = self
@@ -236,12 +333,11 @@ impl Reader<'_> {
             .read_at(head.header_offset(), &mut header)
             .and_then(|()| self.file.read_at(head.trailer_offset(), &mut trailer));
         let content = parse_trailer(&trailer, &block, &header, self.identity);
-        let (Ok(()), Some(content)) = (read, content) else { return Slot::Torn(end) };
+        let (Ok(()), Some(content)) = (read, content) else { return Slot::Torn(head) };
         if self.verifies && self.hash_content(&head).is_none_or(|found| found != content) {
-            return Slot::Corrupt(end);
+            return Slot::Corrupt(head);
         }
-        let (location, hash) = (Location::from(&head), content.low());
-        Slot::Record(RecoveredRecord { kind: head.kind, header, location, hash }, end)
+        Slot::Record(Found { head, content, header })
     }
 
     fn is_here(&self, head: &Head, at: u64) -> bool {

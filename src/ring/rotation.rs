@@ -15,11 +15,14 @@ use std::sync::atomic::Ordering;
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
 use crate::ring::error::Refused;
 use crate::ring::file::RingFile;
-use crate::ring::format::{FOOTER_SIZE, Head, SUPERBLOCK_SIZE};
+use crate::ring::format::{FOOTER_SIZE, Head, Index, SUPERBLOCK_SIZE};
 use crate::ring::jobs::{Shared, Work};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
 use crate::ring::storage::Storage;
+
+/// Doublings of the span between two probes of a disk that fails: 64 sync intervals at most.
+const PROBE_DOUBLINGS_MAX: u32 = 6;
 
 /// Where a ring is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,13 +33,16 @@ pub struct RingConfig {
     pub size: u64,
     /// Bytes of the largest body that will be appended.
     pub body_size_max: u64,
+    /// What the records' headers are: who appends counts it up where who came before cannot read
+    /// them. Files of a larger number are refused.
+    pub content_version: u32,
 }
 
-/// Where a record will be.
+/// Where a record will be, or each one of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct Placed<L = Location> {
     /// Where its parts will be once it is stored.
-    pub location: Location,
+    pub location: L,
     /// The file that was begun for it.
     pub began_file: Option<u64>,
     /// Files that left the ring to make room, oldest first.
@@ -58,8 +64,12 @@ pub struct Fill {
     pub lingering_files: usize,
     /// Bytes that wait for the writing thread.
     pub queued_bytes: u64,
+    /// Bytes written that may not be on the disk: what a power cut would cost.
+    pub unsynced_bytes: u64,
     /// Records that could not be written, since the ring was opened.
     pub write_failures: u64,
+    /// True while the disk fails to take writes.
+    pub is_failing: bool,
     /// Files that could not be synced, since the ring was opened.
     pub sync_failures: u64,
     /// Spares that could not be made, since the ring was opened.
@@ -70,6 +80,8 @@ pub struct Fill {
 pub(super) struct LiveFile {
     pub(super) file: Arc<RingFile>,
     pub(super) end: u64,
+    /// Bytes that its index will take.
+    pub(super) index_size: u64,
 }
 
 /// A channel's ring, owned by the channel's shard.
@@ -86,6 +98,9 @@ pub struct Ring {
     pub(super) spares: VecDeque<Arc<RingFile>>,
     pub(super) spares_asked: usize,
     pub(super) disk_is_full: bool,
+    /// Failures of the disk since a file was last filled, and syncs to come before the next probe.
+    pub(super) failures: u32,
+    pub(super) syncs_before_probe: u32,
     pub(super) next_sequence: u64,
     /// Full files, not yet given to be sealed.
     pub(super) unsealed: VecDeque<LiveFile>,
@@ -112,76 +127,146 @@ impl Ring {
         state: impl FnOnce() -> Vec<u8>,
         done: impl FnOnce(Result<Stored, WriteError>) + Send + 'static,
     ) -> Result<Placed, Refused> {
+        let first = |stored: Vec<Stored>| *stored.first().expect("one for each record");
+        let placed =
+            self.append_group(vec![record], state, move |stored| done(stored.map(first)))?;
+        let Placed { location, began_file, dropped_files } = placed;
+        let location = *location.first().expect("one for each record");
+        Ok(Placed { location, began_file, dropped_files })
+    }
+
+    /// The same for records that count together or not at all, also after a crash: at least one.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`]; `done` is dropped and the ring is as before.
+    pub fn append_group(
+        &mut self,
+        records: Vec<Record>,
+        state: impl FnOnce() -> Vec<u8>,
+        done: impl FnOnce(Result<Vec<Stored>, WriteError>) + Send + 'static,
+    ) -> Result<Placed<Vec<Location>>, Refused> {
+        assert!(!records.is_empty(), "a group has records");
         self.keep_up();
-        let size = record.size();
-        if !self.can_hold(&record) {
+        let size = records.iter().map(Record::size).sum();
+        if !self.can_hold(&records) {
             return Err(Refused::TooLarge { size, file_size: self.layout.file_size });
+        }
+        if self.shared.is_failing.load(Ordering::Acquire) {
+            let is_full = self.shared.is_full.load(Ordering::Acquire);
+            return Err(if is_full { Refused::NoSpace } else { Refused::Failing });
         }
         let queued = self.shared.queued_size.load(Ordering::Acquire);
         if queued > 0 && queued + size > RING_QUEUED_SIZE_MAX {
             return Err(Refused::Busy);
         }
-        let work = match self.place_in_newest(&record) {
-            Some((file, head)) => Work { file, head, record, opening: None },
-            None => self.place_in_spare(record, state)?,
+        let (work, begun) = match self.place_in_newest(records) {
+            Ok(work) => (work, None),
+            Err(records) => {
+                let work = self.place_in_spare(records, state)?;
+                let state_size = work.opening.as_ref().map_or(0, |(_, state)| state.header.len());
+                (work, Some(Index::entry_size(state_size)))
+            }
         };
-        let (file, head) = (Arc::clone(&work.file), work.head);
-        let is_first = work.opening.is_some();
+        let file = Arc::clone(&work.file);
+        let heads: Vec<Head> = work.records.iter().map(|(head, _)| *head).collect();
+        self.give(work, size, done)?;
+        let end = heads.last().map_or(0, Head::end);
+        let index_sizes = heads.iter().map(|head| Index::entry_size(head.header_size as usize));
+        let index_size: u64 = index_sizes.sum();
+        let location = heads.iter().map(Location::from).collect();
+        let Some(state_entry) = begun else {
+            let newest = self.live.back_mut().expect("the newest file was written to");
+            newest.end = end;
+            newest.index_size += index_size;
+            return Ok(Placed { location, began_file: None, dropped_files: Vec::new() });
+        };
+        let began_file = Some(file.sequence());
+        let index_size = state_entry + index_size;
+        let dropped_files = self.begin_file(LiveFile { file, end, index_size });
+        Ok(Placed { location, began_file, dropped_files })
+    }
+
+    /// Queues a write of `size` bytes.
+    fn give(
+        &self,
+        work: Work,
+        size: u64,
+        done: impl FnOnce(Result<Vec<Stored>, WriteError>) + Send + 'static,
+    ) -> Result<(), Refused> {
+        let (file, shared) = (Arc::clone(&work.file), Arc::clone(&self.shared));
         file.begin_write();
-        self.shared.queued_size.fetch_add(size, Ordering::AcqRel);
-        let shared = Arc::clone(&self.shared);
+        shared.queued_size.fetch_add(size, Ordering::AcqRel);
         let job = Box::new(move || {
             let result = work.write(&shared);
             work.file.end_write();
             shared.queued_size.fetch_sub(size, Ordering::AcqRel);
             done(result);
         });
-        if self.storage.write(self.number, job).is_err() {
+        self.storage.write(self.number, job).map_err(|_| {
             file.end_write();
             self.shared.queued_size.fetch_sub(size, Ordering::AcqRel);
-            return Err(Refused::Busy);
-        }
-        let location = Location::from(&head);
-        if !is_first {
-            self.live.back_mut().expect("the newest file was written to").end = head.end();
-            return Ok(Placed { location, began_file: None, dropped_files: Vec::new() });
-        }
-        let dropped_files = self.begin_file(LiveFile { file, end: head.end() });
-        Ok(Placed { location, began_file: Some(head.sequence), dropped_files })
+            Refused::Busy
+        })
     }
 
-    /// True where a file with nothing else in it has room for the record.
-    fn can_hold(&self, record: &Record) -> bool {
-        let limit = self.layout.file_size - FOOTER_SIZE;
-        record.head_at(0, SUPERBLOCK_SIZE, 0).is_some_and(|head| head.end() <= limit)
+    /// The heads of records that lie one behind the other from `offset` on, and what they take of
+    /// a file, their part of the index included; `None` where a part is larger than is allowed.
+    fn heads_at(&self, records: &[Record], sequence: u64, offset: u64) -> Option<(Vec<Head>, u64)> {
+        let (mut at, mut size) = (offset, 0);
+        let mut heads = Vec::with_capacity(records.len());
+        for (record, following) in records.iter().zip((0..records.len()).rev()) {
+            let following = u8::try_from(following).ok()?;
+            let head = record.head_at(sequence, at, self.shared.epoch, following)?;
+            size += head.end() - at + Index::entry_size(record.header.len());
+            at = head.end();
+            heads.push(head);
+        }
+        Some((heads, size))
     }
 
-    fn place_in_newest(&self, record: &Record) -> Option<(Arc<RingFile>, Head)> {
-        let newest = self.live.back().filter(|newest| self.is_begun && !newest.file.is_broken())?;
-        let head = record.head_at(newest.file.sequence(), newest.end, self.shared.epoch)?;
-        (head.end() <= newest.file.footer_offset()).then(|| (Arc::clone(&newest.file), head))
+    /// True where a file with nothing else in it has room for the records.
+    fn can_hold(&self, records: &[Record]) -> bool {
+        let room = self.layout.file_size - FOOTER_SIZE - SUPERBLOCK_SIZE;
+        self.heads_at(records, 0, SUPERBLOCK_SIZE).is_some_and(|(_, size)| size <= room)
+    }
+
+    /// Places the records in the newest file, or gives them back.
+    fn place_in_newest(&self, records: Vec<Record>) -> Result<Work, Vec<Record>> {
+        let newest = self.live.back().filter(|newest| self.is_begun && !newest.file.is_broken());
+        let Some(LiveFile { file, end, index_size }) = newest else { return Err(records) };
+        match self.heads_at(&records, file.sequence(), *end) {
+            Some((heads, size)) if end + index_size + size <= file.footer_offset() => {
+                let records = heads.into_iter().zip(records).collect();
+                Ok(Work { file: Arc::clone(file), records, opening: None })
+            }
+            _ => Err(records),
+        }
     }
 
     fn place_in_spare(
         &self,
-        record: Record,
+        records: Vec<Record>,
         state: impl FnOnce() -> Vec<u8>,
     ) -> Result<Work, Refused> {
-        let too_large = Refused::TooLarge { size: record.size(), file_size: self.layout.file_size };
+        let size = records.iter().map(Record::size).sum();
+        let too_large = Refused::TooLarge { size, file_size: self.layout.file_size };
         let none_ready = if self.disk_is_full { Refused::NoSpace } else { Refused::Busy };
         let spare = self.spares.front().ok_or(none_ready)?;
         if self.would_drop_unwritten(spare.size()) {
             return Err(Refused::Busy);
         }
-        let (sequence, epoch) = (spare.sequence(), self.shared.epoch);
+        let sequence = spare.sequence();
         let state = Record::state(state());
-        let state_head = state.head_at(sequence, SUPERBLOCK_SIZE, epoch).ok_or(too_large)?;
-        let head = record.head_at(sequence, state_head.end(), epoch).ok_or(too_large)?;
-        if head.end() > spare.footer_offset() {
+        let state_head =
+            state.head_at(sequence, SUPERBLOCK_SIZE, self.shared.epoch, 0).ok_or(too_large)?;
+        let begin = state_head.end() + Index::entry_size(state.header.len());
+        let (heads, size) = self.heads_at(&records, sequence, state_head.end()).ok_or(too_large)?;
+        if begin + size > spare.footer_offset() {
             return Err(too_large);
         }
-        let opening = Some((state_head, state));
-        Ok(Work { file: Arc::clone(spare), head, record, opening })
+        let records = heads.into_iter().zip(records).collect();
+        Ok(Work { file: Arc::clone(spare), records, opening: Some((state_head, state)) })
     }
 
     /// True where making room for a file would drop one whose records aren't written yet.
@@ -201,7 +286,12 @@ impl Ring {
         if self.is_begun
             && let Some(full) = self.live.back()
         {
-            self.unsealed.push_back(LiveFile { file: Arc::clone(&full.file), end: full.end });
+            let LiveFile { file, end, index_size } = full;
+            let (file, end, index_size) = (Arc::clone(file), *end, *index_size);
+            if !file.is_broken() {
+                self.failures = 0;
+            }
+            self.unsealed.push_back(LiveFile { file, end, index_size });
         }
         self.live.push_back(begun);
         self.is_begun = true;
@@ -225,15 +315,39 @@ impl Ring {
     }
 
     /// Syncs what was appended, on a storage thread, and looks after spares: to be called every
-    /// sync interval. A file that can't be synced is given up for a fresh one, and counted.
+    /// sync interval. A file that can't be synced is given up for a fresh one, and counted, once a
+    /// spare could be written and synced.
     pub fn sync(&mut self) {
         self.keep_up();
-        let Some(newest) = self.live.back().filter(|newest| newest.file.needs_sync()) else {
-            return;
-        };
+        if self.shared.is_failing.load(Ordering::Acquire) {
+            self.probe();
+        }
+        let newest = self.live.back().filter(|newest| newest.file.unsynced_size() > 0);
+        let Some(newest) = newest.filter(|newest| !newest.file.is_broken()) else { return };
         let (file, shared) = (Arc::clone(&newest.file), Arc::clone(&self.shared));
         // Where the queue is full, an earlier sync is still in it.
         let _queue_full = self.storage.keep_up(self.number, Box::new(move || shared.sync(&file)));
+    }
+
+    /// Tries the disk on a spare, more and more seldom where it goes on failing: each failure that
+    /// a probe doesn't foresee costs a file.
+    fn probe(&mut self) {
+        let Some(spare) = self.spares.front().filter(|spare| !spare.is_broken()) else { return };
+        if self.syncs_before_probe > 0 {
+            self.syncs_before_probe -= 1;
+            return;
+        }
+        if self.shared.is_probing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (spare, shared) = (Arc::clone(spare), Arc::clone(&self.shared));
+        let job = Box::new(move || shared.probe(&spare));
+        if self.storage.keep_up(self.number, job).is_err() {
+            self.shared.is_probing.store(false, Ordering::Release);
+            return;
+        }
+        self.syncs_before_probe = (1 << self.failures) - 1;
+        self.failures = (self.failures + 1).min(PROBE_DOUBLINGS_MAX);
     }
 
     /// Changes the ring's size by whole files, and the size of those to come to what bodies of
@@ -259,6 +373,13 @@ impl Ring {
         Ok(dropped)
     }
 
+    /// How much of the ring has been found lost: whole files, and single records.
+    #[must_use]
+    pub fn loss_count(&self) -> usize {
+        let lost = self.live.iter().map(|live| &live.file);
+        lost.map(|file| usize::from(file.is_lost()) + file.unsound_count()).sum()
+    }
+
     /// The file of a number, unless it has left the ring.
     #[must_use]
     pub fn file(&self, sequence: u64) -> Option<Arc<RingFile>> {
@@ -282,7 +403,9 @@ impl Ring {
             files: self.live.len(),
             spares: self.spares.len(),
             lingering_files: self.dropped.len() + self.lingering.len(),
+            unsynced_bytes: self.live.iter().map(|live| live.file.unsynced_size()).sum(),
             queued_bytes: self.shared.queued_size.load(Ordering::Relaxed),
+            is_failing: self.shared.is_failing.load(Ordering::Relaxed),
             write_failures: self.shared.write_failures.load(Ordering::Relaxed),
             sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
             spare_failures: self.shared.spare_failures.load(Ordering::Relaxed),
@@ -295,11 +418,17 @@ impl Ring {
             self.spares_asked -= 1;
             self.take_spare(made);
         }
+        // A spare that failed a probe is no spare.
+        let (broken, sound) = self.spares.drain(..).partition(|spare| spare.is_broken());
+        self.spares = sound;
+        let broken: VecDeque<_> = broken;
+        self.dropped.extend(broken);
         self.unlink_dropped();
         self.seal_full();
         self.close_unread();
         self.ask_for_spares();
-        if self.spares.is_empty() && self.spares_asked == 0 {
+        // Readers take a while to let go: they are asked before the last spare is needed.
+        if self.spares.len() <= 1 && self.spares_asked == 0 {
             self.lingering.iter().for_each(|file| file.want_back());
         }
     }

@@ -18,6 +18,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::limits::{MAKING_THREAD_COUNT, STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
 use crate::ring::file::RingFile;
+use crate::ring::record::Content;
 
 /// Between two tries to give a job to a full queue, at the process's end.
 const FULL_QUEUE_PAUSE_SPAN: Duration = Duration::from_millis(5);
@@ -129,8 +130,8 @@ impl Storage {
         }))
     }
 
-    /// Brings a range of a file into the page cache, then calls `done` on the storage thread.
-    /// Where that failed, [`RingFile::is_lost`] is true.
+    /// Brings a record of a file into the page cache, then calls `done` on the storage thread.
+    /// Where that failed, [`RingFile::is_unsound`] is true.
     ///
     /// # Errors
     ///
@@ -138,14 +139,11 @@ impl Storage {
     pub fn warm(
         &self,
         file: Arc<RingFile>,
-        offset: u64,
-        size: usize,
+        content: Content,
         done: Box<dyn FnOnce() + Send>,
     ) -> Result<(), QueueFull> {
         self.read(Box::new(move || {
-            if file.warm(offset, size).is_err() {
-                file.mark_lost();
-            }
+            file.warm(&content);
             done();
         }))
     }

@@ -1,6 +1,6 @@
 //! The system calls on files that the standard library doesn't offer.
 
-#![allow(unsafe_code)] // fallocate, readahead and preadv2 take raw descriptors and pointers
+#![allow(unsafe_code)] // system calls that take raw descriptors and pointers
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -26,6 +26,19 @@ pub fn allocate(file: &File, size: u64) -> Result<()> {
         if error.kind() != ErrorKind::Interrupted {
             return Err(error);
         }
+    }
+}
+
+/// Says that `file` is read in no order, so that reading one range doesn't bring in what follows.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn expect_no_order(file: &File) -> Result<()> {
+    // SAFETY: takes no pointer; the descriptor is open as long as `file` is borrowed.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) } {
+        0 => Ok(()),
+        error => Err(Error::from_raw_os_error(error)),
     }
 }
 

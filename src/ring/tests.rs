@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::format::{HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock, footer_bytes};
+use super::format::{FORMAT_VERSION, HEAD_MAGIC, Identity, SUPERBLOCK_SIZE, Superblock};
 use super::record::write_record;
-use super::recovery::{FoundFile, read_records, survey};
+use super::recovery::{FoundFile, read_for_index, read_records, survey};
 use super::*;
 
 const BODY_SIZE_MAX: u64 = 256 << 10;
@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 fn config(dir: &Path, files: u64) -> RingConfig {
     let file_size = plan_files(1, BODY_SIZE_MAX).unwrap_err().file_size;
-    RingConfig { dir: dir.into(), size: files * file_size, body_size_max: BODY_SIZE_MAX }
+    let size = files * file_size;
+    RingConfig { dir: dir.into(), size, body_size_max: BODY_SIZE_MAX, content_version: 1 }
 }
 
 fn media(number: u64, size: usize) -> Record {
@@ -193,7 +194,6 @@ fn a_file_with_readers_keeps_its_bytes_and_counts_against_the_spares() {
     }
     wait_until(&mut ring, |fill| fill.spares == 1);
     assert_eq!(ring.fill().lingering_files, 1);
-    assert!(!held.is_wanted_back(), "a spare is left");
     let begun = ring.files().last().unwrap().sequence();
     while ring.files().last().unwrap().sequence() == begun {
         store(&mut ring, &media(3, 128 << 10));
@@ -246,7 +246,14 @@ impl SmallFile {
     fn new(sealed: bool) -> Self {
         let dir = TempDir::new().unwrap();
         let identity = Identity::fresh().unwrap();
-        let superblock = Superblock { sequence: 1, size: Self::SIZE, epoch: 1, boot: BOOT };
+        let superblock = Superblock {
+            version: FORMAT_VERSION,
+            content_version: 1,
+            sequence: 1,
+            size: Self::SIZE,
+            epoch: 1,
+            boot: BOOT,
+        };
         let file = RingFile::create(dir.path(), 1, Self::SIZE).unwrap();
         file.write_at(0, &superblock.to_bytes(&identity)).unwrap();
         let state = Record::state(b"all that is needed".to_vec());
@@ -256,13 +263,15 @@ impl SmallFile {
         let mut at = SUPERBLOCK_SIZE;
         let mut ends = Vec::new();
         for record in &records {
-            let head = record.head_at(1, at, 1).unwrap();
+            let head = record.head_at(1, at, 1, 0).unwrap();
             write_record(&file, head, record, &identity).unwrap();
             at = head.end();
             ends.push(at);
         }
         if sealed {
-            file.write_at(file.footer_offset(), &footer_bytes(1, at, &identity)).unwrap();
+            let index = read_for_index(&file, &identity, at);
+            let offset = file.footer_offset() - index.size() as u64;
+            file.write_at(offset, &index.into_file_end(1, at, &identity)).unwrap();
         }
         let bytes = std::fs::read(dir.path().join(Self::NAME)).unwrap();
         Self { dir, bytes, records, ends }
@@ -274,7 +283,7 @@ impl SmallFile {
         let path = self.dir.path().join(Self::NAME);
         let file = OpenOptions::new().write(true).truncate(true).open(path).unwrap();
         file.write_all_at(bytes, 0).unwrap();
-        let mut found = survey(self.dir.path()).ok()?;
+        let mut found = survey(self.dir.path(), 1).ok()?;
         let (file, identity): (FoundFile, _) = (found.files.pop()?, found.identity?);
         let held = read_records(&file, &identity, boot);
         let indices = held.records.iter().map(|record| {
@@ -390,11 +399,11 @@ fn a_newer_format_and_a_foreign_file_are_refused_and_left_alone() {
     drop(ring);
     let path = dir.path().join(RingFile::name(placed.location.header.file));
     let file = OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&[2], 8).unwrap();
+    file.write_all_at(&[3], 8).unwrap();
     let storage = Storage::start(1).unwrap();
     let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
-    assert_eq!(refused, Some(RingError::NewerFormat { path: path.clone(), version: 2 }));
-    file.write_all_at(&[1], 8).unwrap();
+    assert_eq!(refused, Some(RingError::NewerFormat { path: path.clone(), version: 3 }));
+    file.write_all_at(&[2], 8).unwrap();
     let other = TempDir::new().unwrap();
     let (mut other_ring, _) = open(&self::config(other.path(), 8), BOOT);
     while other_ring.files().len() < 2 {
@@ -522,7 +531,7 @@ fn a_failed_file_is_given_up_for_a_fresh_one() {
 fn the_live_tail_is_resident() {
     let dir = TempDir::new().unwrap();
     let (mut ring, _) = open(&config(dir.path(), 8), BOOT);
-    let (placed, _) = store(&mut ring, &media(1, 200_000));
+    let (placed, stored) = store(&mut ring, &media(1, 200_000));
     let payload = placed.location.payload;
     let file = ring.file(payload.file).unwrap();
     assert!(file.is_resident(payload.offset, 200_000));
@@ -532,12 +541,11 @@ fn the_live_tail_is_resident() {
     assert_eq!(buffer, media(1, 200_000).payload);
     let storage = Storage::start(1).unwrap();
     let (sender, receiver) = channel();
-    let warmed = file.clone();
-    storage
-        .warm(warmed, payload.offset, 200_000, Box::new(move || sender.send(()).unwrap()))
-        .unwrap();
+    let content = Content { table: placed.location.table, payload, hash: stored.hash };
+    let done = Box::new(move || sender.send(()).unwrap());
+    storage.warm(file.clone(), content, done).unwrap();
     receiver.recv_timeout(PATIENCE).unwrap();
-    assert!(!file.is_lost());
+    assert!(!file.is_lost() && !file.is_unsound(payload.offset));
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub struct Finished<'a> {
     pub head: &'a RequestHead,
     /// The status sent.
     pub status: u16,
+    /// Why, where the status alone does not tell.
+    pub reason: Option<&'static str>,
     /// Bytes of the request's body that were read, as decoded.
     pub received: u64,
     /// Bytes of the response's body that the socket took.
@@ -326,6 +328,7 @@ async fn answer<V: Service>(
         peer,
         head,
         status: plan.head.status,
+        reason: plan.reason,
         received: body.received(),
         sent: sent.saturating_sub(out.len() as u64),
     });

@@ -209,6 +209,8 @@ pub struct ChannelCounters {
     pub ring_bytes: Counter,
     /// Gauge: microseconds of media that can be played.
     pub window_us: Counter,
+    /// Gauge: microseconds since the live edge moved.
+    pub edge_age_us: Counter,
     /// Segments published.
     pub published_segments: Counter,
     /// Segments published without media.
@@ -217,6 +219,24 @@ pub struct ChannelCounters {
     pub discontinuities: Counter,
     /// Restarts after a panic in its media state.
     pub restarts: Counter,
+    /// Gauge: bytes of the ring that may not be on the disk.
+    pub ring_unsynced_bytes: Counter,
+    /// Gauge: 1 while the ring's disk fails.
+    pub ring_failing: Counter,
+    /// Gauge: records that could not be written.
+    pub ring_write_failures: Counter,
+    /// Gauge: files that could not be synced.
+    pub ring_sync_failures: Counter,
+    /// Gauge: files that could not be made.
+    pub ring_spare_failures: Counter,
+    /// Records that were not given back as they were written.
+    pub ring_checksum_failures: Counter,
+    /// Records that a crash had left half written, when the ring was read back.
+    pub ring_torn_records: Counter,
+    /// Files that were unreadable or too short when the ring was read back.
+    pub ring_lost_files: Counter,
+    /// Gauge: microseconds that it took to read the ring back.
+    pub ring_recovery_us: Counter,
 }
 
 /// Counters of one input of a channel.
@@ -253,6 +273,8 @@ pub struct EndpointCounters {
     pub responses: StatusClasses,
     /// Bytes of bodies sent.
     pub sent_bytes: Counter,
+    /// Manifests refused because no media came for too long.
+    pub stale: Counter,
     /// From a request's last byte to its response's first, per status class.
     pub latency: [Histogram; 4],
 }

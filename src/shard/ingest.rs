@@ -379,7 +379,7 @@ fn explained(status: u16, text: &str) -> Plan<SharedFile> {
         content_type: Some("text/plain; charset=utf-8".into()),
         ..ResponseHead::new(status)
     };
-    Plan { head, pieces: vec![Piece::Bytes(bytes)] }
+    Plan::new(head, vec![Piece::Bytes(bytes)])
 }
 
 /// 503, to be tried again in a second.

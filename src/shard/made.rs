@@ -8,11 +8,10 @@
 
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
-    QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile, Storage, Stored,
-    WriteError,
+    Content, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile,
+    Storage, Stored, WriteError,
 };
 use crate::shard::rt::oneshot;
-use crate::units::Extent;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,7 +34,7 @@ pub enum Value {
     /// In memory, on its way to the cache ring or too large for it.
     Memory(Bytes),
     /// In the cache ring.
-    Kept(Arc<RingFile>, Extent),
+    Kept(Arc<RingFile>, Content),
 }
 
 type Outcome = Result<Value, MakeError>;
@@ -63,8 +62,8 @@ struct Shelf {
 enum Entry {
     Making(Vec<oneshot::Sender<Outcome>>),
     /// On its way to this place of the ring.
-    Writing(Bytes, Extent),
-    Ready(Arc<RingFile>, Extent),
+    Writing(Bytes, Location),
+    Ready(Arc<RingFile>, Content),
 }
 
 impl Made {
@@ -87,7 +86,8 @@ impl Made {
         }
         // Four values to a file, and as many files as a ring must have.
         let value_size_max = size / RING_FILE_COUNT_MIN / 4;
-        let config = RingConfig { dir: dir.to_owned(), size, body_size_max: value_size_max };
+        let (dir, body_size_max) = (dir.to_owned(), value_size_max);
+        let config = RingConfig { dir, size, body_size_max, content_version: 0 };
         let (ring, _empty) = Ring::open(&config, storage, 0)?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
@@ -128,7 +128,9 @@ impl Made {
         let mut shelf = self.lock();
         match shelf.entries.get_mut(key) {
             Some(Entry::Writing(bytes, _)) => Ok(Joined::Ready(Value::Memory(bytes.clone()))),
-            Some(Entry::Ready(file, at)) => Ok(Joined::Ready(Value::Kept(Arc::clone(file), *at))),
+            Some(Entry::Ready(file, content)) if !file.is_unsound(content.payload.offset) => {
+                Ok(Joined::Ready(Value::Kept(Arc::clone(file), *content)))
+            }
             Some(Entry::Making(waiters)) if waiters.len() >= MADE_WAITER_COUNT_MAX => {
                 Err(MakeError::Busy)
             }
@@ -137,7 +139,7 @@ impl Made {
                 waiters.push(sender);
                 Ok(Joined::Waiting(receiver))
             }
-            None => {
+            None | Some(Entry::Ready(..)) => {
                 let (sender, receiver) = oneshot::channel();
                 shelf.entries.insert(key.to_owned(), Entry::Making(vec![sender]));
                 Ok(Joined::First(receiver))
@@ -181,8 +183,8 @@ impl Made {
                         shelf.entries.remove(&key);
                     }
                 }
-                let place = placed.location.payload;
-                shelf.keys.entry(place.file).or_default().push(key.clone());
+                let place = placed.location;
+                shelf.keys.entry(place.payload.file).or_default().push(key.clone());
                 shelf.entries.insert(key, Entry::Writing(bytes.clone(), place));
             }
             // Made anew for the next one who asks.
@@ -194,10 +196,13 @@ impl Made {
     fn on_written(&self, key: &str, result: &Result<Stored, WriteError>) {
         let mut shelf = self.lock();
         let Some(Entry::Writing(_, place)) = shelf.entries.get(key) else { return };
-        let place = *place;
-        match shelf.ring.file(place.file).filter(|_| result.is_ok()) {
-            Some(file) => shelf.entries.insert(key.to_owned(), Entry::Ready(file, place)),
-            None => shelf.entries.remove(key),
+        let Location { table, payload, .. } = *place;
+        match (shelf.ring.file(payload.file), result) {
+            (Some(file), Ok(Stored { hash })) => {
+                let content = Content { table, payload, hash: *hash };
+                shelf.entries.insert(key.to_owned(), Entry::Ready(file, content))
+            }
+            _ => shelf.entries.remove(key),
         };
     }
 
@@ -256,7 +261,7 @@ mod tests {
     fn content(value: &Value) -> Vec<u8> {
         match value {
             Value::Memory(bytes) => bytes.to_vec(),
-            Value::Kept(file, at) => {
+            Value::Kept(file, Content { payload: at, .. }) => {
                 let mut bytes = vec![0; usize::try_from(at.size).expect("small")];
                 file.read_at(at.offset, &mut bytes).expect("read");
                 bytes

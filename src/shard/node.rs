@@ -549,7 +549,8 @@ impl Service for Door {
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {
-                self.node.playback.answer(endpoint, path, head).await
+                let counters = &endpoint.counters[self.node.shard];
+                self.node.playback.answer(endpoint, counters, path, head).await
             }
             Addressed::Nothing => {
                 let cache_control = Some(CacheControl::MaxAge(1));
@@ -568,6 +569,7 @@ impl Service for Door {
             client_ip: refused.peer.ip(),
             time_to_first_byte: Duration::ZERO,
             status_code: refused.status,
+            reason: None,
             received_bytes: 0,
             sent_bytes: 0,
             method: "-".into(),
@@ -602,6 +604,7 @@ impl Service for Door {
             client_ip: finished.peer.ip(),
             time_to_first_byte: first_byte_span,
             status_code: status,
+            reason: finished.reason,
             received_bytes: finished.received,
             sent_bytes: sent,
             method: head.method.as_str().into(),

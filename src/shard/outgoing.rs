@@ -42,9 +42,9 @@ pub trait FileSource: Clone {
     /// Notes that reading the file has failed.
     fn mark_lost(&self);
 
-    /// Has another thread bring the range into the page cache and complete `done`. Where it cannot
-    /// be queued, `done` is dropped.
-    fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>);
+    /// Has another thread bring the file's range into the page cache and complete `done`. Where it
+    /// cannot be queued, `done` is dropped.
+    fn warm(&self, done: oneshot::Sender<()>);
 }
 
 /// Bytes that a shard has sent, by the way they went.
@@ -150,7 +150,7 @@ async fn prepare<F: FileSource>(
     }
     counters.warmed.set(counters.warmed.get() + 1);
     let (done, warmed) = oneshot::channel();
-    file.warm(offset, size, done);
+    file.warm(done);
     counters.warming.set(counters.warming.get() + 1);
     let warmed = warmed.await;
     counters.warming.set(counters.warming.get() - 1);

@@ -19,8 +19,8 @@ use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteErro
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
-use crate::shard::site::{ChannelSite, Published};
-use crate::units::{InputNumber, MediaTime, Monotonic};
+use crate::shard::site::{ChannelSite, EdgeAge, Published};
+use crate::units::{Extent, InputNumber, MediaTime, Monotonic};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,12 +30,6 @@ use std::time::Duration;
 
 /// How often a channel looks at the time.
 pub const TICK_SPAN: Duration = Duration::from_millis(100);
-
-/// How long nothing is written after a failed write; doubled with each that follows. A failed
-/// write costs a ring file, so that a failing disk must not be tried at every tick.
-const WRITE_PAUSE_SPAN_MIN: Duration = Duration::from_secs(1);
-/// Doublings of that pause: a minute at most.
-const WRITE_PAUSE_DOUBLINGS_MAX: u32 = 6;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -58,8 +52,8 @@ struct Inner {
     waiting: Vec<(u64, oneshot::Sender<()>)>,
     /// When the channel's state panicked last.
     panicked: Option<Monotonic>,
-    /// Failed writes since the last good one, and when the next is due.
-    pause: Option<(u32, Monotonic)>,
+    /// What the ring had lost at the last look, see [`Ring::loss_count`].
+    loss_count: usize,
     /// The ring took no changes at the last try.
     is_refused: bool,
     /// Files that have left the ring, to be told to the channel.
@@ -68,6 +62,8 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// The age of what was taken over, where nothing has been published yet.
+    reopened_age: EdgeAge,
 }
 
 /// What became of a sound segment.
@@ -106,13 +102,17 @@ pub enum Uncommitted {
     Restarted,
 }
 
-type Receipt = oneshot::Receiver<Result<Stored, WriteError>>;
+type Receipt = oneshot::Receiver<Result<Vec<Stored>, WriteError>>;
 
 impl Owner {
     /// Takes a channel over on this shard.
     #[must_use]
     pub fn new(site: Arc<ChannelSite>, reopened: Reopened) -> Rc<Self> {
-        let Reopened { ring, channel, written, written_count, unwritten } = reopened;
+        let Reopened { ring, channel, written, written_count, unwritten, newest_arrival } =
+            reopened;
+        let at = now();
+        let silence = newest_arrival.map_or(0, |newest| at.wall.0.saturating_sub(newest.0));
+        let age = Duration::from_micros(u64::try_from(silence).unwrap_or(0));
         let inner = Inner {
             channel,
             ring,
@@ -122,11 +122,12 @@ impl Owner {
             unwritten: unwritten.into(),
             waiting: Vec::new(),
             panicked: None,
-            pause: None,
+            loss_count: 0,
             is_refused: false,
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
         owner.publish();
@@ -184,7 +185,7 @@ impl Owner {
         let placed = {
             let (site, mut inner) = (self.site(), self.inner.borrow_mut());
             inner.note_size(size);
-            inner.may_write(at.monotonic)?;
+            inner.may_write()?;
             let ends = body.tracks.iter().map(|track| track.presentation_end);
             if let Some(end) = ends.max()
                 && let Some(lateness) = inner.channel.lateness(at, end)
@@ -209,14 +210,13 @@ impl Owner {
             inner.forget_dropped(&site);
             placed?
         };
-        let mut stored = Vec::with_capacity(placed.len());
-        for (meta, location, written) in placed {
-            let written = written.await.map_err(|_| Uncommitted::Abandoned)?;
-            self.inner.borrow_mut().note_write(&written);
-            stored.push((meta, location, written?.hash));
-        }
-        let listed = self.inner.borrow_mut().list(&self.site(), stored);
+        let (placed, written) = placed;
+        let written = written.await.map_err(|_| Uncommitted::Abandoned)??;
+        let stored = placed.into_iter().zip(written);
+        let stored = stored.map(|((meta, location), written)| (meta, location, written.hash));
+        let listed = self.inner.borrow_mut().list(&self.site(), stored.collect());
         self.publish();
+        self.show_ring();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
     }
 
@@ -241,20 +241,32 @@ impl Owner {
 
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
-        let _restarted = self.inner.borrow_mut().step(&self.site(), |channel| {
-            channel.on_tick(now());
-        });
+        let site = self.site();
+        let mut inner = self.inner.borrow_mut();
+        inner.look_for_loss(&site);
+        let _restarted = inner.step(&site, |channel| channel.on_tick(now()));
+        drop(inner);
         self.publish();
+        let live = &self.site.borrow().live;
+        live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
     }
 
     /// Has what was appended synced; to be called every sync interval.
     pub fn sync(&self) {
-        let mut inner = self.inner.borrow_mut();
-        inner.ring.sync();
-        let fill = inner.ring.fill();
+        self.inner.borrow_mut().ring.sync();
+        self.show_ring();
+    }
+
+    fn show_ring(&self) {
+        let fill = self.inner.borrow().ring.fill();
         let counters = &self.site.borrow().live.counters;
         counters.ring_used_bytes.set(fill.bytes_used);
         counters.ring_bytes.set(fill.bytes_total);
+        counters.ring_unsynced_bytes.set(fill.unsynced_bytes);
+        counters.ring_failing.set(u64::from(fill.is_failing));
+        counters.ring_write_failures.set(fill.write_failures);
+        counters.ring_sync_failures.set(fill.sync_failures);
+        counters.ring_spare_failures.set(fill.spare_failures);
     }
 
     /// True where all changes so far are in the ring.
@@ -282,10 +294,7 @@ impl Owner {
             }
             return;
         }
-        let appended = match inner.may_write(rt::now()) {
-            Ok(()) => inner.append_changes(),
-            Err(refused) => Err(refused),
-        };
+        let appended = inner.append_changes();
         inner.forget_dropped(&site);
         let written = match appended {
             Ok(written) => written,
@@ -311,14 +320,13 @@ impl Owner {
     /// The record of changes is in the ring, or not: `None` where storage has ended.
     fn on_changes_written(
         self: &Rc<Self>,
-        written: Option<Result<Stored, WriteError>>,
+        written: Option<Result<Vec<Stored>, WriteError>>,
         published: Option<Published>,
     ) {
         let site = self.site();
         let mut inner = self.inner.borrow_mut();
         match written {
-            Some(Ok(stored)) => {
-                inner.note_write(&Ok(stored));
+            Some(Ok(_)) => {
                 let listed = inner.confirm_changes();
                 site.live.counters.published_segments.add(listed);
                 drop(inner);
@@ -329,20 +337,29 @@ impl Owner {
             }
             Some(Err(error)) => {
                 tracing::error!(channel = %site.id, %error, "changes not written, to be repeated");
-                inner.note_write(&Err(error));
                 inner.repeat_changes();
             }
             None => inner.repeat_changes(),
         }
     }
 
-    fn show(&self, published: Published) {
+    fn show(&self, mut published: Published) {
         let site = self.site.borrow();
+        published.edge_age = self.edge_age(&site.live.published.load(), &published);
         let counters = &site.live.counters;
         let active = self.inner.borrow().channel.active_input();
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
         site.live.published.store(Arc::new(published));
+    }
+
+    /// How old the edge of `published` is, which replaces `before`.
+    fn edge_age(&self, before: &Published, published: &Published) -> EdgeAge {
+        if before.serial == 0 {
+            return self.inner.borrow().reopened_age;
+        }
+        let moved = published.presentation.edge() > before.presentation.edge();
+        if moved { EdgeAge { age: Duration::ZERO, since: rt::now() } } else { before.edge_age }
     }
 }
 
@@ -415,7 +432,7 @@ impl Inner {
         playlist: &Playlist,
     ) -> Result<Option<oneshot::Receiver<()>>, Uncommitted> {
         let at = now();
-        self.may_write(at.monotonic)?;
+        self.may_write()?;
         let taken = self.step(site, |channel| channel.on_playlist(at, input, name, playlist));
         taken.ok_or(Uncommitted::Restarted)?;
         let up_to = self.change_count();
@@ -427,21 +444,30 @@ impl Inner {
         Ok(Some(written))
     }
 
-    /// Refuses while changes pile up that the ring does not take, and for a while after a failure.
-    fn may_write(&self, now: Monotonic) -> Result<(), Refused> {
-        let pauses = self.pause.is_some_and(|(_, due)| now < due);
-        if pauses || self.unwritten.len() >= CHANGE_UNWRITTEN_COUNT_MAX {
+    /// Refuses while changes pile up that the ring does not take.
+    fn may_write(&self) -> Result<(), Refused> {
+        if self.unwritten.len() >= CHANGE_UNWRITTEN_COUNT_MAX {
             return Err(Refused::Busy);
         }
         Ok(())
     }
 
-    fn note_write(&mut self, written: &Result<Stored, WriteError>) {
-        self.pause = written.is_err().then(|| {
-            let failures = self.pause.map_or(0, |(failures, _)| failures + 1);
-            let span = WRITE_PAUSE_SPAN_MIN * (1 << failures.min(WRITE_PAUSE_DOUBLINGS_MAX));
-            (failures, rt::now() + span)
-        });
+    /// Has what the ring has lost since the last look become gaps.
+    fn look_for_loss(&mut self, site: &ChannelSite) {
+        let before = std::mem::replace(&mut self.loss_count, self.ring.loss_count());
+        if self.loss_count <= before {
+            return;
+        }
+        let lost = self.loss_count - before;
+        site.live.counters.ring_checksum_failures.add(lost as u64);
+        tracing::error!(channel = %site.id, lost, "records or files of the ring are lost");
+        let files = self.ring.files();
+        let is_lost = |payload: Extent| {
+            let file = files.binary_search_by_key(&payload.file, |file| file.sequence());
+            let file = file.ok().and_then(|at| files.get(at));
+            file.is_none_or(|file| file.is_lost() || file.is_unsound(payload.offset))
+        };
+        let _restarted = self.step(site, |channel| channel.on_media_lost(is_lost));
     }
 
     /// Compares a body that is not needed with what is there.
@@ -477,22 +503,20 @@ impl Inner {
         &mut self,
         metas: Vec<(usize, RecordMeta)>,
         body: &mut SegmentBody,
-    ) -> Result<Vec<(RecordMeta, Location, Receipt)>, Refused> {
-        let mut placed = Vec::with_capacity(metas.len());
-        for (at, meta) in metas {
-            let track = &mut body.tracks[at];
-            let record = Record {
+    ) -> Result<(Vec<(RecordMeta, Location)>, Receipt), Refused> {
+        let record = |(at, meta): &(usize, RecordMeta)| {
+            let track = &mut body.tracks[*at];
+            Record {
                 kind: RecordKind::Media,
-                header: postcard::to_stdvec(&meta).expect("records are plain data"),
+                header: postcard::to_stdvec(meta).expect("records are plain data"),
                 table: sample_table::encode(&track.samples),
                 payload: std::mem::take(&mut track.payload),
-            };
-            // Where a later track is refused, the earlier ones are never told to the channel, and
-            // the encoder's retry brings all of them again.
-            let (location, written) = self.append(record)?;
-            placed.push((meta, location, written));
-        }
-        Ok(placed)
+            }
+        };
+        let records = metas.iter().map(record).collect();
+        let (locations, written) = self.append(records)?;
+        let metas = metas.into_iter().map(|(_, meta)| meta);
+        Ok((metas.zip(locations).collect(), written))
     }
 
     /// Gives the ring a record of the oldest unwritten changes.
@@ -504,13 +528,13 @@ impl Inner {
         let header = header.expect("changes are plain data");
         let record =
             Record { kind: RecordKind::Change, header, table: Vec::new(), payload: Vec::new() };
-        let (_, written) = self.append(record)?;
+        let (_, written) = self.append(vec![record])?;
         self.unwritten.drain(..count);
         self.writing = changes;
         Ok(written)
     }
 
-    fn append(&mut self, record: Record) -> Result<(Location, Receipt), Refused> {
+    fn append(&mut self, records: Vec<Record>) -> Result<(Vec<Location>, Receipt), Refused> {
         let Self { ring, written, written_count, writing, .. } = self;
         let state = || {
             let mut state = written.state().clone();
@@ -521,7 +545,7 @@ impl Inner {
             postcard::to_stdvec(&(count, &state)).expect("states are plain data")
         };
         let (done, receipt) = oneshot::channel();
-        let placed = ring.append(record, state, move |result| done.complete(result))?;
+        let placed = ring.append_group(records, state, move |result| done.complete(result))?;
         self.files_changed |= placed.began_file.is_some() || !placed.dropped_files.is_empty();
         self.dropped_files.extend(placed.dropped_files);
         Ok((placed.location, receipt))

@@ -3,14 +3,16 @@
 
 use crate::engine::assemble;
 use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
+use crate::engine::presentation::MediaRef;
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
 use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
-use crate::ring::{RingFile, Storage};
+use crate::ring::{Content, RingFile, Storage, content_hash};
+use crate::shard::counters::EndpointCounters;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
-use crate::shard::rt::oneshot;
+use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
 use crate::units::Extent;
 use bytes::Bytes;
@@ -24,13 +26,14 @@ use std::sync::Arc;
 /// Compression level of manifests: the text is small and made once.
 const GZIP_LEVEL: u32 = 6;
 
-/// Newest ring files that are taken to be in the page cache without asking.
+/// Newest ring files that are taken to be in the page cache without asking, if they are our own.
 const LIVE_FILE_COUNT: usize = 2;
 
-/// A counted reference to a ring file, and how to bring its pages in.
+/// A counted reference to a ring file with a record of it, and how to bring its pages in.
 #[derive(Clone, Debug)]
 pub struct SharedFile {
     file: Arc<RingFile>,
+    content: Content,
     storage: Arc<Storage>,
     is_live: bool,
 }
@@ -50,18 +53,19 @@ impl FileSource for SharedFile {
     }
 
     fn is_lost(&self) -> bool {
-        self.file.is_lost()
+        self.file.is_lost() || self.file.is_unsound(self.content.payload.offset)
     }
 
     fn mark_lost(&self) {
         self.file.mark_lost();
     }
 
-    fn warm(&self, offset: u64, size: u64, done: oneshot::Sender<()>) {
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
+    /// Brings all of the record in, whatever part is asked for, because only the whole can be told
+    /// to be right.
+    fn warm(&self, done: oneshot::Sender<()>) {
         // A full queue drops `done`, which the sender of the response takes for what it is.
         let done = Box::new(move || done.complete(()));
-        let _told = self.storage.warm(Arc::clone(&self.file), offset, size, done);
+        let _told = self.storage.warm(Arc::clone(&self.file), self.content, done);
     }
 }
 
@@ -141,7 +145,7 @@ fn memory_size(pieces: &[Piece<SharedFile>]) -> u64 {
 }
 
 fn is_lost(pieces: &[Piece<SharedFile>]) -> bool {
-    pieces.iter().any(|piece| matches!(piece, Piece::File { file, .. } if file.file.is_lost()))
+    pieces.iter().any(|piece| matches!(piece, Piece::File { file, .. } if file.is_lost()))
 }
 
 /// What answers the delivery requests of one shard.
@@ -216,6 +220,7 @@ impl Playback {
     pub async fn answer(
         &self,
         endpoint: &Arc<EndpointSite>,
+        counters: &EndpointCounters,
         path: &str,
         head: &RequestHead,
     ) -> Plan<SharedFile> {
@@ -229,7 +234,12 @@ impl Playback {
         }
         let published = endpoint.channel.live.published.load_full();
         let serial = published.serial;
-        let gzip = head.accept_encoding_gzip && manifest::kind_of(path).is_some();
+        let may_be_manifest = manifest::kind_of(path).is_some();
+        if may_be_manifest && is_refused_as_stale(endpoint, &published, path) {
+            counters.stale.add(1);
+            return stale(endpoint.endpoint.stale.status);
+        }
+        let gzip = head.accept_encoding_gzip && may_be_manifest;
         // The two forms of a manifest are kept apart by a mark that no path begins with.
         let key = if gzip { format!(" {path}") } else { path.to_owned() };
         let kept = self.cache.borrow().find(endpoint, serial, &key);
@@ -305,8 +315,8 @@ impl Playback {
         plan: &SegmentPlan,
     ) -> Result<Vec<Piece<SharedFile>>, Refusal> {
         let mut tables = Vec::new();
-        for table in plan.tables() {
-            tables.push(self.read(published, table).await?);
+        for media in plan.media() {
+            tables.push(self.read_table(published, media).await?);
         }
         let tables: Vec<&[u8]> = tables.iter().map(Vec::as_slice).collect();
         let heads = assemble::write_heads(plan, &tables).map_err(|error| {
@@ -314,14 +324,17 @@ impl Playback {
             Refusal::Broken
         })?;
         let mut pieces = Vec::with_capacity(2 * heads.len());
-        for (head, payload) in heads.into_iter().zip(plan.payloads()) {
+        for (head, media) in heads.into_iter().zip(plan.media()) {
+            let payload = media.payload;
             pieces.push(Piece::Bytes(Bytes::from(head)));
             let newest = published.files.len().saturating_sub(LIVE_FILE_COUNT);
             let live = published.files.get(newest..).unwrap_or_default();
+            let is_live = |file: &Arc<RingFile>| file.is_own() && file.sequence() == payload.file;
             let file = SharedFile {
                 file: Arc::clone(published.file(payload.file).ok_or(Refusal::Broken)?),
+                content: content_of(media),
                 storage: Arc::clone(&self.storage),
-                is_live: live.iter().any(|file| file.sequence() == payload.file),
+                is_live: live.iter().any(is_live),
             };
             let size = u64::from(payload.size);
             pieces.push(Piece::File { file, offset: payload.offset, size });
@@ -350,9 +363,10 @@ impl Playback {
         let value = shelf.value(&key, move || make_from(&published, &plan)).await;
         match value {
             Ok(Value::Memory(bytes)) => Ok(vec![Piece::Bytes(bytes)]),
-            Ok(Value::Kept(file, at)) => {
+            Ok(Value::Kept(file, content)) => {
                 let storage = Arc::clone(&self.storage);
-                let file = SharedFile { file, storage, is_live };
+                let at = content.payload;
+                let file = SharedFile { file, content, storage, is_live };
                 Ok(vec![Piece::File { file, offset: at.offset, size: u64::from(at.size) }])
             }
             Err(MakeError::Busy) => Err(Refusal::Busy),
@@ -363,8 +377,14 @@ impl Playback {
         }
     }
 
-    /// A small range of a ring file: from the page cache, else by a storage thread.
-    async fn read(&self, published: &Published, at: Extent) -> Result<Vec<u8>, Refusal> {
+    /// A record's sample table: from the page cache, else by a storage thread, which has a look at
+    /// the whole record.
+    async fn read_table(
+        &self,
+        published: &Published,
+        media: &MediaRef,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (at, content) = (media.table, content_of(media));
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
         if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
@@ -373,7 +393,14 @@ impl Playback {
         let _waiting = Waiting::new(&self.waiting);
         let (done, read) = oneshot::channel();
         let file = Arc::clone(file);
-        let job = move || done.complete(file.read_at(at.offset, &mut bytes).map(|()| bytes));
+        let job = move || {
+            file.warm(&content);
+            let read = match file.is_unsound(content.payload.offset) {
+                true => Err(io::ErrorKind::InvalidData.into()),
+                false => file.read_at(at.offset, &mut bytes).map(|()| bytes),
+            };
+            done.complete(read);
+        };
         self.storage.read(Box::new(job)).map_err(|_| Refusal::Busy)?;
         match read.await {
             Ok(Ok(bytes)) => Ok(bytes),
@@ -401,22 +428,33 @@ impl From<Absent> for Refusal {
     }
 }
 
+/// What a listed record must be.
+const fn content_of(media: &MediaRef) -> Content {
+    Content { table: media.table, payload: media.payload, hash: media.hash }
+}
+
 /// Writes a segment from the mapped files; waits for the disk, so on a storage thread.
 fn make_from(published: &Published, plan: &SegmentPlan) -> Result<Vec<u8>, String> {
-    let mapped = |at: Extent| -> io::Result<&[u8]> {
-        let file = published.file(at.file).ok_or(io::ErrorKind::NotFound)?;
-        file.bytes(at.offset, usize::try_from(at.size).map_err(io::Error::other)?)
-    };
-    let all = |extents: &mut dyn Iterator<Item = Extent>| -> Result<Vec<&[u8]>, String> {
-        extents.map(|at| mapped(at).map_err(|error| error.to_string())).collect()
-    };
-    let (tables, payloads) = (all(&mut plan.tables())?, all(&mut plan.payloads())?);
-    let made = assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())?;
-    let mut files = plan.payloads().filter_map(|at| published.file(at.file));
-    match files.find(|file| file.is_lost()) {
-        Some(lost) => Err(format!("ring file {} is lost", lost.sequence())),
-        None => Ok(made),
+    let (mut tables, mut payloads) = (Vec::new(), Vec::new());
+    for media in plan.media() {
+        let (table, payload) = mapped(published, media).map_err(|error| error.to_string())?;
+        tables.push(table);
+        payloads.push(payload);
     }
+    assemble::make(plan, &tables, &payloads).map_err(|error| error.to_string())
+}
+
+/// Table and payload of a record, as they were written. Where a page could not be had, they read
+/// as zeros, which their hash shows.
+fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8], &'a [u8])> {
+    let file = published.file(media.payload.file).ok_or(io::ErrorKind::NotFound)?;
+    let bytes = |at: Extent| file.bytes(at.offset, usize::try_from(at.size).unwrap_or(usize::MAX));
+    let (table, payload) = (bytes(media.table)?, bytes(media.payload)?);
+    if content_hash(table, payload) != media.hash {
+        file.mark_unsound(media.payload.offset);
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok((table, payload))
 }
 
 fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
@@ -438,6 +476,20 @@ fn compress(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     written.expect("writing to memory does not fail")
+}
+
+/// A live manifest that has not changed for too long is not served as if it were fresh.
+fn is_refused_as_stale(endpoint: &EndpointSite, published: &Published, path: &str) -> bool {
+    let resolved = || manifest::resolve(&endpoint.endpoint, &published.presentation, path);
+    endpoint.is_stale(published, rt::now()) && matches!(resolved(), Ok(Resource::Manifest(_)))
+}
+
+/// What a manifest is answered with then: the CDN asks another origin, or again in a second.
+fn stale(status: u16) -> Plan<SharedFile> {
+    let retry_after = (status == 503).then_some(1);
+    let cache_control = Some(CacheControl::MaxAge(1));
+    let head = ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) };
+    Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
 fn refusal(why: &Refusal) -> Plan<SharedFile> {

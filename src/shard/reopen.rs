@@ -15,6 +15,11 @@ use crate::shard::site::ChannelSite;
 use crate::units::{Extent, WallClock};
 use std::collections::HashSet;
 
+/// What the headers of records are. To be counted up with every change by which postcard reads an
+/// older [`State`], [`Change`] or [`RecordMeta`] wrongly, or an older release a newer one: a field
+/// more or less. A variant more at an enum's end is none for us, but is one for older releases.
+pub const RECORD_VERSION: u32 = 1;
+
 /// A channel that is ready to be taken over.
 pub struct Reopened {
     pub(super) ring: Ring,
@@ -22,6 +27,8 @@ pub struct Reopened {
     pub(super) written: Recovery,
     pub(super) written_count: u64,
     pub(super) unwritten: Vec<Change>,
+    /// When the newest media of the ring arrived.
+    pub(super) newest_arrival: Option<WallClock>,
 }
 
 /// Why a channel cannot be read back.
@@ -123,7 +130,8 @@ impl Reopened {
         now: Now,
     ) -> Result<Self, ReopenError> {
         let mut reading = Reading::default();
-        let oldest = oldest_unlisted(recovered);
+        let newest_arrival = newest_arrival(recovered);
+        let oldest = oldest_unlisted(newest_arrival);
         for record in &recovered.records {
             let Extent { file, offset, .. } = record.location.header;
             let read = reading.on_record(record, oldest);
@@ -141,16 +149,20 @@ impl Reopened {
         let written = recovery.clone();
         let mut channel = recovery.finish(site.timeline.clone(), now);
         let unwritten = channel.take_changes();
-        Ok(Self { ring, channel, written, written_count, unwritten })
+        Ok(Self { ring, channel, written, written_count, unwritten, newest_arrival })
     }
 }
 
-/// What arrived before this and was not listed had been given up when the process ended.
-fn oldest_unlisted(recovered: &Recovered) -> WallClock {
+/// When the newest media of a ring arrived.
+fn newest_arrival(recovered: &Recovered) -> Option<WallClock> {
     let media = recovered.records.iter().rev().filter(|record| record.kind == RecordKind::Media);
     let arrived =
         media.filter_map(|record| postcard::from_bytes::<RecordMeta>(&record.header).ok());
-    let newest = arrived.map(|meta| meta.arrived).max();
+    arrived.map(|meta| meta.arrived).max()
+}
+
+/// What arrived before this and was not listed had been given up when the process ended.
+fn oldest_unlisted(newest: Option<WallClock>) -> WallClock {
     let age = i64::try_from(UNLISTED_AGE_MAX.as_micros()).unwrap_or(i64::MAX);
     WallClock(newest.map_or(i64::MIN, |newest| newest.0.saturating_sub(age)))
 }

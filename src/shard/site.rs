@@ -6,6 +6,7 @@
 
 use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::manifest;
 use crate::engine::presentation::Presentation;
 use crate::http::digest::UserHashes;
 use crate::limits::{
@@ -16,7 +17,7 @@ use crate::ring::{RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
 use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
-use crate::units::InputNumber;
+use crate::units::{InputNumber, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,6 +106,25 @@ pub struct Published {
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
     pub files: Arc<[Arc<RingFile>]>,
+    /// How long ago its live edge came to be.
+    pub edge_age: EdgeAge,
+}
+
+/// The age of a live edge: what it was at one time, from which it grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeAge {
+    /// The age at `since`: not zero where media was read back from a ring.
+    pub age: Duration,
+    /// When the age was known.
+    pub since: Monotonic,
+}
+
+impl EdgeAge {
+    /// The age at `now`.
+    #[must_use]
+    pub fn at(self, now: Monotonic) -> Duration {
+        self.age + now.0.saturating_sub(self.since.0)
+    }
 }
 
 impl Published {
@@ -112,7 +132,7 @@ impl Published {
     #[must_use]
     pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
         let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { serial, presentation, files }
+        Self { serial, presentation, files, edge_age: EdgeAge::default() }
     }
 
     /// The ring file with this number.
@@ -120,6 +140,15 @@ impl Published {
     pub fn file(&self, sequence: u64) -> Option<&Arc<RingFile>> {
         let at = self.files.binary_search_by_key(&sequence, |file| file.sequence()).ok()?;
         self.files.get(at)
+    }
+}
+
+impl EndpointSite {
+    /// True where what is published is too old for a live manifest to be served as it is.
+    #[must_use]
+    pub fn is_stale(&self, published: &Published, now: Monotonic) -> bool {
+        let limit = manifest::stale_limit(&self.endpoint, &published.presentation);
+        limit.is_some_and(|limit| published.edge_age.at(now) > limit)
     }
 }
 

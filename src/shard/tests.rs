@@ -57,7 +57,7 @@ impl FileSource for TestFile {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    fn warm(&self, _: u64, _: u64, done: oneshot::Sender<()>) {
+    fn warm(&self, done: oneshot::Sender<()>) {
         if !self.storage_busy {
             let resident = Arc::clone(&self.resident);
             thread::spawn(move || {
@@ -80,7 +80,8 @@ struct TestService {
 
 fn plan(pieces: Vec<Piece<TestFile>>) -> Plan<TestFile> {
     let size = pieces.iter().map(Piece::size).sum();
-    Plan { head: ResponseHead { content_length: Some(size), ..ResponseHead::new(200) }, pieces }
+    let head = ResponseHead { content_length: Some(size), ..ResponseHead::new(200) };
+    Plan::new(head, pieces)
 }
 
 fn range(size: u64, file: TestFile) -> Plan<TestFile> {

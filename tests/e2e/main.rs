@@ -9,6 +9,7 @@
 
 mod client;
 mod delivery;
+mod determinism;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
+mod stale;
 mod subtitles;
 mod takeover;
 mod timeline;

@@ -54,7 +54,7 @@ pub fn channel_with(id: &str, ring: &str, size_max: &str) -> String {
 }
 
 /// An endpoint of every packager for channel `id`, with segments of `seconds`: `{id}-hls`,
-/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`.
+/// `{id}-cmaf` (manifest `hls`) and `{id}-dash`. What was pushed stays listed for the whole test.
 pub fn endpoints(id: &str, seconds: u32) -> String {
     let mut text = String::new();
     for (name, package) in
@@ -63,7 +63,7 @@ pub fn endpoints(id: &str, seconds: u32) -> String {
         write!(
             text,
             "[[endpoint]]\nid = \"{id}-{name}\"\nchannel = \"{id}\"\n\
-             startover_window_seconds = 300\n[endpoint.{package}]\n\
+             startover_window_seconds = 300\nstale_limit_seconds = 3600\n[endpoint.{package}]\n\
              segment_duration_seconds = {seconds}\n"
         )
         .unwrap();

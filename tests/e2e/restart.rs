@@ -102,8 +102,8 @@ fn sighup_reads_the_configuration_again() {
 
     // One endpoint more, and a delay for another. Four segments hold one pair at least, which is
     // what the new endpoint joins.
-    let added = "[[endpoint]]\nid = \"added\"\nchannel = \"demo\"\n[endpoint.hls_package]\n\
-                 segment_duration_seconds = 4\n";
+    let added = "[[endpoint]]\nid = \"added\"\nchannel = \"demo\"\nstale_limit_seconds = 3600\n\
+                 [endpoint.hls_package]\nsegment_duration_seconds = 4\n";
     let delayed = demo().replace(
         "id = \"demo-dash\"\nchannel = \"demo\"\n",
         "id = \"demo-dash\"\nchannel = \"demo\"\ntime_delay_seconds = 3600\n",

@@ -65,11 +65,20 @@ pub const H264: &str =
 impl Source {
     /// Encodes with ffmpeg's `arguments` into the variants of `stream_map` (`-var_stream_map`).
     pub fn encoded(arguments: &str, stream_map: &str) -> Self {
+        let source = Self::encoded_for(SOURCE_SECONDS, arguments, stream_map);
+        for variant in &source.variants {
+            assert_eq!(variant.segments.len(), SEGMENT_COUNT, "{}", variant.playlist);
+        }
+        source
+    }
+
+    /// The same of so many seconds.
+    pub fn encoded_for(seconds: u32, arguments: &str, stream_map: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let output = Command::new("ffmpeg")
             .args(["-nostdin", "-v", "error", "-y"])
             .args(arguments.split_whitespace())
-            .args(["-t", &SOURCE_SECONDS.to_string(), "-f", "hls", "-hls_time", "2"])
+            .args(["-t", &seconds.to_string(), "-f", "hls", "-hls_time", "2"])
             .args(["-hls_list_size", "0", "-hls_flags", "program_date_time+independent_segments"])
             .args(["-var_stream_map", stream_map, "-master_pl_name", "channel.m3u8"])
             .args(["-hls_segment_filename", "channel_%v_%05d.ts", "channel_%v.m3u8"])
@@ -85,10 +94,7 @@ impl Source {
                 split_playlist(&text, |name| fs::read(dir.path().join(name)).unwrap());
             Variant { playlist, head, segments }
         });
-        let variants: Vec<Variant> = variants.collect();
-        for variant in &variants {
-            assert_eq!(variant.segments.len(), SEGMENT_COUNT, "{}", variant.playlist);
-        }
+        let variants = variants.collect();
         Self { multivariant: read("channel.m3u8"), variants }
     }
 

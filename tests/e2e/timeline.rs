@@ -140,6 +140,7 @@ fn a_stream_that_ends_says_so() {
 #[test]
 fn a_delayed_endpoint_holds_back() {
     let delayed = "[[endpoint]]\nid = \"delayed\"\nchannel = \"demo\"\ntime_delay_seconds = 4\n\
+                   stale_limit_seconds = 3600\n\
                    [endpoint.hls_package]\nsegment_duration_seconds = 2\n";
     let origin = Origin::start(&(demo() + delayed));
     MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..SEGMENT_COUNT);

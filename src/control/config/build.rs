@@ -10,7 +10,7 @@ use super::{
 };
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StreamOrder, StreamSelection,
+    StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -233,6 +233,7 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let manifest_name = section.text("manifest_name");
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
+    let stale = stale_rule(section);
     let packages = ["hls_package", "dash_package", "cmaf_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
     let [name] = set.as_slice() else {
@@ -259,6 +260,16 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
         manifest_name: manifest_name?,
         package: package?,
         stream_selection: selection?,
+        stale: stale?,
+    })
+}
+
+fn stale_rule(section: &Section) -> Option<StaleRule> {
+    let limit_seconds = section.seconds("stale_limit_seconds");
+    let status = section.choices("stale_status");
+    Some(StaleRule {
+        limit_seconds: limit_seconds?,
+        status: if status?.contains(&"404") { 404 } else { 503 },
     })
 }
 

@@ -207,6 +207,18 @@ pub const KEYS: &[Key] = &[
         "Seconds by which everything is held back.",
     ),
     key(
+        "endpoint[].stale_limit_seconds",
+        UP_TO_A_DAY,
+        Text("0"),
+        "Seconds without new media after which manifests are refused; 0 for three targets.",
+    ),
+    key(
+        "endpoint[].stale_status",
+        Kind::Choice(&["503", "404"]),
+        Text("503"),
+        "Status of a manifest refused for that, so that a CDN asks another origin.",
+    ),
+    key(
         "endpoint[].hls_package.segment_duration_seconds",
         SEGMENT,
         Text("6"),

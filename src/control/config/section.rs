@@ -279,7 +279,13 @@ fn read(kind: Kind, value: &Value) -> Option<Typed> {
         Kind::Ratio => {
             quantity::parse_ratio(text(value)?).map(|(ticks, scale)| Typed::Ratio(ticks, scale))
         }
-        Kind::Choice(list) => Some(Typed::Choices(vec![choice(list, text(value)?)?])),
+        Kind::Choice(list) => {
+            let word = match value {
+                Value::Integer(number) => number.to_string(),
+                other => text(other)?.to_owned(),
+            };
+            Some(Typed::Choices(vec![choice(list, &word)?]))
+        }
         Kind::Choices(list) => {
             let chosen = words(value)?.into_iter().map(|word| choice(list, word));
             let chosen: Vec<_> = chosen.collect::<Option<_>>()?;

@@ -13,6 +13,13 @@ use crate::units::{MediaTime, TrackId};
 /// first segments differ a little agree.
 const BIT_RATE_STEP: f64 = 1.05;
 
+/// Sound is rounded up to the next of these, in bits per second: they lie between the rates that
+/// encoders offer, so that what a first segment has more or less of one makes no difference.
+const SOUND_BIT_RATES: [u64; 15] = [
+    40_000, 56_000, 72_000, 88_000, 104_000, 120_000, 144_000, 176_000, 208_000, 240_000, 288_000,
+    352_000, 416_000, 544_000, 704_000,
+];
+
 impl Channel {
     /// The output track that a candidate belongs to, where there is one already.
     pub(super) fn track_of(&self, candidate: &Candidate) -> Option<TrackId> {
@@ -122,7 +129,11 @@ impl Channel {
     }
 
     /// BANDWIDTH and AVERAGE-BANDWIDTH shares: as declared, or, where nothing is declared or the
-    /// start exceeds it, as measured and rounded up.
+    /// start exceeds it by far, as measured and rounded up.
+    ///
+    /// What is measured depends on when an origin was started, so that two origins agree on what
+    /// is declared alone: a peak somewhat above its declaration is the encoder's rate control, and
+    /// an average that nobody declared is not made up from one segment.
     fn bit_rates(
         &self,
         candidate: &Candidate,
@@ -134,30 +145,36 @@ impl Channel {
                 && other.meta.ordinal == candidate.meta.ordinal
                 && other.meta.kind() == kind
         };
-        let rates = || self.candidates.iter().filter(own).map(|other| bit_rate(&other.meta));
-        let peak = rates().max().unwrap_or(0);
-        let average = rates().sum::<u64>() / u64::try_from(rates().count().max(1)).unwrap_or(1);
+        let own_metas = || self.candidates.iter().filter(own).map(|other| &other.meta);
+        let peak = own_metas().map(bit_rate).max().unwrap_or(0);
         // A variant's value counts its sound; what is muxed beside is taken off the picture's.
         let beside = |other: &&Candidate| {
             other.meta.name == candidate.meta.name
                 && other.meta.input == candidate.meta.input
                 && other.meta.kind() != kind
         };
-        let muxed: u64 =
-            self.candidates.iter().filter(beside).map(|it| step_up(bit_rate(&it.meta))).sum();
+        let muxed: u64 = self.candidates.iter().filter(beside).map(|it| rounded(&it.meta)).sum();
         let share = |value: Option<u64>| {
             value.filter(|_| kind == TrackKind::Video).map(|value| value.saturating_sub(muxed))
         };
         let bandwidth = share(declared.and_then(|declared| declared.bandwidth));
         let average_declared = share(declared.and_then(|declared| declared.average_bandwidth));
-        let bandwidth = bandwidth.filter(|&value| value >= peak).unwrap_or_else(|| step_up(peak));
-        (bandwidth, average_declared.unwrap_or_else(|| step_up(average)).min(bandwidth))
+        let bandwidth = bandwidth.filter(|&value| value + value / 2 >= peak);
+        let bandwidth = bandwidth.unwrap_or_else(|| own_metas().map(rounded).max().unwrap_or(0));
+        (bandwidth, average_declared.unwrap_or(bandwidth).min(bandwidth))
     }
 }
 
 fn bit_rate(meta: &RecordMeta) -> u64 {
     let ticks = u64::try_from(meta.duration().0).unwrap_or(0).max(1);
     u64::from(meta.payload_size) * 8 * 90_000 / ticks
+}
+
+/// The bit rate of a record, rounded up.
+fn rounded(meta: &RecordMeta) -> u64 {
+    let rate = bit_rate(meta);
+    let of_sound = SOUND_BIT_RATES.into_iter().find(|&step| step >= rate);
+    of_sound.filter(|_| meta.kind() == TrackKind::Audio).unwrap_or_else(|| step_up(rate))
 }
 
 /// `rate` rounded up a 5 % ladder that begins at 1 kbit/s.

@@ -36,6 +36,7 @@ mod simulation;
 mod tests;
 
 use crate::engine::codec::TrackKind;
+use crate::engine::log::Log;
 use crate::engine::playlist::Playlist;
 use crate::engine::playlist::name_of_uri;
 use crate::engine::presentation::{Listed, Presentation};
@@ -257,6 +258,25 @@ impl Channel {
         self.windows.drop_files(file);
         self.candidates.retain(|candidate| candidate.payload.file > file);
         self.state.forget_unreferenced(&self.windows);
+    }
+
+    /// Media for which `is_lost` is true cannot be had from the ring any more: what is listed of it
+    /// becomes a gap, which late media may fill.
+    pub fn on_media_lost(&mut self, is_lost: impl Fn(Extent) -> bool) {
+        self.candidates.retain(|candidate| !is_lost(candidate.payload));
+        let ids: Vec<TrackId> = self.state.tracks.iter().map(|track| track.info.id).collect();
+        for id in ids {
+            let listed = self.windows.segments(id).into_iter().flat_map(Log::iter);
+            let lost = listed.filter(|it| it.media.as_ref().is_some_and(|it| is_lost(it.payload)));
+            let gaps: Vec<Listed> = lost.map(|it| Listed { media: None, ..it.clone() }).collect();
+            if gaps.is_empty() {
+                continue;
+            }
+            self.events.push(Event::Gaps(id, gaps.len() as u64));
+            for gap in gaps {
+                self.emit(Change::Filled(id, gap));
+            }
+        }
     }
 
     /// Changes since the last call, in the order in which they must be written.

@@ -31,7 +31,7 @@ pub enum Change {
     Init(u32, Init),
     /// A segment or gap was listed at the end of a track.
     Listed(TrackId, Listed),
-    /// Late media took a gap's place.
+    /// Late media took a gap's place, or a gap that of media that was lost.
     Filled(TrackId, Listed),
     /// Which input leads.
     Active(InputNumber),

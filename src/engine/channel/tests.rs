@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
-use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StreamSelection};
+use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StaleRule, StreamSelection};
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
@@ -709,6 +709,7 @@ fn transport_streams() -> Endpoint {
             program_date_time_interval_seconds: 0,
         }),
         stream_selection: StreamSelection::default(),
+        stale: StaleRule::default(),
     }
 }
 

@@ -20,6 +20,7 @@ mod hls_multivariant;
 mod ladder;
 mod plan;
 mod route;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,6 +29,7 @@ mod view;
 
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
 pub use route::resolve;
+pub use stale::stale_limit;
 
 use crate::engine::endpoint::{Endpoint, Package};
 use crate::engine::presentation::Presentation;

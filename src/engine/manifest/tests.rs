@@ -3,8 +3,8 @@
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsManifest, HlsPackage, SegmentTemplateFormat, StreamOrder,
-    StreamSelection,
+    CmafPackage, DashPackage, HlsManifest, HlsPackage, SegmentTemplateFormat, StaleRule,
+    StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, MediaTime};
@@ -201,6 +201,7 @@ fn endpoint(package: Package) -> Endpoint {
         manifest_name: "index".to_owned(),
         package,
         stream_selection: StreamSelection::default(),
+        stale: StaleRule::default(),
     }
 }
 
@@ -255,6 +256,20 @@ fn uris(playlist: &str) -> Vec<(String, bool)> {
 fn tag(playlist: &str, tag: &str) -> u64 {
     let mut values = playlist.lines().filter_map(|line| line.strip_prefix(tag));
     values.next().map_or(0, |value| value.parse().expect("an integer"))
+}
+
+#[test]
+fn manifests_go_stale_after_three_targets_or_as_configured() {
+    let live = Channel::ladder().push_many(12).presentation;
+    let limit = |endpoint: &Endpoint| stale_limit(endpoint, &live).map(|it| it.as_secs());
+    for (seconds, expected) in [(2, 6), (4, 12), (6, 18)] {
+        assert_eq!(limit(&hls(seconds, 60)), Some(expected), "three targets of {seconds} s");
+    }
+    let stale = StaleRule { limit_seconds: 5, status: 404 };
+    assert_eq!(limit(&Endpoint { stale, ..hls(6, 60) }), Some(5));
+    assert_eq!(stale_limit(&hls(2, 60), &Presentation::default()), None, "nothing to list");
+    let ended = Presentation { ended: true, ..live };
+    assert_eq!(stale_limit(&Endpoint { stale, ..hls(6, 60) }, &ended), None);
 }
 
 #[test]

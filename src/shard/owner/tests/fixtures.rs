@@ -6,7 +6,7 @@ use crate::engine::playlist::{Playlist, parse_playlist};
 use crate::engine::segment::SegmentBody;
 use crate::ring::{Ring, RingConfig, Storage, plan_files};
 use crate::shard::owner::{self, Owner};
-use crate::shard::reopen::Reopened;
+use crate::shard::reopen::{RECORD_VERSION, Reopened};
 use crate::shard::site::{ChannelLive, ChannelSite};
 use crate::units::MediaTime;
 use std::fmt::Write as _;
@@ -78,7 +78,12 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
             join_seconds: vec![2],
             window: MediaTime(60 * 90_000),
         },
-        ring: RingConfig { dir: dir.into(), size: 8 * file_size, body_size_max: BODY_SIZE_MAX },
+        ring: RingConfig {
+            dir: dir.into(),
+            size: 8 * file_size,
+            body_size_max: BODY_SIZE_MAX,
+            content_version: RECORD_VERSION,
+        },
         bodies_per_second: 50,
         bits_per_second: None,
         live: ChannelLive::new(0),

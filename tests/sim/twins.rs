@@ -1,0 +1,120 @@
+//! Identical encoders on both inputs: while one good copy of everything comes in time, nobody sees
+//! a fault of either, and two origins say the same.
+
+use crate::dice::Dice;
+use crate::encoder::{Delivery, Plan, Push};
+use crate::oracle::brief;
+use crate::origin::{Habits, Origin};
+use crate::show::{Reel, Shape, Show};
+use crate::trouble::{self, Trouble};
+use crate::viewer::{endpoints, manifests};
+use crate::worlds::{CALM, LENGTH, OPENING, WINDOW_SECONDS, World};
+use headwater::engine::presentation::Presentation;
+
+/// Plans of two twins with some of `kinds`, of which one brings a good copy of everything.
+fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
+    let kinds = trouble::draw(dice, kinds);
+    let unsound = [Trouble::Damage, Trouble::Death].iter().any(|it| kinds.contains(it));
+    let mut plan = || {
+        let mut mine = kinds.clone();
+        // An unsound copy is not kept waiting for one that is half a target later.
+        mine.retain(|kind| dice.chance(70) && !(unsound && *kind == Trouble::Lag));
+        trouble::plan(show, dice, &mine, (OPENING, LENGTH - CALM / 2))
+    };
+    let mut plans = [plan(), plan()];
+    trouble::leave_one_good(&mut plans, dice);
+    plans.into()
+}
+
+/// No gap, no discontinuity, nothing that is not whole.
+fn judge(origin: &Origin, reel: &Reel) {
+    for (name, shown) in origin.oracle.tracks() {
+        let Some(newest) = shown.entries.back() else { continue };
+        let Some(media) = &newest.media else { panic!("a gap on {name}: {}", brief(newest)) };
+        assert!(!newest.discontinuity, "a discontinuity on {name}: {}", brief(newest));
+        let made = reel.made[&media.hash];
+        assert!(made.shape == Shape::Whole, "{name}: {} is {made:?}", brief(newest));
+    }
+}
+
+/// One process, whole and in order from its first segment to the show's last.
+pub fn one_good_copy(seed: u64, talks: bool) {
+    let mut dice = Dice::new(seed);
+    let show = Show::draw(&mut dice, LENGTH);
+    let plans = plans(&show, &mut dice, trouble::OF_TWINS);
+    let habits = Habits { dies: dice.pick(&[0, 0, 4]), ..Habits::CALM };
+    let mut world = World::new(&show, habits, talks);
+    let all = world.deliveries(&plans, &mut dice);
+    let arrivals = arrivals_ms(&show, &all);
+    world.run(all, &mut dice, &mut judge);
+    world.finish();
+    for (name, shown) in world.tracks() {
+        let all: Vec<_> = shown.entries.iter().map(|it| world.made(it).map(|it| it.at)).collect();
+        let first = all[0].expect("it begins with media");
+        let whole: Vec<_> = (first..LENGTH).map(Some).collect();
+        assert_eq!(all, whole, "{name} is not all of the show");
+        assert!(first <= OPENING, "{name} begins at {first}");
+        if habits.dies > 0 {
+            continue;
+        }
+        for (at, &shown_ms) in (first..).zip(&shown.shown_ms) {
+            let arrived_ms = arrivals[usize::try_from(at).unwrap()];
+            let late = shown_ms - arrived_ms;
+            assert!(at <= OPENING || late <= 0, "{name} {at} was shown {late} ms late");
+        }
+    }
+}
+
+/// When the last of the first whole copies of all of segments `0..=n` has come, for each n.
+fn arrivals_ms(show: &Show, all: &[Delivery]) -> Vec<i64> {
+    let mut latest = 0;
+    let stems = show.stems();
+    let mut of_segment = |at: i64| {
+        for which in 0..stems.len() {
+            let copies = all.iter().filter_map(|delivery| match &delivery.push {
+                Push::Body(_, body) if (body.at, body.which) == (at, which) => {
+                    body.is_whole().then_some(delivery.at_ms)
+                }
+                _ => None,
+            });
+            latest = latest.max(copies.min().expect("one good copy comes"));
+        }
+        latest
+    };
+    (0..show.length).map(&mut of_segment).collect()
+}
+
+/// Two processes with other losses, orders and beginnings give the same bytes from one window on.
+pub fn two_origins(seed: u64, talks: bool) {
+    let mut dice = Dice::new(seed);
+    let show = Show::draw(&mut dice, LENGTH);
+    let kinds: Vec<Trouble> = trouble::OF_TWINS
+        .iter()
+        .copied()
+        .filter(|kind| !matches!(kind, Trouble::Damage | Trouble::Death))
+        .collect();
+    let mut published: Vec<Presentation> = Vec::new();
+    for _ in 0..2 {
+        let plans = plans(&show, &mut dice, &kinds);
+        let mut world = World::new(&show, Habits::CALM, talks);
+        let mut all = world.deliveries(&plans, &mut dice);
+        let began_ms = dice.roll(show.start(OPENING - 2) / 90);
+        all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
+        world.run(all, &mut dice, &mut judge);
+        world.finish();
+        published.push(world.origin.published);
+    }
+    for endpoint in endpoints(WINDOW_SECONDS) {
+        let (one, other) =
+            (manifests(&endpoint, &published[0]), manifests(&endpoint, &published[1]));
+        assert_eq!(one.len(), other.len());
+        for ((path, text), (_, twin)) in one.iter().zip(&other) {
+            assert_eq!(text, twin, "{path} of {:?}", endpoint.package);
+        }
+    }
+}
+
+/// Encoders send their multivariant playlist once: a process that begins later has been told.
+fn is_top(delivery: &Delivery) -> bool {
+    matches!(&delivery.push, Push::List(name, _) if name == "channel.m3u8")
+}
