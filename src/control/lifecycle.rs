@@ -1,8 +1,8 @@
 //! The control thread: its listener, and signals turned into commands for the data plane.
 //!
-//! SIGTERM and SIGINT drain; SIGUSR2 starts the program anew to take over; SIGHUP reads the configuration again and reopens the access log. A
-//! configuration with mistakes is refused whole, told in the log, and the old one stays. Signals
-//! that come while one is dealt with are one.
+//! SIGTERM and SIGINT drain; SIGUSR2 starts the program anew to take over; SIGHUP reads the
+//! configuration again and reopens the access log. A configuration with mistakes is refused whole,
+//! told in the log, and the old one stays. Signals that come while one is dealt with are one.
 
 use super::access_log::AccessLog;
 use super::config::{Config, ConfigErrors};

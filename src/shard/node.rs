@@ -220,6 +220,7 @@ async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot
     let opened = accept(&listener, stop, &options, &connections, &node.accepting, |accepted| {
         node.shared.counters[node.shard].accepted.add(1);
         let is_late = node.shared.draining.load(Ordering::Acquire);
+        node.serving.is_draining.set(is_late);
         Door { node: Rc::clone(&node), role, is_late }.spawn(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
