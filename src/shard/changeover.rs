@@ -15,7 +15,8 @@ use std::time::Duration;
 pub enum Phase {
     /// Shards have been started and own nothing yet.
     Preparing,
-    /// Shards take channels over and publish; nothing is accepted yet.
+    /// Shards take channels over and publish. A process that has not served yet accepts nothing;
+    /// in one that has, new pushes wait.
     Adopting,
     /// The channels are this process's, and it serves.
     Owning,
@@ -42,7 +43,7 @@ impl Phase {
     /// Whether no push begins any more.
     #[must_use]
     pub const fn holds_pushes(self) -> bool {
-        matches!(self, Self::Quiescing | Self::LettingGo)
+        matches!(self, Self::Adopting | Self::Quiescing | Self::LettingGo)
     }
 }
 

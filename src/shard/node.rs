@@ -336,14 +336,19 @@ impl Node {
             return;
         }
         let phase = changeover.phase();
-        if phase == Phase::LettingGo {
-            drop(owners);
-            self.owners.borrow_mut().clear();
-        } else if phase == Phase::Quiescing {
-            let is_settled = owners.iter().all(|owner| owner.is_settled());
-            if self.open_pushes.get() > 0 || !is_settled {
-                return;
+        match phase {
+            Phase::LettingGo => {
+                drop(owners);
+                self.owners.borrow_mut().clear();
             }
+            Phase::Quiescing => {
+                let is_settled = owners.iter().all(|owner| owner.is_settled());
+                if self.open_pushes.get() > 0 || !is_settled {
+                    return;
+                }
+            }
+            Phase::Adopting => self.adopt(),
+            Phase::Preparing | Phase::Owning | Phase::HandedOn => {}
         }
         changeover.follow(self.shard, phase);
     }

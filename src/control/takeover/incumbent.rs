@@ -132,7 +132,7 @@ impl Incumbent {
             .and_then(|()| expect(&mut wire, Word::Taken, TAKEOVER_READ_SPAN_MAX));
         if let Err(error) = taken {
             successor.end();
-            reclaim(&self.shared);
+            self.take_back();
             cache::remove(&self.cache_of_successor);
             self.go_on();
             return Err(error);
@@ -189,6 +189,17 @@ impl Incumbent {
         }
         let replays = authenticator.replay_window().replays();
         wire.send(&Reply::LetGo(replays), None, TAKEOVER_WORD_SPAN_MAX)
+    }
+
+    /// Reads the channels back, and has the shards take them.
+    fn take_back(&self) {
+        let changeover = &self.shared.changeover;
+        reclaim(&self.shared);
+        changeover.enter(Phase::Adopting);
+        let deadline = Instant::now() + TAKEOVER_WORD_SPAN_MAX;
+        while !changeover.is_complete() && Instant::now() < deadline {
+            thread::sleep(LOOK_SPAN);
+        }
     }
 
     /// The channels are this process's still, or again.
