@@ -276,6 +276,24 @@ pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
 /// How long the next process may take to read the channels, which nobody owns meanwhile.
 pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(30);
 
+// Shards that fail.
+
+/// Between two looks of a shard at what others have decided, and of the judge at the shards.
+pub const SHARD_TICK_SPAN: Duration = Duration::from_millis(100);
+/// How long a shard may be silent before its channels are given to others: ten of its ticks.
+pub const SHARD_SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How long a shard may be silent before the process ends: longer than any stall that a kernel or a
+/// hypervisor has an excuse for, shorter than a player's buffer.
+pub const SHARD_STUCK_SPAN_MAX: Duration = Duration::from_secs(10);
+/// Panicked shards that are started again within [`SHARD_RESTART_SPAN`]; with one more the process
+/// drains, for the service manager to start anew.
+pub const SHARD_RESTART_COUNT_MAX: usize = 5;
+/// See [`SHARD_RESTART_COUNT_MAX`].
+pub const SHARD_RESTART_SPAN: Duration = Duration::from_mins(10);
+/// How long an encoder's request waits for a channel that is being taken over: reading back the
+/// ring of a day takes about as long.
+pub const CHANNEL_ADOPTION_SPAN_MAX: Duration = Duration::from_secs(3);
+
 // Seeing what happens: console, comparison of origins.
 
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.

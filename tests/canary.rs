@@ -18,7 +18,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use headwater::ring::{
-    Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, plan_files,
+    Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure, plan_files,
 };
 use headwater::units::Extent;
 
@@ -166,7 +166,7 @@ fn turn_over(folder: &Path, size: u64) {
         content_version: 0,
     };
     let storage = Storage::start(1).unwrap();
-    let (mut ring, _) = Ring::open(&config, &storage, 1).unwrap();
+    let (mut ring, _) = Ring::open(&config, &storage, Tenure::sole()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut responses: VecDeque<Response> = VecDeque::new();
     let (mut received, mut recycled) = (0, 0);

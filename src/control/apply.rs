@@ -6,12 +6,11 @@ use crate::engine::channel::ChannelConfig;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::UserHashes;
 use crate::ring::{Ring, RingConfig, RingError};
-use crate::shard::node::Shared;
 use crate::shard::owner;
 use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,7 +51,7 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
         if known.is_none() {
             let reopened = reopen(&channel, shared, patience)
                 .map_err(|error| ApplyError { channel: channel.id.to_string(), error })?;
-            opened.push((Arc::clone(&channel), reopened));
+            opened.push(Adoption { site: Arc::clone(&channel), reopened, lost: None });
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
@@ -75,23 +74,6 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
     Ok(())
 }
 
-/// Reads every channel back, after all shards have let go of theirs. One that cannot be read has no
-/// owner any more: the process drains then, for its supervisor to start it anew.
-pub fn reclaim(shared: &Shared) {
-    for channel in shared.site.load().channels.values() {
-        match reopen(channel, shared, RING_RELEASE_SPAN_MAX) {
-            Ok(reopened) => {
-                let mut adoptions = shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner);
-                adoptions.push((Arc::clone(channel), reopened));
-            }
-            Err(error) => {
-                tracing::error!(channel = %channel.id, %error, "not read back; the process drains");
-                shared.draining.store(true, Ordering::Release);
-            }
-        }
-    }
-}
-
 fn reopen(
     channel: &ChannelSite,
     shared: &Shared,
@@ -99,7 +81,7 @@ fn reopen(
 ) -> Result<Reopened, ReopenError> {
     let deadline = Instant::now() + patience;
     let (ring, recovered) = loop {
-        match Ring::open(&channel.ring, &shared.storage, 0) {
+        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
                 thread::sleep(RING_RELEASE_PAUSE_SPAN);
             }

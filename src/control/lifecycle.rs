@@ -8,6 +8,7 @@ use super::access_log::AccessLog;
 use super::config::{Config, ConfigErrors};
 use super::http::{Pages, router};
 use super::metrics::ProcessCounters;
+use axum::Router;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub enum Command {
 pub struct Control {
     /// What it shows.
     pub pages: Pages,
+    /// What tests may reach beside them.
+    pub faults: Router,
     /// What it counts.
     pub counters: Arc<ProcessCounters>,
     /// Reopened at SIGHUP.
@@ -97,7 +100,8 @@ impl Control {
         let listener = ControlListener::default();
         let closed = listener.clone();
         let thread = thread::Builder::new().name("control".to_owned());
-        let served = serve(socket, self.pages.clone(), closed);
+        let routes = router(self.pages.clone()).merge(self.faults.clone());
+        let served = serve(socket, routes, closed);
         let thread = thread.spawn(move || runtime.block_on(self.run(served, signals, finished)))?;
         Ok(ControlThread { address, listener, finish, thread })
     }
@@ -154,10 +158,10 @@ impl Control {
 }
 
 /// Serves the pages until the listener is to close.
-async fn serve(socket: TcpListener, pages: Pages, closed: ControlListener) -> io::Result<()> {
+async fn serve(socket: TcpListener, routes: Router, closed: ControlListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let closed = async move { closed.0.notified().await };
-    axum::serve(listener, router(pages)).with_graceful_shutdown(closed).await
+    axum::serve(listener, routes).with_graceful_shutdown(closed).await
 }
 
 struct Signals {
@@ -208,6 +212,7 @@ mod tests {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
             },
+            faults: Router::new(),
             counters: Arc::default(),
             access_log: None,
             reload: Box::new(move || parse(reload)),
@@ -267,7 +272,7 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         closed.close();
-        runtime.block_on(serve(socket, control.pages, closed)).unwrap();
+        runtime.block_on(serve(socket, router(control.pages), closed)).unwrap();
         let _client = TcpStream::connect(passed.local_addr().unwrap()).unwrap();
         passed.set_nonblocking(false).unwrap();
         passed.accept().unwrap();

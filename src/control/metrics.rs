@@ -54,6 +54,7 @@ enum Source {
     Process(fn(&ProcessCounters) -> &Counter),
     Shard(fn(&ShardCounters) -> &Counter),
     Limits,
+    Adoptions,
     Channel(fn(&ChannelCounters) -> &Counter),
     /// 1 for the channel's input in use, 0 for the other.
     ActiveInput,
@@ -89,7 +90,7 @@ const GAUGE: &str = "gauge";
 const HISTOGRAM: &str = "histogram";
 
 use Source::{
-    ActiveInput, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
+    ActiveInput, Adoptions, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
     InputLateness, InputResponses, Limits, Process, Shard,
 };
 use Unit::{Plain, Seconds};
@@ -287,6 +288,27 @@ static METRICS: &[Metric] = &[
         "Restarts of a channel after a panic.",
     ),
     metric(
+        "headwater_channel_adoptions_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.adoptions),
+        "Times a channel went from a lost shard to another.",
+    ),
+    metric(
+        "headwater_channel_adoption_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.adoption_us),
+        "From the loss of its shard until the channel went on, the last time.",
+    ),
+    metric(
+        "headwater_stale_writes_refused_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.stale_writes),
+        "Writes of a channel's earlier owners that were refused.",
+    ),
+    metric(
         "headwater_egress_bytes_total",
         COUNTER,
         Plain,
@@ -369,6 +391,20 @@ static METRICS: &[Metric] = &[
         Plain,
         Shard(|s| &s.storage_queue),
         "Requests waiting for a storage thread.",
+    ),
+    metric(
+        "headwater_shard_heartbeat_age_seconds",
+        GAUGE,
+        Seconds,
+        Shard(|s| &s.heartbeat_age_us),
+        "Time since a shard was last heard of.",
+    ),
+    metric(
+        "headwater_shard_adoptions_total",
+        COUNTER,
+        Plain,
+        Adoptions,
+        "Times others took over what a shard had, by reason.",
     ),
     metric(
         "headwater_limit_hits_total",
@@ -501,7 +537,7 @@ impl Page {
                 self.sample(metric, version, 1);
             }
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
-            Shard(_) | Limits => self.shard_samples(metric, registry),
+            Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
             Channel(_) | ActiveInput | Input(_) | InputResponses | InputLateness => {
                 for (id, channel) in &registry.channels {
                     self.channel_samples(metric, id, channel);
@@ -516,14 +552,22 @@ impl Page {
     }
 
     fn shard_samples(&mut self, metric: &Metric, registry: &Registry) {
-        if let Shard(counter) = metric.source {
-            for (number, shard) in registry.shards.iter().enumerate() {
+        let shards = registry.shards.iter().enumerate();
+        match metric.source {
+            Shard(counter) => shards.for_each(|(number, shard)| {
                 self.sample(metric, &format!("shard=\"{number}\""), counter(shard).value());
-            }
-        } else {
-            for limit in Limit::ALL {
-                let hits = registry.shards.iter().map(|shard| shard.hits(*limit)).sum();
-                self.sample(metric, &format!("limit=\"{}\"", limit.name()), hits);
+            }),
+            Adoptions => shards.for_each(|(number, shard)| {
+                for (reason, counter) in [("stall", &shard.stalls), ("panic", &shard.panics)] {
+                    let labels = format!("shard=\"{number}\",reason=\"{reason}\"");
+                    self.sample(metric, &labels, counter.value());
+                }
+            }),
+            _ => {
+                for limit in Limit::ALL {
+                    let hits = registry.shards.iter().map(|shard| shard.hits(*limit)).sum();
+                    self.sample(metric, &format!("limit=\"{}\"", limit.name()), hits);
+                }
             }
         }
     }

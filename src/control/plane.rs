@@ -8,13 +8,14 @@ use crate::control::config::Config;
 use crate::control::http::Pages;
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
-use crate::control::rates;
 use crate::control::status::{Readiness, Status};
-use crate::control::takeover::{Listening, start_successor};
+use crate::control::takeover::start_successor;
+use crate::control::{faults, rates};
 use crate::limits::RELOAD_COUNT_MAX;
 use crate::shard::changeover::Phase;
-use crate::shard::node::Shared;
+use crate::shard::member::{Member, Standing};
 use crate::shard::rt;
+use crate::shard::shared::Shared;
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::TcpListener;
@@ -35,8 +36,6 @@ pub struct Plane {
     pub counters: Arc<ProcessCounters>,
     /// Its listening socket.
     pub socket: TcpListener,
-    /// The process's listening sockets, which a drain closes.
-    pub listening: Arc<Listening>,
     /// Held while channels are being changed.
     pub steering: Arc<Mutex<()>>,
 }
@@ -48,7 +47,7 @@ impl Plane {
     ///
     /// Where the access log cannot be opened, or there is no thread, runtime or signal to be had.
     pub fn start(self) -> io::Result<ControlThread> {
-        let Self { config, file, shared, counters, socket, listening, steering } = self;
+        let Self { config, file, shared, counters, socket, steering } = self;
         let access_log = match &config.access_log {
             Some(path) => {
                 let log = AccessLog::start(path, shared.access.clone(), Arc::clone(&counters));
@@ -72,15 +71,14 @@ impl Plane {
             steering,
         };
         let reloads = reloading(move |config| reload.carry_out(config))?;
+        let faults = faults::router(Arc::clone(&shared));
         let refused = Arc::clone(&counters);
         let on_command = move |command| match command {
-            Command::Drain => {
-                listening.close();
-                // Who asks twice does not want to wait.
-                if shared.draining.swap(true, Ordering::AcqRel) {
-                    shared.hurrying.store(true, Ordering::Release);
-                }
+            // Who asks twice does not want to wait.
+            Command::Drain if shared.draining.swap(true, Ordering::AcqRel) => {
+                shared.hurrying.store(true, Ordering::Release);
             }
+            Command::Drain => {}
             Command::Reload(config) => {
                 if reloads.try_send(*config).is_err() {
                     refused.reloads_refused.add(1);
@@ -96,6 +94,7 @@ impl Plane {
         };
         let control = Control {
             pages,
+            faults,
             counters,
             access_log,
             reload: Box::new(move || cli::load_config(file.as_deref())),
@@ -169,12 +168,14 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     let mut status = Status::from_config(config);
-    let serving = shared.serving.load(Ordering::Acquire);
+    // What a lost shard had is served by others.
+    let away = |member: &Member| member.standing() == Standing::Away;
+    let is_whole = !shared.members.iter().any(away);
     let draining = shared.draining.load(Ordering::Acquire);
     let driver = shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
     status.readiness = Readiness {
-        ready: serving == shared.shard_count() && !draining,
-        shards_serving: serving,
+        ready: is_whole && !draining,
+        shards_serving: shared.serving().count(),
         shards: shared.shard_count(),
         driver: driver.map(|driver| driver.to_string()).unwrap_or_default(),
     };

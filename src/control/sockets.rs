@@ -5,12 +5,10 @@
 //! accepts on it, however many shards there are.
 
 use crate::control::config::Config;
-use crate::control::takeover::Listening;
 use crate::shard::listener::{begin_listening, bind};
 use crate::shard::moving::Role;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +27,8 @@ pub struct Sockets {
     pub shards: Vec<Vec<(Role, TcpListener)>>,
     /// The control plane's.
     pub control: TcpListener,
-    /// All of them once more, to be passed on.
-    pub listening: Arc<Listening>,
+    /// All of them once more, with the addresses that they are configured for, to be passed on.
+    pub all: Vec<(SocketAddr, TcpListener)>,
     /// Those that do not listen yet.
     pub unheard: Unheard,
 }
@@ -77,8 +75,7 @@ impl Sockets {
             None => TcpListener::bind(address).map_err(refused)?,
         };
         all.push((address, control.try_clone().map_err(refused)?));
-        let listening = Arc::new(Listening::new(all));
-        Ok(Self { shards: of_shards, control, listening, unheard: Unheard(unheard) })
+        Ok(Self { shards: of_shards, control, all, unheard: Unheard(unheard) })
     }
 }
 

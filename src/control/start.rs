@@ -6,24 +6,26 @@ use crate::control::config::Config;
 use crate::control::lifecycle::ControlThread;
 use crate::control::metrics::ProcessCounters;
 use crate::control::plane::Plane;
+use crate::control::shards::Shards;
 use crate::control::sockets::{ListenError, Sockets};
 use crate::control::storage_lock::{StorageLock, StorageLockError};
 use crate::control::takeover::{
-    Estate, Incumbent, IncumbentThread, Inheritance, Listening, Predecessor, TakeoverError,
+    Estate, Incumbent, IncumbentThread, Inheritance, Predecessor, TakeoverError,
 };
 use crate::control::{cache, cli, log, supervisor};
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME};
 use crate::limits::STORAGE_THREAD_COUNT;
 use crate::ring::{RingError, Storage};
 use crate::shard::changeover::Phase;
-use crate::shard::node::{self, Shared, Start};
-use crate::shard::rt::{self, DriverChoice, run_shard};
+use crate::shard::rt;
+use crate::shard::shared::Shared;
+use crate::shard::succession::Watch;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long storage may take to end its jobs once all shards have drained.
@@ -93,7 +95,8 @@ pub fn serve(file: Option<PathBuf>, takes_over: bool) -> ExitCode {
 
 /// A running origin.
 struct Running {
-    shards: Vec<JoinHandle<bool>>,
+    shards: Shards,
+    watch: Watch,
     shared: Arc<Shared>,
     control: ControlThread,
     /// Absent where `storage.dir` takes no socket.
@@ -104,9 +107,8 @@ struct Running {
 
 impl Running {
     fn wait(self) -> ExitCode {
-        let ended: Vec<bool> =
-            self.shards.into_iter().map(|shard| shard.join().unwrap_or(false)).collect();
-        let well = ended.iter().all(|&well| well);
+        let well = self.shards.wait();
+        self.watch.finish();
         let is_flushed = self.shared.storage.flush(STORAGE_FLUSH_SPAN_MAX);
         if !is_flushed {
             tracing::error!("storage did not end its jobs in time");
@@ -128,7 +130,7 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
     let counters = Arc::new(ProcessCounters::default());
     log::install(&config.log, Arc::clone(&counters)).map_err(system("starting the log"))?;
     let (mut predecessor, inheritance) = inherit(&config.storage.dir, takes_over)?;
-    let Prepared { estate, sockets, shared, shards } = prepare(config, inheritance)?;
+    let Prepared { estate, sockets, shared, shards, watch } = prepare(config, inheritance)?;
     counters.takeovers.set(estate.takeovers);
     if let Some(predecessor) = &mut predecessor {
         let replays = predecessor.ask()?;
@@ -147,7 +149,6 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
         shared: Arc::clone(&shared),
         counters: Arc::clone(&counters),
         socket: sockets.control,
-        listening: Arc::clone(&sockets.listening),
         steering: Arc::clone(&steering),
     };
     let control = plane.start().map_err(system("control plane"))?;
@@ -168,7 +169,7 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
     let incumbent = Incumbent {
         shared: Arc::clone(&shared),
         control: control.listener(),
-        listening: sockets.listening,
+        sockets: sockets.all,
         cache_of_successor: cache::folder(dir, estate.takeovers.saturating_add(1)),
         steering,
         counters,
@@ -176,7 +177,7 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
     };
     let incumbent = incumbent.start(dir);
     supervisor::notify_serving();
-    Ok(Running { shards, shared, control, incumbent, cache })
+    Ok(Running { shards, watch, shared, control, incumbent, cache })
 }
 
 /// What another process passes on, or a fresh beginning.
@@ -198,7 +199,8 @@ struct Prepared {
     estate: Estate,
     sockets: Sockets,
     shared: Arc<Shared>,
-    shards: Vec<JoinHandle<bool>>,
+    shards: Shards,
+    watch: Watch,
 }
 
 fn prepare(config: &Config, inheritance: Inheritance) -> Result<Prepared, StartError> {
@@ -214,27 +216,17 @@ fn prepare(config: &Config, inheritance: Inheritance) -> Result<Prepared, StartE
         realm: REALM.to_owned(),
         nonce_lifetime: NONCE_LIFETIME,
     };
-    let (shared, mailboxes) = Shared::new(
-        shards,
+    let shared = Shared::new(
+        std::mem::take(&mut sockets.shards),
         Authenticator::new(policy, &estate.secret),
         Arc::clone(&storage),
         cache::open(config, estate.takeovers, &storage)?,
         config.storage.sync_interval,
     );
-    let cpus = rt::cpus().unwrap_or_default();
-    let mut threads = Vec::with_capacity(shards);
-    let of_shards = std::mem::take(&mut sockets.shards);
-    for (shard, (listeners, mailbox)) in of_shards.into_iter().zip(mailboxes).enumerate() {
-        // More shards than cores, as a test may want, share them unpinned.
-        let cpu = cpus.get(shard).copied().filter(|_| shards <= cpus.len());
-        let start = Start { shard, listeners, mailbox };
-        let (shared, listening) = (Arc::clone(&shared), Arc::clone(&sockets.listening));
-        let thread = thread::Builder::new().name(format!("shard-{shard}"));
-        let spawned = thread.spawn(move || run(start, &shared, &listening, cpu));
-        threads.push(spawned.map_err(system("shard threads"))?);
-    }
+    let watch = Watch::start(&shared).map_err(system("the thread that watches the shards"))?;
+    let shards = Shards::start(Arc::clone(&shared)).map_err(system("shard threads"))?;
     await_shards(&shared)?;
-    Ok(Prepared { estate, sockets, shared, shards: threads })
+    Ok(Prepared { estate, sockets, shared, shards, watch })
 }
 
 /// Waits until every shard's runtime runs.
@@ -242,7 +234,7 @@ fn await_shards(shared: &Shared) -> Result<(), StartError> {
     let (shards, deadline) = (shared.shard_count(), Instant::now() + PREPARE_SPAN_MAX);
     loop {
         let prepared = shared.prepared.load(Ordering::Acquire);
-        if prepared == shards {
+        if prepared >= shards {
             return Ok(());
         }
         if Instant::now() >= deadline || shared.draining.load(Ordering::Acquire) {
@@ -256,29 +248,7 @@ fn await_shards(shared: &Shared) -> Result<(), StartError> {
 /// nothing.
 fn await_publications(shared: &Shared) {
     let deadline = Instant::now() + PUBLISH_SPAN_MAX;
-    let is_silent = || {
-        let site = shared.site.load();
-        site.channels.values().any(|channel| channel.live.published.load().serial == 0)
-    };
-    while is_silent() && Instant::now() < deadline {
+    while !shared.has_published_since(0) && Instant::now() < deadline {
         thread::sleep(LOOK_SPAN);
     }
-}
-
-/// A shard's thread. Returns whether it drained in order. One that fails takes the process with
-/// it, for the service manager to start anew: its channels have no other owner.
-fn run(start: Start, shared: &Arc<Shared>, listening: &Listening, cpu: Option<usize>) -> bool {
-    let index = start.shard;
-    let ended = run_shard(index, cpu, DriverChoice::Best, async |driver| {
-        node::run(start, Arc::clone(shared), driver).await
-    });
-    let failure = match ended {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    tracing::error!(shard = index, failure, "shard failed; the process drains");
-    listening.close();
-    shared.draining.store(true, Ordering::Release);
-    false
 }

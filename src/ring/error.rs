@@ -66,6 +66,9 @@ pub enum Refused {
     /// No spare is left, because the disk has no room for one.
     #[error("the ring's disk is full")]
     NoSpace,
+    /// The ring has another owner by now.
+    #[error("the ring was taken over")]
+    Stale,
     /// No file can ever hold it.
     #[error("a record of {size} bytes doesn't fit into a ring file of {file_size}")]
     TooLarge {

@@ -4,12 +4,14 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, two versions, ring id, key, sequence, size, epoch, boot, tag |
+//! | superblock, at 0 | 4096 | magic, two versions, ring, key, sequence, size, epoch, boot, before, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
 //! | head | 64 | magic, kind, rest of the group, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |
 //! | index, before the footer | | of each record: head, content hash, header if it is short |
 //! | footer, the last | 64 | magic, sequence, end of the records, index's size and hash, tag |
+//!
+//! `before` is the number of the file before it, and where that one's records end.
 //!
 //! Tags are HMAC-SHA-256 (RFC 2104) cut to 16 bytes, under a random key that never leaves the
 //! ring: media that imitates records is not taken for one. The head's tag makes its sizes known
@@ -172,6 +174,18 @@ pub struct Superblock {
     pub epoch: u64,
     /// The machine's start in which it was begun.
     pub boot: BootId,
+    /// Which file came before it and where that one's records end: what an owner that had been
+    /// replaced wrote beyond is no part of the ring. `None` in a ring's first file.
+    pub predecessor: Option<FileEnd>,
+}
+
+/// Where the records of a file end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileEnd {
+    /// Number of the file.
+    pub sequence: u64,
+    /// Offset of its last record's end in bytes.
+    pub end: u64,
 }
 
 /// What a superblock's bytes turn out to be.
@@ -186,12 +200,15 @@ pub enum ParsedSuperblock {
     Damaged,
 }
 
-const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16;
+const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16 + 8 + 8;
+/// The same in version 1, which had no predecessor.
+const SUPERBLOCK_FIELDS_1: usize = SUPERBLOCK_FIELDS - 16;
 
 impl Superblock {
     /// The block to write at the file's start.
     pub fn to_bytes(self, identity: &Identity) -> Vec<u8> {
         let mut block = vec![0; SUPERBLOCK_BYTES];
+        let before = self.predecessor.unwrap_or(FileEnd { sequence: 0, end: 0 });
         write_fields(
             &mut block,
             &[
@@ -204,6 +221,8 @@ impl Superblock {
                 &self.size.to_le_bytes(),
                 &self.epoch.to_le_bytes(),
                 &self.boot.0,
+                &before.sequence.to_le_bytes(),
+                &before.end.to_le_bytes(),
             ],
         );
         let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
@@ -226,15 +245,24 @@ impl Superblock {
         }
         let content_version = fields.u32();
         let identity = Identity::new(fields.take(), fields.take());
-        let superblock = Self {
+        let mut superblock = Self {
             version,
             content_version,
             sequence: fields.u64(),
             size: fields.u64(),
             epoch: fields.u64(),
             boot: BootId(fields.take()),
+            predecessor: None,
         };
-        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
+        let size = if version > 1 {
+            let before = FileEnd { sequence: fields.u64(), end: fields.u64() };
+            // Files are numbered from 1.
+            superblock.predecessor = (before.sequence > 0).then_some(before);
+            SUPERBLOCK_FIELDS
+        } else {
+            SUPERBLOCK_FIELDS_1
+        };
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..size]]);
         if fields.take() != tag {
             return ParsedSuperblock::Damaged;
         }

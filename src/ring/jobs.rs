@@ -10,9 +10,10 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::limits::RING_SPARE_REQUEST_MAX;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, FORMAT_VERSION, Head, Identity, Index, Superblock};
+use crate::ring::format::{BootId, FORMAT_VERSION, FileEnd, Head, Identity, Index, Superblock};
 use crate::ring::record::{Record, Stored, WriteError, write_record};
 use crate::ring::recovery::read_for_index;
+use crate::ring::tenure::{Claim, Tenure};
 
 /// Written to a spare, and synced, before a ring goes on after its disk has failed.
 const PROBE_SIZE: usize = 1 << 20;
@@ -20,13 +21,13 @@ const PROBE_SIZE: usize = 1 << 20;
 /// What a ring has in common with its jobs on storage threads.
 pub struct Shared {
     /// Held until the last job has ended, and with it the right to write into the folder.
-    _lock: File,
+    pub claim: Arc<Claim>,
+    /// The owner's; what it asks for is done while it lasts.
+    pub tenure: Tenure,
     /// The ring's folder.
     pub folder: PathBuf,
     /// Who the ring is.
     pub identity: Identity,
-    /// The owner's, as noted in every record.
-    pub epoch: u64,
     /// This start of the machine.
     pub boot: BootId,
     /// What the records' headers are.
@@ -57,8 +58,18 @@ pub struct Work {
     pub file: Arc<RingFile>,
     /// What: one record, or several that count together or not at all.
     pub records: Vec<(Head, Record)>,
-    /// Where it begins the file: the state record that goes before them.
-    pub opening: Option<(Head, Record)>,
+    /// Where it begins the file: what goes before it.
+    pub opening: Option<Opening>,
+}
+
+/// What a file begins with.
+pub struct Opening {
+    /// Where the records of the file before it end.
+    pub predecessor: Option<FileEnd>,
+    /// Where the state record is.
+    pub head: Head,
+    /// The state record.
+    pub state: Record,
 }
 
 impl Work {
@@ -66,10 +77,13 @@ impl Work {
     pub fn write(&self, shared: &Shared) -> Result<Vec<Stored>, WriteError> {
         let offset = self.records.first().map_or(0, |(head, _)| head.offset);
         let file = self.file.sequence();
+        if !shared.tenure.may_write() {
+            return Err(WriteError::Stale { file, offset });
+        }
         if self.file.is_broken() || !self.file.is_whole() {
             return Err(WriteError::Broken { file, offset });
         }
-        self.write_parts(shared).map_err(|error| {
+        let written = self.write_parts(shared).map_err(|error| {
             self.file.mark_broken();
             shared.write_failures.fetch_add(1, Ordering::Relaxed);
             shared.note_failure(&error);
@@ -79,18 +93,25 @@ impl Work {
                 }
                 kind => WriteError::Io { file, offset, kind },
             }
-        })
+        })?;
+        // What is reported was in the file before the ring could be taken over.
+        if shared.tenure.may_write() {
+            Ok(written)
+        } else {
+            Err(WriteError::Stale { file, offset })
+        }
     }
 
     fn write_parts(&self, shared: &Shared) -> std::io::Result<Vec<Stored>> {
-        if let Some((head, state)) = &self.opening {
+        if let Some(Opening { predecessor, head, state }) = &self.opening {
             let superblock = Superblock {
                 version: FORMAT_VERSION,
                 content_version: shared.content_version,
                 sequence: self.file.sequence(),
                 size: self.file.size(),
-                epoch: shared.epoch,
+                epoch: shared.tenure.epoch(),
                 boot: shared.boot,
+                predecessor: *predecessor,
             };
             self.file.write_at(0, &superblock.to_bytes(&shared.identity))?;
             write_record(&self.file, *head, state, &shared.identity)?;
@@ -103,14 +124,19 @@ impl Work {
 }
 
 impl Shared {
-    /// What the jobs of a ring need. `lock` is the folder's.
-    pub fn new(lock: File, folder: PathBuf, identity: Identity, owner: (u64, BootId, u32)) -> Self {
-        let (epoch, boot, content_version) = owner;
+    /// What the jobs of a ring need.
+    pub fn new(
+        claim: Arc<Claim>,
+        tenure: Tenure,
+        folder: PathBuf,
+        identity: Identity,
+        (boot, content_version): (BootId, u32),
+    ) -> Self {
         Self {
-            _lock: lock,
+            claim,
+            tenure,
             folder,
             identity,
-            epoch,
             boot,
             content_version,
             is_failing: AtomicBool::new(false),
@@ -152,7 +178,7 @@ impl Shared {
     /// Notes in the file that its records are on the disk, where they end and what they are.
     pub fn seal(&self, file: &RingFile, end: u64) {
         self.sync(file);
-        if file.is_broken() || !file.is_whole() {
+        if !self.tenure.is_current() || file.is_broken() || !file.is_whole() {
             return;
         }
         let mut index = read_for_index(file, &self.identity, end);
@@ -169,8 +195,18 @@ impl Shared {
         }
     }
 
+    /// Takes the name of a file away that has left the ring.
+    pub fn unlink(&self, file: &RingFile) {
+        if self.tenure.is_current() {
+            let _stays_until_the_next_open = file.unlink();
+        }
+    }
+
     /// Makes a file and puts it, or why there is none, where the ring finds it.
     pub fn make_spare(&self, sequence: u64, size: u64) {
+        if !self.tenure.is_current() {
+            return;
+        }
         let made = RingFile::create(&self.folder, sequence, size)
             .and_then(|file| sync_folder(&self.folder).map(|()| file));
         if made.is_err() {

@@ -24,6 +24,7 @@ mod recovery;
 mod rotation;
 mod storage;
 mod sys;
+mod tenure;
 #[cfg(test)]
 mod tests;
 
@@ -35,3 +36,4 @@ pub use record::{Content, Location, Record, Stored, WriteError, content_hash};
 pub use recovery::{Damage, Recovered, RecoveredRecord};
 pub use rotation::{Fill, Placed, Ring, RingConfig};
 pub use storage::{QueueFull, Storage};
+pub use tenure::{Placement, Tenure};

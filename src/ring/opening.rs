@@ -1,9 +1,11 @@
-//! Opening a ring: the lock, what an earlier run left, and the space for the rest.
+//! Opening a ring: the lock, what an earlier run or owner left, and the space for the rest.
+//!
+//! An owner who takes a ring over from another one of the same process reads the folder just as a
+//! process does that starts, and goes on in fresh files: nothing that the one before may still
+//! write to is written to again.
 
 use std::collections::VecDeque;
-use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::ring::error::RingError;
@@ -11,18 +13,16 @@ use crate::ring::file::RingFile;
 use crate::ring::format::{BootId, Identity};
 use crate::ring::jobs::{Shared, sync_folder};
 use crate::ring::layout::{FileLayout, plan_files};
-use crate::ring::recovery::{Damage, FoundFolder, Recovered, read_records, survey};
+use crate::ring::recovery::{Damage, FoundFile, FoundFolder, Recovered, read_records, survey};
 use crate::ring::rotation::{LiveFile, Ring, RingConfig};
-use crate::ring::storage::Storage;
-
-/// Name of the file whose lock says that a process owns the ring.
-const LOCK_NAME: &str = "ring.lock";
+use crate::ring::storage::{QueueFull, Storage};
+use crate::ring::tenure::{Claim, Tenure};
 
 impl Ring {
     /// Opens the ring of a folder, with what is in it, or makes a new one. All of its space is
     /// allocated here. Reads and writes files: not for a shard that has started.
     ///
-    /// `epoch` is the owner's; it is noted in every record.
+    /// What is appended is written while `tenure` lasts.
     ///
     /// # Errors
     ///
@@ -30,13 +30,40 @@ impl Ring {
     pub fn open(
         config: &RingConfig,
         storage: &Arc<Storage>,
-        epoch: u64,
+        tenure: Tenure,
     ) -> Result<(Self, Recovered), RingError> {
-        let boot = BootId::current().map_err(|error| RingError::Io {
-            path: "/proc/sys/kernel/random/boot_id".into(),
-            kind: error.kind(),
-        })?;
-        Self::open_in_boot(config, storage, epoch, boot)
+        Self::open_in_boot(config, storage, tenure, current_boot()?)
+    }
+
+    /// Opens a ring of this process for its next owner, whose `tenure` has just begun. Runs after
+    /// whatever the owner before has asked of the ring's upkeep thread, there, and calls `done`.
+    /// Of the files that are found, those of `known` are not opened again.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] where that thread has a full queue; `done` is dropped.
+    pub fn take_over(
+        config: RingConfig,
+        storage: &Arc<Storage>,
+        tenure: Tenure,
+        known: Arc<[Arc<RingFile>]>,
+        done: impl FnOnce(Result<(Self, Recovered), RingError>) + Send + 'static,
+    ) -> Result<(), QueueFull> {
+        let claim = tenure.placement().claim();
+        let number = claim.as_ref().map_or_else(|| storage.assign_ring(), |claim| claim.number);
+        let of_job = Arc::clone(storage);
+        let job = move || {
+            let claim = claim.map_or_else(|| Claim::take(&config.dir, number), Ok);
+            let opened = claim.and_then(|claim| {
+                Self::open_claimed(&config, &of_job, claim, tenure, current_boot()?, &known)
+            });
+            done(opened.map(|(mut ring, recovered)| {
+                // The owner before may hold the space of its spares for a while yet.
+                ring.disk_is_full = ring.make_all_spares().is_err();
+                (ring, recovered)
+            }));
+        };
+        storage.keep_up(number, Box::new(job))
     }
 
     /// [`open`](Self::open) in a given start of the machine.
@@ -47,13 +74,38 @@ impl Ring {
     pub fn open_in_boot(
         config: &RingConfig,
         storage: &Arc<Storage>,
-        epoch: u64,
+        tenure: Tenure,
         boot: BootId,
+    ) -> Result<(Self, Recovered), RingError> {
+        // A size that cannot be is told before a folder is made.
+        plan_files(config.size, config.body_size_max)?;
+        let claim = Claim::take(&config.dir, storage.assign_ring())?;
+        let (mut ring, recovered) = Self::open_claimed(config, storage, claim, tenure, boot, &[])?;
+        let folder = &config.dir;
+        ring.make_all_spares().map_err(|error| {
+            let needed = ring.layout.size() - ring.allocated_size();
+            for spare in ring.spares.drain(..) {
+                let _kept_for_the_next_open = spare.unlink();
+            }
+            RingError::NoSpace { dir: folder.clone(), needed, kind: error.kind() }
+        })?;
+        sync_folder(folder)
+            .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })?;
+        Ok((ring, recovered))
+    }
+
+    fn open_claimed(
+        config: &RingConfig,
+        storage: &Arc<Storage>,
+        claim: Arc<Claim>,
+        tenure: Tenure,
+        boot: BootId,
+        known: &[Arc<RingFile>],
     ) -> Result<(Self, Recovered), RingError> {
         let layout = plan_files(config.size, config.body_size_max)?;
         let folder = &config.dir;
-        let lock = lock_folder(folder)?;
-        let mut found = survey(folder, config.content_version)?;
+        tenure.note_claim(&claim);
+        let mut found = survey(folder, config.content_version, known)?;
         let identity = match found.identity.take() {
             Some(identity) => identity,
             None => Identity::fresh().map_err(|_| RingError::Io {
@@ -64,12 +116,12 @@ impl Ring {
         remove_useless(&mut found, layout)?;
         let mut ring = Self {
             storage: Arc::clone(storage),
-            number: storage.assign_ring(),
             shared: Arc::new(Shared::new(
-                lock,
+                claim,
+                tenure,
                 folder.clone(),
                 identity,
-                (epoch, boot, config.content_version),
+                (boot, config.content_version),
             )),
             layout,
             live: VecDeque::new(),
@@ -86,7 +138,6 @@ impl Ring {
             lingering: Vec::new(),
         };
         let recovered = ring.adopt(found);
-        ring.make_all_spares()?;
         Ok((ring, recovered))
     }
 
@@ -102,7 +153,7 @@ impl Ring {
             recovered.damage.torn_records += held.damage.torn_records;
             recovered.damage.corrupt_records += held.damage.corrupt_records;
             recovered.damage.short_files += held.damage.short_files;
-            let file = Arc::new(found.file);
+            let file = found.file;
             if is_sound && !held.is_sealed {
                 file.mark_unsynced(held.end);
                 let file = Arc::clone(&file);
@@ -116,58 +167,44 @@ impl Ring {
         recovered
     }
 
-    /// Makes the files that the ring's size has room for.
-    fn make_all_spares(&mut self) -> Result<(), RingError> {
+    /// Makes the files that the ring's size has room for, or as many as the disk has.
+    fn make_all_spares(&mut self) -> std::io::Result<()> {
         let folder = self.shared.folder.clone();
         while self.has_room_for_spare() {
             let made = RingFile::create(&folder, self.next_sequence, self.layout.file_size);
             self.next_sequence += 1;
-            match made {
-                Ok(file) => self.spares.push_back(Arc::new(file)),
-                Err(error) => {
-                    let needed = self.layout.size() - self.allocated_size();
-                    for spare in self.spares.drain(..) {
-                        let _kept_for_the_next_open = spare.unlink();
-                    }
-                    return Err(RingError::NoSpace { dir: folder, needed, kind: error.kind() });
-                }
-            }
+            self.spares.push_back(Arc::new(made?));
         }
-        sync_folder(&folder)
-            .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })
+        Ok(())
     }
 }
 
-/// Makes the folder and takes its lock, which is held as long as the file is open.
-fn lock_folder(folder: &Path) -> Result<File, RingError> {
-    let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let lock = File::create(folder.join(LOCK_NAME)).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(RingError::Locked { dir: folder.into() }),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    }
+fn current_boot() -> Result<BootId, RingError> {
+    BootId::current().map_err(|error| RingError::Io {
+        path: "/proc/sys/kernel/random/boot_id".into(),
+        kind: error.kind(),
+    })
 }
 
-/// Removes spares of an earlier run, files that can't be read, and the oldest files of a ring
-/// that has become smaller.
+/// Removes spares of an earlier run or owner, files that can't be read, those of an owner who had
+/// been replaced, and the oldest files of a ring that has become smaller.
 fn remove_useless(found: &mut FoundFolder, layout: FileLayout) -> Result<(), RingError> {
     for path in found.blank.iter().chain(&found.damaged) {
         std::fs::remove_file(path)
             .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
     }
+    let unlink = |found: &FoundFile| {
+        let path = RingFile::name(found.superblock.sequence).into();
+        found.file.unlink().map_err(|error| RingError::Io { path, kind: error.kind() })
+    };
+    found.stale.iter().try_for_each(unlink)?;
     let mut size: u64 = found.files.iter().map(|found| found.superblock.size).sum();
     let mut excess = 0;
     for oldest in &found.files {
         if size <= layout.live_size() {
             break;
         }
-        let io = |error: std::io::Error| RingError::Io {
-            path: RingFile::name(oldest.superblock.sequence).into(),
-            kind: error.kind(),
-        };
-        oldest.file.unlink().map_err(io)?;
+        unlink(oldest)?;
         size -= oldest.superblock.size;
         excess += 1;
     }

@@ -125,6 +125,16 @@ pub enum WriteError {
         /// What the kernel said.
         kind: ErrorKind,
     },
+    /// The ring has another owner by now; whether the record is in the file is not known.
+    #[error(
+        "the ring was taken over before the record at offset {offset} of file {file} was in it"
+    )]
+    Stale {
+        /// Number of the file.
+        file: u64,
+        /// Where the record was to begin, in bytes.
+        offset: u64,
+    },
     /// An earlier write or sync of the same file failed.
     #[error("ring file {file} failed before the record at offset {offset} was written")]
     Broken {

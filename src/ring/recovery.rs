@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -20,10 +21,10 @@ use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
-    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, Footer, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE,
-    Head, Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind,
-    SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, index_entries,
-    parse_trailer,
+    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, FileEnd, Footer, HEAD_BYTES, HEAD_MAGIC,
+    HEAD_SIZE, Head, Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP,
+    RecordKind, SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE,
+    index_entries, parse_trailer,
 };
 use crate::ring::record::Location;
 
@@ -67,8 +68,10 @@ pub struct Recovered {
 
 /// A ring file found in the folder, and what it says about itself.
 pub(super) struct FoundFile {
-    pub file: RingFile,
+    pub file: Arc<RingFile>,
     pub superblock: Superblock,
+    /// Where its records end, by the file that came after it.
+    pub end: Option<u64>,
 }
 
 /// A folder's files, before anything in it is changed.
@@ -83,17 +86,23 @@ pub(super) struct FoundFolder {
     pub blank: Vec<PathBuf>,
     /// Files that can't be read.
     pub damaged: Vec<PathBuf>,
+    /// Files that an owner began who had been replaced: no part of the ring.
+    pub stale: Vec<FoundFile>,
     /// The largest number of any of them.
     pub last_sequence: u64,
 }
 
-/// Looks at the files of a folder.
+/// Looks at the files of a folder. Those of `known` are not opened again.
 ///
 /// # Errors
 ///
 /// Where a file is of a newer format or another ring, or the folder can't be read: then nothing
 /// must be touched.
-pub(super) fn survey(folder: &Path, content_version: u32) -> Result<FoundFolder, RingError> {
+pub(super) fn survey(
+    folder: &Path,
+    content_version: u32,
+    known: &[Arc<RingFile>],
+) -> Result<FoundFolder, RingError> {
     let io = |error: std::io::Error| RingError::Io { path: folder.into(), kind: error.kind() };
     let mut sequences = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -105,7 +114,8 @@ pub(super) fn survey(folder: &Path, content_version: u32) -> Result<FoundFolder,
     let mut found = FoundFolder { last_sequence, ..FoundFolder::default() };
     for sequence in sequences {
         let path = folder.join(RingFile::name(sequence));
-        let (file, block) = read_superblock(&path)
+        let known = known.iter().find(|file| file.sequence() == sequence);
+        let (opened, block) = read_superblock(&path)
             .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
         match Superblock::parse(&block) {
             ParsedSuperblock::Blank => found.blank.push(path),
@@ -125,13 +135,40 @@ pub(super) fn survey(folder: &Path, content_version: u32) -> Result<FoundFolder,
                 if ring != identity.ring {
                     return Err(RingError::ForeignFile { path });
                 }
-                let file = RingFile::new(file, path, sequence, superblock.size);
-                found.files.push(FoundFile { file, superblock });
+                let file = known.map_or_else(
+                    || Arc::new(RingFile::new(opened, path, sequence, superblock.size)),
+                    Arc::clone,
+                );
+                found.files.push(FoundFile { file, superblock, end: None });
             }
             ParsedSuperblock::Ring(..) | ParsedSuperblock::Damaged => found.damaged.push(path),
         }
     }
+    found.end_predecessors();
     Ok(found)
+}
+
+impl FoundFolder {
+    /// Notes where files end that an owner left who had been replaced, and sorts out those that he
+    /// began: each file says what came before it.
+    fn end_predecessors(&mut self) {
+        let mut at = self.files.len();
+        while at > 0 {
+            at -= 1;
+            let Some(FileEnd { sequence, end }) = self.files[at].superblock.predecessor else {
+                continue;
+            };
+            let first = self.files.partition_point(|file| file.superblock.sequence <= sequence);
+            // A file never names itself or a later one.
+            let first = first.min(at);
+            self.stale.extend(self.files.drain(first..at));
+            at = first;
+            let before = first.checked_sub(1).map(|before| &mut self.files[before]);
+            if let Some(before) = before.filter(|it| it.superblock.sequence == sequence) {
+                before.end = Some(end);
+            }
+        }
+    }
 }
 
 /// A file and its first page; a file shorter than that reads as zeros.
@@ -162,14 +199,14 @@ impl From<Found> for RecoveredRecord {
 pub(super) struct FileRecords {
     pub records: Vec<RecoveredRecord>,
     pub damage: Damage,
-    /// Where the last record ends, in bytes.
+    /// Where the last sound record ends, in bytes.
     pub end: u64,
     pub is_sealed: bool,
 }
 
 /// Reads the records of one file: from its index where it has one, else from place to place.
 pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId) -> FileRecords {
-    let FoundFile { file, superblock } = found;
+    let FoundFile { file, superblock, end } = found;
     let mut footer = [0; FOOTER_BYTES];
     let footer = file
         .read_at(file.footer_offset(), &mut footer)
@@ -178,7 +215,9 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
     let mut reader = Reader {
         file,
         identity,
-        limit: footer.map_or(file.footer_offset(), |footer| footer.end),
+        limit: footer
+            .map_or(file.footer_offset(), |footer| footer.end)
+            .min(end.unwrap_or(u64::MAX)),
         verifies: footer.is_none() && superblock.boot != boot,
         damage: Damage::default(),
         end: SUPERBLOCK_SIZE,
@@ -225,7 +264,7 @@ struct Reader<'a> {
     verifies: bool,
     /// What was left out so far.
     damage: Damage,
-    /// Where the last record so far ends.
+    /// Where the last sound record ends.
     end: u64,
 }
 
@@ -252,6 +291,9 @@ impl Reader<'_> {
         let mut records = Vec::new();
         for entry in index_entries(&index) {
             let IndexEntry { head, content, header } = entry;
+            if head.end() > self.limit {
+                continue;
+            }
             if let Some(header) = header {
                 records.push(Found { head, content, header: header.to_vec() });
                 continue;
@@ -286,7 +328,7 @@ impl Reader<'_> {
                 }
             };
             is_searching = false;
-            (self.end, at) = (head.end(), head.end());
+            at = head.end();
             if group
                 .as_ref()
                 .is_some_and(|group| u16::from(group.left) != u16::from(head.following) + 1)
@@ -306,6 +348,7 @@ impl Reader<'_> {
             }
         }
         self.drop_group(group, &mut records);
+        self.end = records.last().map_or(SUPERBLOCK_SIZE, |found| found.head.end());
         records
     }
 

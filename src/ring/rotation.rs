@@ -15,11 +15,12 @@ use std::sync::atomic::Ordering;
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
 use crate::ring::error::Refused;
 use crate::ring::file::RingFile;
-use crate::ring::format::{FOOTER_SIZE, Head, Index, SUPERBLOCK_SIZE};
-use crate::ring::jobs::{Shared, Work};
+use crate::ring::format::{FOOTER_SIZE, FileEnd, Head, Index, SUPERBLOCK_SIZE};
+use crate::ring::jobs::{Opening, Shared, Work};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
 use crate::ring::storage::Storage;
+use crate::ring::tenure::Tenure;
 
 /// Doublings of the span between two probes of a disk that fails: 64 sync intervals at most.
 const PROBE_DOUBLINGS_MAX: u32 = 6;
@@ -74,6 +75,8 @@ pub struct Fill {
     pub sync_failures: u64,
     /// Spares that could not be made, since the ring was opened.
     pub spare_failures: u64,
+    /// Writes of earlier owners that were refused, since the process began.
+    pub stale_writes: u64,
 }
 
 /// A file and where its records end.
@@ -87,7 +90,6 @@ pub(super) struct LiveFile {
 /// A channel's ring, owned by the channel's shard.
 pub struct Ring {
     pub(super) storage: Arc<Storage>,
-    pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) layout: FileLayout,
     /// Files with records, oldest first.
@@ -148,6 +150,9 @@ impl Ring {
     ) -> Result<Placed<Vec<Location>>, Refused> {
         assert!(!records.is_empty(), "a group has records");
         self.keep_up();
+        if !self.shared.tenure.is_current() {
+            return Err(Refused::Stale);
+        }
         let size = records.iter().map(Record::size).sum();
         if !self.can_hold(&records) {
             return Err(Refused::TooLarge { size, file_size: self.layout.file_size });
@@ -164,7 +169,7 @@ impl Ring {
             Ok(work) => (work, None),
             Err(records) => {
                 let work = self.place_in_spare(records, state)?;
-                let state_size = work.opening.as_ref().map_or(0, |(_, state)| state.header.len());
+                let state_size = work.opening.as_ref().map_or(0, |begun| begun.state.header.len());
                 (work, Some(Index::entry_size(state_size)))
             }
         };
@@ -203,7 +208,7 @@ impl Ring {
             shared.queued_size.fetch_sub(size, Ordering::AcqRel);
             done(result);
         });
-        self.storage.write(self.number, job).map_err(|_| {
+        self.storage.write(self.number(), job).map_err(|_| {
             file.end_write();
             self.shared.queued_size.fetch_sub(size, Ordering::AcqRel);
             Refused::Busy
@@ -217,7 +222,7 @@ impl Ring {
         let mut heads = Vec::with_capacity(records.len());
         for (record, following) in records.iter().zip((0..records.len()).rev()) {
             let following = u8::try_from(following).ok()?;
-            let head = record.head_at(sequence, at, self.shared.epoch, following)?;
+            let head = record.head_at(sequence, at, self.epoch(), following)?;
             size += head.end() - at + Index::entry_size(record.header.len());
             at = head.end();
             heads.push(head);
@@ -259,14 +264,18 @@ impl Ring {
         let sequence = spare.sequence();
         let state = Record::state(state());
         let state_head =
-            state.head_at(sequence, SUPERBLOCK_SIZE, self.shared.epoch, 0).ok_or(too_large)?;
+            state.head_at(sequence, SUPERBLOCK_SIZE, self.epoch(), 0).ok_or(too_large)?;
         let begin = state_head.end() + Index::entry_size(state.header.len());
         let (heads, size) = self.heads_at(&records, sequence, state_head.end()).ok_or(too_large)?;
         if begin + size > spare.footer_offset() {
             return Err(too_large);
         }
+        let newest = self.live.back();
+        let predecessor =
+            newest.map(|newest| FileEnd { sequence: newest.file.sequence(), end: newest.end });
         let records = heads.into_iter().zip(records).collect();
-        Ok(Work { file: Arc::clone(spare), records, opening: Some((state_head, state)) })
+        let opening = Some(Opening { predecessor, head: state_head, state });
+        Ok(Work { file: Arc::clone(spare), records, opening })
     }
 
     /// True where making room for a file would drop one whose records aren't written yet.
@@ -326,7 +335,7 @@ impl Ring {
         let Some(newest) = newest.filter(|newest| !newest.file.is_broken()) else { return };
         let (file, shared) = (Arc::clone(&newest.file), Arc::clone(&self.shared));
         // Where the queue is full, an earlier sync is still in it.
-        let _queue_full = self.storage.keep_up(self.number, Box::new(move || shared.sync(&file)));
+        let _queue_full = self.storage.keep_up(self.number(), Box::new(move || shared.sync(&file)));
     }
 
     /// Tries the disk on a spare, more and more seldom where it goes on failing: each failure that
@@ -342,7 +351,7 @@ impl Ring {
         }
         let (spare, shared) = (Arc::clone(spare), Arc::clone(&self.shared));
         let job = Box::new(move || shared.probe(&spare));
-        if self.storage.keep_up(self.number, job).is_err() {
+        if self.storage.keep_up(self.number(), job).is_err() {
             self.shared.is_probing.store(false, Ordering::Release);
             return;
         }
@@ -387,6 +396,20 @@ impl Ring {
         Some(Arc::clone(&self.snapshot[index]))
     }
 
+    /// As whose owner what is appended is written.
+    #[must_use]
+    pub fn tenure(&self) -> &Tenure {
+        &self.shared.tenure
+    }
+
+    fn epoch(&self) -> u64 {
+        self.shared.tenure.epoch()
+    }
+
+    fn number(&self) -> usize {
+        self.shared.claim.number
+    }
+
     /// The files with records, oldest first. It is another one after each
     /// [`Placed::began_file`] and [`resize`](Self::resize).
     #[must_use]
@@ -409,6 +432,7 @@ impl Ring {
             write_failures: self.shared.write_failures.load(Ordering::Relaxed),
             sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
             spare_failures: self.shared.spare_failures.load(Ordering::Relaxed),
+            stale_writes: self.shared.tenure.placement().refused_count(),
         }
     }
 
@@ -453,11 +477,9 @@ impl Ring {
 
     fn unlink_dropped(&mut self) {
         while let Some(file) = self.dropped.front() {
-            let unlinked = Arc::clone(file);
-            let job = Box::new(move || {
-                let _stays_until_the_next_open = unlinked.unlink();
-            });
-            if self.storage.keep_up(self.number, job).is_err() {
+            let (shared, unlinked) = (Arc::clone(&self.shared), Arc::clone(file));
+            let job = Box::new(move || shared.unlink(&unlinked));
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.lingering.extend(self.dropped.pop_front());
@@ -478,7 +500,7 @@ impl Ring {
             let shared = Arc::clone(&self.shared);
             if self
                 .storage
-                .keep_up(self.number, Box::new(move || drop(shared.unread.pop())))
+                .keep_up(self.number(), Box::new(move || drop(shared.unread.pop())))
                 .is_err()
             {
                 self.lingering.extend(self.shared.unread.pop());
@@ -494,7 +516,7 @@ impl Ring {
             }
             let (file, end, shared) = (Arc::clone(&full.file), full.end, Arc::clone(&self.shared));
             let job = Box::new(move || shared.seal(&file, end));
-            if self.storage.keep_up(self.number, job).is_err() {
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.unsealed.pop_front();
@@ -507,7 +529,7 @@ impl Ring {
             let (sequence, size) = (self.next_sequence, self.layout.file_size);
             let shared = Arc::clone(&self.shared);
             let job = Box::new(move || shared.make_spare(sequence, size));
-            if self.storage.keep_up(self.number, job).is_err() {
+            if self.storage.keep_up(self.number(), job).is_err() {
                 return;
             }
             self.spares_asked += 1;

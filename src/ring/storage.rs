@@ -167,6 +167,18 @@ impl Storage {
         give_any(&self.making, job)
     }
 
+    /// Has every thread that writes records do nothing for `span`, as a disk that hangs does. For
+    /// tests.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] where one of them has a full queue.
+    pub fn stall_writing(&self, span: Duration) -> Result<(), QueueFull> {
+        self.writing
+            .iter()
+            .try_for_each(|lane| lane.give(Box::new(move || std::thread::sleep(span))))
+    }
+
     /// Waits until all jobs given so far are done, up to `patience`. Returns whether they are.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {

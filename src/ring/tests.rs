@@ -3,6 +3,8 @@
 
 #![allow(clippy::cast_possible_truncation)] // sizes here are small and known
 
+mod succession;
+
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -81,7 +83,7 @@ fn wait_until(ring: &mut Ring, what: impl Fn(&Fill) -> bool) {
 }
 
 fn open(config: &RingConfig, boot: BootId) -> (Ring, Recovered) {
-    Ring::open_in_boot(config, &Storage::start(1).unwrap(), 1, boot).unwrap()
+    Ring::open_in_boot(config, &Storage::start(1).unwrap(), Tenure::sole(), boot).unwrap()
 }
 
 fn read(ring: &Ring, extent: crate::units::Extent) -> Vec<u8> {
@@ -253,6 +255,7 @@ impl SmallFile {
             size: Self::SIZE,
             epoch: 1,
             boot: BOOT,
+            predecessor: None,
         };
         let file = RingFile::create(dir.path(), 1, Self::SIZE).unwrap();
         file.write_at(0, &superblock.to_bytes(&identity)).unwrap();
@@ -283,7 +286,7 @@ impl SmallFile {
         let path = self.dir.path().join(Self::NAME);
         let file = OpenOptions::new().write(true).truncate(true).open(path).unwrap();
         file.write_all_at(bytes, 0).unwrap();
-        let mut found = survey(self.dir.path(), 1).ok()?;
+        let mut found = survey(self.dir.path(), 1, &[]).ok()?;
         let (file, identity): (FoundFile, _) = (found.files.pop()?, found.identity?);
         let held = read_records(&file, &identity, boot);
         let indices = held.records.iter().map(|record| {
@@ -401,7 +404,7 @@ fn a_newer_format_and_a_foreign_file_are_refused_and_left_alone() {
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[3], 8).unwrap();
     let storage = Storage::start(1).unwrap();
-    let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
+    let refused = Ring::open_in_boot(&config, &storage, Tenure::sole(), BOOT).err();
     assert_eq!(refused, Some(RingError::NewerFormat { path: path.clone(), version: 3 }));
     file.write_all_at(&[2], 8).unwrap();
     let other = TempDir::new().unwrap();
@@ -413,12 +416,12 @@ fn a_newer_format_and_a_foreign_file_are_refused_and_left_alone() {
     let path = dir.path().join(&second);
     let spare = std::fs::read(&path).unwrap();
     std::fs::copy(other.path().join(&second), &path).unwrap();
-    let refused = Ring::open_in_boot(&config, &storage, 1, BOOT).err();
+    let refused = Ring::open_in_boot(&config, &storage, Tenure::sole(), BOOT).err();
     assert_eq!(refused, Some(RingError::ForeignFile { path: path.clone() }));
     std::fs::write(&path, spare).unwrap();
     let misnamed = dir.path().join(RingFile::name(1000));
     std::fs::copy(other.path().join(&second), &misnamed).unwrap();
-    let (_, recovered) = Ring::open_in_boot(&config, &storage, 1, BOOT).unwrap();
+    let (_, recovered) = Ring::open_in_boot(&config, &storage, Tenure::sole(), BOOT).unwrap();
     assert_eq!(recovered.damage.lost_files, 1, "it says another number than its name");
     assert_eq!(recovered.records.len(), 2);
     assert!(!misnamed.exists());
@@ -429,11 +432,11 @@ fn a_ring_is_opened_once() {
     let dir = TempDir::new().unwrap();
     let config = config(dir.path(), 8);
     let storage = Storage::start(1).unwrap();
-    let (ring, _) = Ring::open(&config, &storage, 1).unwrap();
-    let refused = Ring::open(&config, &storage, 1).err();
+    let (ring, _) = Ring::open(&config, &storage, Tenure::sole()).unwrap();
+    let refused = Ring::open(&config, &storage, Tenure::sole()).err();
     assert_eq!(refused, Some(RingError::Locked { dir: dir.path().into() }));
     drop(ring);
-    assert!(Ring::open(&config, &storage, 1).is_ok());
+    assert!(Ring::open(&config, &storage, Tenure::sole()).is_ok());
 }
 
 #[test]
@@ -598,7 +601,7 @@ fn a_disk_too_small_is_an_error_at_once() {
     let Some(disk) = SmallDisk::mount(8 << 20) else { return };
     let config = config(&disk.0.path().join("ring"), 8);
     let storage = Storage::start(1).unwrap();
-    let error = Ring::open(&config, &storage, 1).err().unwrap();
+    let error = Ring::open(&config, &storage, Tenure::sole()).err().unwrap();
     assert!(
         matches!(&error, RingError::NoSpace { dir, needed, kind: std::io::ErrorKind::StorageFull }
             if *dir == config.dir && *needed > config.size - (8 << 20)),
@@ -666,7 +669,7 @@ fn larger_bodies_get_larger_files() {
     let dir = TempDir::new().unwrap();
     let small = config(dir.path(), 16);
     let storage = Storage::start(1).unwrap();
-    let (mut ring, _) = Ring::open(&small, &storage, 0).unwrap();
+    let (mut ring, _) = Ring::open(&small, &storage, Tenure::sole()).unwrap();
     let body_size_max = 2 * BODY_SIZE_MAX;
     let size = plan_files(1, body_size_max).unwrap_err().size_min;
     assert!(ring.resize(small.size / 16, body_size_max).is_err(), "stays as it is");

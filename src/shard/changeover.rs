@@ -40,6 +40,12 @@ impl Phase {
         Self::HandedOn,
     ];
 
+    /// Whether a shard that has not served yet waits.
+    #[must_use]
+    pub const fn stands_by(self) -> bool {
+        matches!(self, Self::Preparing | Self::Adopting)
+    }
+
     /// Whether no push begins any more.
     #[must_use]
     pub const fn holds_pushes(self) -> bool {

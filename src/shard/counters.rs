@@ -167,6 +167,12 @@ pub struct ShardCounters {
     pub copied_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
+    /// Gauge: microseconds since the shard was last heard of.
+    pub heartbeat_age_us: Counter,
+    /// Times the shard was silent for too long and others took over.
+    pub stalls: Counter,
+    /// Times the shard panicked and others took over.
+    pub panics: Counter,
     limits: [Counter; LIMIT_COUNT],
 }
 
@@ -237,6 +243,12 @@ pub struct ChannelCounters {
     pub ring_lost_files: Counter,
     /// Gauge: microseconds that it took to read the ring back.
     pub ring_recovery_us: Counter,
+    /// Writes of owners that had been replaced, refused.
+    pub stale_writes: Counter,
+    /// Times it went from a shard that was lost to another.
+    pub adoptions: Counter,
+    /// Gauge: microseconds from there until it went on, the last time.
+    pub adoption_us: Counter,
 }
 
 /// Counters of one input of a channel.

@@ -139,32 +139,40 @@ pub struct Gate<'a> {
 }
 
 impl Push<'_> {
-    /// Answers the request.
+    /// Answers the request; `owner` is asked for once who pushes is let in.
     pub async fn answer(
         &self,
         gate: &Gate<'_>,
-        owner: Option<Rc<Owner>>,
+        owner: impl Future<Output = Option<Rc<Owner>>>,
         session: &mut EncoderSession,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
         let counters = &self.channel.live.counters.inputs[self.input.index()];
         let refused = self.refuse_method().or_else(|| self.authenticate(gate, session));
-        let plan = match (refused, owner) {
-            (Some(refused), _) => refused,
-            (None, None) => transient("the channel is starting"),
-            // Retention is ours: what the encoder's window has left stays in ours.
-            (None, Some(_)) if self.head.method == Method::Delete => {
-                Plan::status(ResponseHead::new(204))
-            }
-            (None, Some(owner)) => match self.take_in_pace(owner, body).await {
-                Ok(Accepted::New) => Plan::status(ResponseHead::new(201)),
-                Ok(Accepted::Known) => Plan::status(ResponseHead::new(204)),
-                Err(refusal) => self.refuse(&refusal),
-            },
+        let plan = match refused {
+            Some(refused) => refused,
+            None => self.answer_let_in(owner.await, body).await,
         };
         counters.received_bytes.add(body.received());
         counters.responses.count(plan.head.status);
         plan
+    }
+
+    async fn answer_let_in(
+        &self,
+        owner: Option<Rc<Owner>>,
+        body: &mut Body<'_>,
+    ) -> Plan<SharedFile> {
+        let Some(owner) = owner else { return transient("the channel is starting") };
+        // Retention is ours: what the encoder's window has left stays in ours.
+        if self.head.method == Method::Delete {
+            return Plan::status(ResponseHead::new(204));
+        }
+        match self.take_in_pace(owner, body).await {
+            Ok(Accepted::New) => Plan::status(ResponseHead::new(201)),
+            Ok(Accepted::Known) => Plan::status(ResponseHead::new(204)),
+            Err(refusal) => self.refuse(&refusal),
+        }
     }
 
     fn refuse_method(&self) -> Option<Plan<SharedFile>> {

@@ -9,7 +9,7 @@
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
     Content, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile,
-    Storage, Stored, WriteError,
+    Storage, Stored, Tenure, WriteError,
 };
 use crate::shard::rt::oneshot;
 use bytes::Bytes;
@@ -88,7 +88,7 @@ impl Made {
         let value_size_max = size / RING_FILE_COUNT_MIN / 4;
         let (dir, body_size_max) = (dir.to_owned(), value_size_max);
         let config = RingConfig { dir, size, body_size_max, content_version: 0 };
-        let (ring, _empty) = Ring::open(&config, storage, 0)?;
+        let (ring, _empty) = Ring::open(&config, storage, Tenure::sole())?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
         Ok(Self { shelf, storage: Arc::clone(storage), give, value_size_max })

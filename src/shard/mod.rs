@@ -13,6 +13,9 @@ pub mod ingest;
 pub mod listener;
 pub mod made;
 pub mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
+pub mod member;
 pub mod moving;
 pub mod node;
 pub mod outgoing;
@@ -21,8 +24,12 @@ pub mod pace;
 pub mod playback;
 pub mod reopen;
 pub mod rt;
+pub mod shared;
 pub mod site;
+pub mod succession;
+mod sync;
 pub mod turns;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -1,156 +1,44 @@
 //! One shard at work: its listeners, its channels, its mailbox, and the requests it answers.
 //!
-//! What all shards share is one [`Shared`]. Whoever steers sets state there (a new [`Site`],
-//! channels to take over, draining); each shard looks at it with its tick and acts on its own.
+//! What all shards share is one [`Shared`]; each looks at it with its tick and acts on its own.
 
-use crate::http::access_record::{AccessQueue, AccessRecord, AccessTarget};
-use crate::http::digest::Authenticator;
+use crate::http::access_record::{AccessRecord, AccessTarget};
 use crate::http::plan::Plan;
 use crate::http::request::{HeadError, RequestHead, TargetFault};
 use crate::http::response::{CacheControl, ResponseHead};
 use crate::limits::{
-    CONNECTION_COUNT_MAX, CONNECTION_COUNT_PER_ADDRESS_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX,
-    MAILBOX_MESSAGE_COUNT_MAX,
+    CHANNEL_ADOPTION_SPAN_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX, SHARD_TICK_SPAN,
 };
-use crate::ring::Storage;
-use crate::shard::backoff::Backoff;
-use crate::shard::changeover::{Changeover, Phase};
+use crate::shard::changeover::Phase;
 use crate::shard::connection::{
     Connection, Finished, MovingConnection, Open, Place, RefusedHead, Service, Serving, serve,
 };
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push, transient};
-use crate::shard::listener::{AcceptCounters, ConnectionLimits, accept};
+use crate::shard::listener::{AcceptCounters, accept};
 use crate::shard::mailbox;
+use crate::shard::member::{Cause, Member, Standing};
 use crate::shard::moving::{Move, Role};
-use crate::shard::owner::{Owner, TICK_SPAN};
-use crate::shard::playback::{MadeShelves, Playback, SharedFile};
-use crate::shard::reopen::Reopened;
+use crate::shard::owner::Owner;
+use crate::shard::playback::{Playback, SharedFile};
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
+use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
 use crate::units::InputNumber;
 use crate::units::Monotonic;
-use arc_swap::ArcSwap;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How often a shard that does not serve yet looks whether it may.
+/// How often a shard looks that others wait for.
 const STAND_BY_SPAN: Duration = Duration::from_millis(5);
-
-/// What all shards share.
-pub struct Shared {
-    /// Channels and endpoints.
-    pub site: ArcSwap<Site>,
-    /// Who is who.
-    pub authenticator: Authenticator,
-    /// The storage threads.
-    pub storage: Arc<Storage>,
-    /// Bytes that are not a view of a ring.
-    pub made: MadeShelves,
-    /// Bounds on connections.
-    pub connections: Arc<ConnectionLimits>,
-    /// Counters by shard.
-    pub counters: Vec<Arc<ShardCounters>>,
-    /// Access records by shard.
-    pub access: Vec<Arc<AccessQueue>>,
-    /// How often rings are synced.
-    pub sync_interval: Duration,
-    /// Whose the channels are.
-    pub changeover: Changeover,
-    /// Shards whose runtime runs.
-    pub prepared: AtomicUsize,
-    /// Shards that serve.
-    pub serving: AtomicUsize,
-    /// The driver that the newest shard took.
-    pub driver: Mutex<Option<Driver>>,
-    /// Who has guessed passwords lately.
-    pub backoff: Backoff,
-    /// Finish what has begun and end.
-    pub draining: AtomicBool,
-    /// Do not wait for what has begun.
-    pub hurrying: AtomicBool,
-    /// Channels that wait to be taken over by their owner.
-    pub adoptions: Mutex<Vec<(Arc<ChannelSite>, Reopened)>>,
-    mailboxes: Vec<mailbox::Sender<Move>>,
-    request_serial: AtomicU64,
-}
-
-/// What a shard is started with.
-pub struct Start {
-    /// Its index.
-    pub shard: usize,
-    /// Its listening sockets.
-    pub listeners: Vec<(Role, std::net::TcpListener)>,
-    /// Its mailbox.
-    pub mailbox: mailbox::Receiver<Move>,
-}
-
-impl Shared {
-    /// The shared part of `shards` shards, and each one's mailbox.
-    #[must_use]
-    pub fn new(
-        shards: usize,
-        authenticator: Authenticator,
-        storage: Arc<Storage>,
-        made: MadeShelves,
-        sync_interval: Duration,
-    ) -> (Arc<Self>, Vec<mailbox::Receiver<Move>>) {
-        let (senders, receivers) =
-            (0..shards).map(|_| mailbox::mailbox(MAILBOX_MESSAGE_COUNT_MAX)).unzip();
-        let shared = Self {
-            site: ArcSwap::default(),
-            authenticator,
-            made,
-            storage,
-            connections: ConnectionLimits::new(
-                CONNECTION_COUNT_MAX,
-                CONNECTION_COUNT_PER_ADDRESS_MAX,
-            ),
-            counters: (0..shards).map(|_| Arc::default()).collect(),
-            access: (0..shards).map(|_| Arc::default()).collect(),
-            sync_interval,
-            changeover: Changeover::new(shards),
-            prepared: AtomicUsize::new(0),
-            serving: AtomicUsize::new(0),
-            driver: Mutex::new(None),
-            backoff: Backoff::default(),
-            draining: AtomicBool::new(false),
-            hurrying: AtomicBool::new(false),
-            adoptions: Mutex::new(Vec::new()),
-            mailboxes: senders,
-            request_serial: AtomicU64::new(0),
-        };
-        (Arc::new(shared), receivers)
-    }
-
-    /// Number of shards.
-    #[must_use]
-    pub fn shard_count(&self) -> usize {
-        self.mailboxes.len()
-    }
-
-    /// Gives a connection to any shard, the one of index `first` where it has room.
-    ///
-    /// # Errors
-    ///
-    /// The connection back, where no mailbox has room.
-    pub fn place(&self, first: usize, connection: Move) -> Result<(), Move> {
-        let (before, from_first) = self.mailboxes.split_at(first % self.shard_count());
-        let mut unplaced = Err(connection);
-        for mailbox in from_first.iter().chain(before) {
-            unplaced = unplaced.or_else(|connection| mailbox.try_send(connection));
-        }
-        unplaced
-    }
-}
 
 /// A shard's own part.
 struct Node {
@@ -163,6 +51,8 @@ struct Node {
     accepting: AcceptCounters,
     /// Requests of encoders that are being answered.
     open_pushes: Cell<usize>,
+    /// What ends accepting on the listeners of other shards, by shard.
+    stand_ins: RefCell<BTreeMap<usize, Vec<oneshot::Sender<()>>>>,
 }
 
 /// The shard as the connections of one listener see it.
@@ -173,13 +63,12 @@ struct Door {
     is_late: bool,
 }
 
-/// Runs a shard until it has drained.
+/// Runs a shard until it has drained, or its connections have gone to another process.
 ///
 /// # Errors
 ///
 /// Where the process is out of descriptors, or a listening socket is broken.
-pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Result<()> {
-    let Start { shard, listeners, mailbox } = start;
+pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Result<()> {
     let node = Rc::new(Node {
         shard,
         site: RefCell::new(shared.site.load_full()),
@@ -188,29 +77,34 @@ pub async fn run(start: Start, shared: Arc<Shared>, driver: Driver) -> io::Resul
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
         open_pushes: Cell::new(0),
+        stand_ins: RefCell::default(),
         shared,
     });
+    // What it had before a panic is given away first.
+    while node.member().standing() == Standing::Lost {
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
+    }
     *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.stand_by().await;
-    let mut stops = Vec::with_capacity(listeners.len());
-    for (role, listener) in listeners {
-        let (stop, stopped) = oneshot::channel();
-        stops.push(stop);
-        rt::spawn(accept_on(Rc::clone(&node), role, Listener::new(listener)?, stopped));
-    }
+    node.adopt();
+    let stops = node.accept_for(node.member())?;
     // What neighbours hand over is served to the end.
     let (_stop_receiving, stopped) = oneshot::channel();
+    let mailbox = node.shared.mailboxes[shard].reopen();
     rt::spawn(receive(Rc::clone(&node), mailbox, stopped));
-    node.shared.serving.fetch_add(1, Ordering::AcqRel);
+    node.member().serve();
     node.tick_until_leaving().await;
     if node.shared.changeover.phase() == Phase::HandedOn {
         // What waits in the queues is for whoever listens there next.
         drop(stops);
-        node.leave().await;
+        node.stand_ins.take();
+        node.part().await;
+        node.member().leave();
     } else {
         node.drain().await;
+        node.member().leave();
+        node.turn_away().await;
     }
-    node.shared.serving.fetch_sub(1, Ordering::AcqRel);
     Ok(())
 }
 
@@ -252,13 +146,75 @@ impl Node {
         &self.shared.counters[self.shard]
     }
 
+    fn member(&self) -> &Member {
+        &self.shared.members[self.shard]
+    }
+
+    /// Accepts on the listeners of a shard, its own or another's, until what is returned is
+    /// dropped.
+    fn accept_for(self: &Rc<Self>, member: &Member) -> io::Result<Vec<oneshot::Sender<()>>> {
+        let mut stops = Vec::with_capacity(member.listeners().len());
+        for (role, listener) in member.listeners() {
+            let (stop, stopped) = oneshot::channel();
+            stops.push(stop);
+            let listener = Listener::new(listener.try_clone()?)?;
+            rt::spawn(accept_on(Rc::clone(self), *role, listener, stopped));
+        }
+        Ok(stops)
+    }
+
+    /// Accepts in the place of lost shards where it has to.
+    fn stand_in(self: &Rc<Self>) {
+        let mut stand_ins = self.stand_ins.borrow_mut();
+        for (shard, member) in self.shared.members.iter().enumerate() {
+            if member.stand_in() != Some(self.shard) {
+                stand_ins.remove(&shard);
+            } else if !stand_ins.contains_key(&shard) {
+                match self.accept_for(member) {
+                    Ok(stops) => drop(stand_ins.insert(shard, stops)),
+                    // Tried again with the next tick.
+                    Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+                }
+            }
+        }
+    }
+
+    /// Gives up what belongs to others by now. After a stall that is everything, and the shard
+    /// serves again with nothing.
+    fn follow_placements(&self) {
+        self.owners.borrow_mut().retain(|_, owner| owner.is_current());
+        if self.member().standing() == Standing::Vacant {
+            tracing::info!(shard = self.shard, "the shard is back");
+            self.member().serve();
+        }
+    }
+
+    /// Lets channels go that belong to a shard which was started again after a panic, each while
+    /// nothing of it is under way.
+    fn send_home(&self) {
+        self.owners.borrow_mut().retain(|_, owner| {
+            let site = owner.site();
+            let home = &self.shared.members[site.live.home];
+            let is_due = site.live.home != self.shard
+                && home.serves()
+                && home.cause() == Cause::Panic
+                && Rc::strong_count(owner) == 1
+                && Rc::weak_count(owner) == 0
+                && owner.is_settled();
+            let tenure = is_due.then(|| owner.pass_to(site.live.home)).flatten();
+            let Some(tenure) = tenure else { return true };
+            let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            leaving.push((site, tenure));
+            false
+        });
+    }
+
     /// Takes channels over and publishes them, until the process may serve.
     async fn stand_by(&self) {
-        let shared = &self.shared;
-        shared.prepared.fetch_add(1, Ordering::AcqRel);
-        while shared.changeover.phase() != Phase::Owning && !shared.draining.load(Ordering::Acquire)
-        {
-            if shared.changeover.phase() == Phase::Adopting {
+        let Shared { changeover, draining, prepared, .. } = &*self.shared;
+        prepared.fetch_add(1, Ordering::AcqRel);
+        while changeover.phase().stands_by() && !draining.load(Ordering::Acquire) {
+            if changeover.phase() == Phase::Adopting {
                 self.follow_site();
                 self.adopt();
                 self.tick_owners();
@@ -270,10 +226,12 @@ impl Node {
     /// Takes over the channels that were placed here.
     fn adopt(&self) {
         let mut waiting = self.shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = |site: &ChannelSite| site.live.owner.load(Ordering::Acquire) == self.shard;
-        let ours: Vec<_> = waiting.extract_if(.., |(site, _)| is_ours(site)).collect();
+        // Some may have gone on to others before they were taken.
+        waiting.retain(|adoption| adoption.reopened.is_current());
+        let is_ours = |site: &ChannelSite| site.live.placement.owner() == self.shard;
+        let ours: Vec<_> = waiting.extract_if(.., |adoption| is_ours(&adoption.site)).collect();
         drop(waiting);
-        for (site, reopened) in ours {
+        for Adoption { site, reopened, lost } in ours {
             // A later reload may have taken it away again.
             let configured = self.shared.site.load();
             let known = configured.channels.get(&*site.id);
@@ -282,6 +240,12 @@ impl Node {
             }
             let owner = Owner::new(Arc::clone(&site), reopened);
             self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
+            if let Some(lost) = lost {
+                let span = rt::now().0.saturating_sub(lost.0);
+                site.live.counters.adoptions.add(1);
+                site.live.counters.adoption_us.set_span(span);
+                tracing::warn!(channel = %site.id, shard = self.shard, ?span, "taken over");
+            }
         }
     }
 
@@ -306,13 +270,18 @@ impl Node {
     }
 
     /// Ticks until the process drains, or its channels are another's.
-    async fn tick_until_leaving(&self) {
+    async fn tick_until_leaving(self: &Rc<Self>) {
         let (changeover, draining) = (&self.shared.changeover, &self.shared.draining);
         let mut sync_due = Monotonic::default();
         while changeover.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
             let now = rt::now();
+            self.member().beat();
+            self.member().suffer();
             self.follow_site();
+            self.follow_placements();
             self.adopt();
+            self.send_home();
+            self.stand_in();
             self.playback.on_tick();
             let owners = self.tick_owners();
             if now >= sync_due {
@@ -325,7 +294,7 @@ impl Node {
             self.follow_changeover(owners);
             // The others wait for whoever is behind.
             let is_awaited = changeover.phase().holds_pushes();
-            rt::sleep_until(now + if is_awaited { STAND_BY_SPAN } else { TICK_SPAN }).await;
+            rt::sleep_until(now + if is_awaited { STAND_BY_SPAN } else { SHARD_TICK_SPAN }).await;
         }
     }
 
@@ -347,8 +316,7 @@ impl Node {
                     return;
                 }
             }
-            Phase::Adopting => self.adopt(),
-            Phase::Preparing | Phase::Owning | Phase::HandedOn => {}
+            Phase::Preparing | Phase::Adopting | Phase::Owning | Phase::HandedOn => {}
         }
         changeover.follow(self.shard, phase);
     }
@@ -357,6 +325,22 @@ impl Node {
         let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
         owners.iter().for_each(Owner::on_tick);
         owners
+    }
+
+    /// The channel's owner on this shard, which may be about to take it over; `None` where that
+    /// takes too long or it belongs to another shard.
+    async fn owner_of(&self, channel: &ChannelSite) -> Option<Rc<Owner>> {
+        let deadline = rt::now() + CHANNEL_ADOPTION_SPAN_MAX;
+        loop {
+            let owner = self.owners.borrow().get(&channel.id).cloned();
+            if let Some(owner) = owner.filter(|owner| owner.is_current()) {
+                return Some(owner);
+            }
+            if channel.live.placement.owner() != self.shard || rt::now() >= deadline {
+                return None;
+            }
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
+        }
     }
 
     /// Brings the gauges up to date.
@@ -375,16 +359,26 @@ impl Node {
     }
 
     /// Waits until every connection has gone to the process that follows, or ended.
-    async fn leave(&self) {
+    async fn part(&self) {
         let deadline = rt::now() + DRAIN_SPAN_MAX;
         loop {
             // Before the first look, too: what was accepted or received last is not counted yet.
-            rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
+            self.member().beat();
             let is_done = self.serving.open_connections.get() == 0;
             let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
             if is_done || is_hurried || rt::now() >= deadline {
                 return;
             }
+        }
+    }
+
+    /// Tells who comes to come again, until the other shards have drained as well: while one
+    /// does, the door is open.
+    async fn turn_away(&self) {
+        let hurrying = &self.shared.hurrying;
+        while self.shared.serving().next().is_some() && !hurrying.load(Ordering::Acquire) {
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
         }
     }
 
@@ -395,6 +389,7 @@ impl Node {
         rt::end_idle();
         let deadline = rt::now() + DRAIN_SPAN_MAX;
         loop {
+            self.member().beat();
             let owners = self.tick_owners();
             let is_done = self.serving.open_requests.get() == 0
                 && owners.iter().all(|owner| owner.is_settled());
@@ -405,7 +400,7 @@ impl Node {
                 }
                 return;
             }
-            rt::sleep_until(rt::now() + TICK_SPAN / 5).await;
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
         }
     }
 }
@@ -499,10 +494,10 @@ impl Service for Door {
         let Addressed::Input { channel, input, .. } = self.addressed(&site, &head.path) else {
             return None;
         };
-        if phase.holds_pushes() {
+        if phase.holds_pushes() && !self.is_late {
             return Some(Place::Successor);
         }
-        let owner = channel.live.owner.load(Ordering::Acquire);
+        let owner = channel.live.placement.owner();
         // Any shard can ask for credentials, or say that there is no such input.
         let is_worth_it = channel.users[input.index()].is_some() && head.authorization.is_some();
         if owner == self.node.shard || !is_worth_it || session.hand_overs >= HAND_OVER_COUNT_MAX {
@@ -547,7 +542,7 @@ impl Service for Door {
         match self.addressed(&site, &head.path) {
             Addressed::Input { channel, input, name } => {
                 let _open = Open::new(&self.node.open_pushes);
-                let owner = self.node.owners.borrow().get(&channel.id).cloned();
+                let owner = self.node.owner_of(channel);
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());

@@ -15,7 +15,9 @@ use crate::engine::segment::SegmentBody;
 use crate::limits::{
     CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
-use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, WriteError, content_hash};
+use crate::ring::{
+    Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
+};
 use crate::shard::counters::ChannelCounters;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
@@ -27,9 +29,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How often a channel looks at the time.
-pub const TICK_SPAN: Duration = Duration::from_millis(100);
 
 /// A channel and its ring.
 pub struct Owner {
@@ -91,6 +90,9 @@ pub enum Uncommitted {
     /// The storage thread went away, or changes that it led to could not be written.
     #[error("storage did not take it")]
     Abandoned,
+    /// The channel has another owner by now: what became of it is that one's to say.
+    #[error("another shard has taken the channel over")]
+    Stale,
     /// Too many segments wait to be listed.
     #[error("too many segments wait to be listed")]
     Crowded,
@@ -169,12 +171,36 @@ impl Owner {
         recent + recent / 2
     }
 
+    /// True until another owner takes the channel over.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.inner.borrow().ring.tenure().is_current()
+    }
+
+    /// Lets the channel go, to be taken over by shard `next`: `None` where it has gone already.
+    #[must_use]
+    pub fn pass_to(&self, next: usize) -> Option<Tenure> {
+        self.inner.borrow().ring.tenure().pass_to(next)
+    }
+
     /// Commits a sound segment of `size` body bytes. Returns when it is in the ring, or not needed.
     ///
     /// # Errors
     ///
-    /// [`Uncommitted`]; nothing of it is listed then.
+    /// [`Uncommitted`]; nothing of it is listed then, unless by an owner who took over meanwhile.
     pub async fn commit(
+        self: &Rc<Self>,
+        input: InputNumber,
+        name: &str,
+        body: SegmentBody,
+        size: u64,
+    ) -> Result<Committed, Uncommitted> {
+        let committed = self.judge_and_store(input, name, body, size).await?;
+        // What was decided without a write was decided by what another owner may know better.
+        if self.is_current() { Ok(committed) } else { Err(Uncommitted::Stale) }
+    }
+
+    async fn judge_and_store(
         self: &Rc<Self>,
         input: InputNumber,
         name: &str,
@@ -233,10 +259,10 @@ impl Owner {
     ) -> Result<(), Uncommitted> {
         let written = self.inner.borrow_mut().take_playlist(&self.site(), input, name, playlist)?;
         self.publish();
-        match written {
-            Some(written) => written.await.map_err(|_| Uncommitted::Abandoned),
-            None => Ok(()),
+        if let Some(written) = written {
+            written.await.map_err(|_| Uncommitted::Abandoned)?;
         }
+        if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
     /// Time passed.
@@ -267,6 +293,7 @@ impl Owner {
         counters.ring_write_failures.set(fill.write_failures);
         counters.ring_sync_failures.set(fill.sync_failures);
         counters.ring_spare_failures.set(fill.spare_failures);
+        counters.stale_writes.set(fill.stale_writes);
     }
 
     /// True where all changes so far are in the ring.
@@ -350,7 +377,7 @@ impl Owner {
         let active = self.inner.borrow().channel.active_input();
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
-        site.live.published.store(Arc::new(published));
+        site.live.publish(published);
     }
 
     /// How old the edge of `published` is, which replaces `before`.
@@ -591,7 +618,8 @@ impl Inner {
     fn present(&mut self, site: &ChannelSite) -> Option<Published> {
         let presentation = self.step(site, Channel::present)?;
         self.files_changed = false;
-        Some(Published::new(presentation, self.ring.files()))
+        let epoch = self.ring.tenure().epoch();
+        Some(Published::new(epoch, presentation, self.ring.files()))
     }
 }
 

@@ -118,6 +118,12 @@ impl Reading {
 }
 
 impl Reopened {
+    /// True while nobody else owns the channel.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.ring.tenure().is_current()
+    }
+
     /// Rebuilds a channel from the records of its ring.
     ///
     /// # Errors

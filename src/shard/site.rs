@@ -13,7 +13,7 @@ use crate::limits::{
     CHANNEL_INGEST_MEMORY_MAX, INGEST_BIT_RATE_FACTOR, INGEST_BITS_PER_SECOND_MIN,
     INGEST_MEMORY_MAX,
 };
-use crate::ring::{RingConfig, RingFile};
+use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
 use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
@@ -21,7 +21,7 @@ use crate::units::{InputNumber, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Channels and endpoints at one time.
@@ -78,8 +78,10 @@ pub struct EndpointSite {
 /// The running part of a channel.
 #[derive(Debug)]
 pub struct ChannelLive {
-    /// Index of the shard that owns it.
-    pub owner: AtomicUsize,
+    /// Index of the shard that owns it, and how often that has changed.
+    pub placement: Arc<Placement>,
+    /// Index of the shard that is to own it while all serve.
+    pub home: usize,
     /// What viewers get.
     pub published: ArcSwap<Published>,
     /// What is counted.
@@ -102,6 +104,8 @@ pub struct Published {
     /// Tells this publication from every other one of the process, restarts of channels included;
     /// 0 before a channel's first.
     pub serial: u64,
+    /// How often the channel had changed its owner before this one published.
+    pub epoch: u64,
     /// The listed media.
     pub presentation: Presentation,
     /// The ring files that hold it, ascending.
@@ -130,9 +134,9 @@ impl EdgeAge {
 impl Published {
     /// A publication of its own serial.
     #[must_use]
-    pub fn new(presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
+    pub fn new(epoch: u64, presentation: Presentation, files: Arc<[Arc<RingFile>]>) -> Self {
         let serial = PUBLICATION_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { serial, presentation, files, edge_age: EdgeAge::default() }
+        Self { serial, epoch, presentation, files, edge_age: EdgeAge::default() }
     }
 
     /// The ring file with this number.
@@ -153,11 +157,21 @@ impl EndpointSite {
 }
 
 impl ChannelLive {
+    /// Shows viewers what its owner publishes, unless a later owner has published already.
+    pub fn publish(&self, published: Published) {
+        let published = Arc::new(published);
+        self.published.rcu(|shown| {
+            let newest = if shown.epoch > published.epoch { shown } else { &published };
+            Arc::clone(newest)
+        });
+    }
+
     /// Nothing published yet, owned by shard `owner`.
     #[must_use]
     pub fn new(owner: usize) -> Arc<Self> {
         Arc::new(Self {
-            owner: AtomicUsize::new(owner),
+            placement: Placement::new(owner),
+            home: owner,
             published: ArcSwap::default(),
             counters: Arc::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client that can also do what no library would: an encoder with digest
 //! authentication, and raw bytes.
 
-use crate::origin::{Origin, USERS};
+use crate::origin::{Origin, USERS, eventually};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use std::fmt::Write as _;
@@ -248,6 +248,33 @@ impl Encoder {
         }
         self.accept_challenge(&response);
         self.attempt(method, name, body)
+    }
+
+    /// PUTs until it is taken, on new connections where it has to, with the credentials it has.
+    /// Returns the statuses that were in the way.
+    pub fn put_until_taken(&mut self, name: &str, body: &[u8]) -> Vec<u16> {
+        let mut refusals = Vec::new();
+        eventually("the body is taken", || {
+            let path = self.path(name);
+            if self.challenge.is_none() {
+                self.authenticate();
+            }
+            let authorization = self.authorization("PUT", &path);
+            let fields = [("Authorization", authorization.as_str())];
+            let known =
+                self.connection.take().map_or_else(|| Connection::try_open(self.address), Ok);
+            let mut connection = known.ok()?;
+            let response = connection.try_request("PUT", &path, &fields, body).ok()?;
+            if !response.closes() {
+                self.connection = Some(connection);
+            }
+            if !matches!(response.status, 201 | 204) {
+                refusals.push(response.status);
+                return None;
+            }
+            Some(())
+        });
+        refusals
     }
 
     /// Asks for a challenge, so that [`Encoder::authorization`] can answer it.

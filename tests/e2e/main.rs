@@ -8,6 +8,7 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod cores;
 mod delivery;
 mod determinism;
 mod hour;

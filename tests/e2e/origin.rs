@@ -127,6 +127,7 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Process>,
     refuses_io_uring: bool,
+    has_hooks: bool,
 }
 
 impl Origin {
@@ -152,6 +153,15 @@ impl Origin {
         origin
     }
 
+    /// The same, whose shards tests can make fail.
+    pub fn start_with_hooks(tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.has_hooks = true;
+        origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
     fn new() -> Self {
         static ORIGIN_COUNT: AtomicU8 = AtomicU8::new(0);
         // All of 127/8 is this machine: the process and a count make an address of its own.
@@ -159,7 +169,7 @@ impl Origin {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
         let dir = TempDir::new().unwrap();
-        Self { dir, address, process: None, refuses_io_uring: false }
+        Self { dir, address, process: None, refuses_io_uring: false, has_hooks: false }
     }
 
     /// Writes the configuration file.
@@ -181,6 +191,10 @@ impl Origin {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
+        }
+        if self.has_hooks {
+            // A backtrace takes a debug build longer than a shard may be silent.
+            command.env("HEADWATER_TEST_HOOKS", "1").env("RUST_BACKTRACE", "0");
         }
         command
             .args(["serve", "--config"])

@@ -1,8 +1,7 @@
 //! What a parser may take for an input: memory by a counting allocator, time by the thread's own
 //! clock, which other work on the machine does not move.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use crate::heap;
 use std::time::Duration;
 
 /// Bytes at once for each byte of input, and for any input at all.
@@ -11,35 +10,6 @@ const MEMORY_BASE: usize = 64 << 10;
 /// Far above what is needed and far below what a loop without end or a square takes.
 const TIME_PER_BYTE: Duration = Duration::from_micros(20);
 const TIME_BASE: Duration = Duration::from_millis(100);
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static PEAK: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: hands every call on to the system's allocator, and counts beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that ends has no counters any more; what it frees then was not measured.
-        let _gone = HELD.try_with(|held| {
-            held.set(held.get() + layout.size());
-            PEAK.with(|peak| peak.set(peak.get().max(held.get())));
-        });
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        let _gone = HELD.try_with(|held| held.set(held.get().saturating_sub(layout.size())));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn thread_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -51,10 +21,10 @@ fn thread_time() -> Duration {
 
 /// Runs a parser on `size` bytes and holds it to its bounds.
 pub fn measured(name: &str, size: usize, run: impl FnOnce()) {
-    let (held, began) = (HELD.get(), thread_time());
-    PEAK.set(held);
+    let (held, began) = (heap::held(), thread_time());
+    heap::forget_peak();
     run();
-    let (memory, time) = (PEAK.get() - held, thread_time().saturating_sub(began));
+    let (memory, time) = (heap::peak() - held, thread_time().saturating_sub(began));
     let memory_max = MEMORY_BASE + MEMORY_PER_BYTE * size;
     assert!(memory <= memory_max, "{name}: {memory} bytes of memory for {size} bytes");
     let time_max = TIME_BASE + TIME_PER_BYTE * u32::try_from(size).unwrap();

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
 #![allow(unsafe_code, reason = "an allocator that counts, and the thread's clock")]
 
+#[path = "../support/heap.rs"]
+mod heap;
 #[path = "../support/mod.rs"]
 mod support;
 

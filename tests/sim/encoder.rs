@@ -205,7 +205,7 @@ impl Plan {
 }
 
 /// The playlist after its segment number `sequence` was made.
-fn newest(show: &Show, listed: &[PlaylistSegment], sequence: i64, ended: bool) -> Playlist {
+pub fn newest(show: &Show, listed: &[PlaylistSegment], sequence: i64, ended: bool) -> Playlist {
     let skip = listed.len().saturating_sub(LIST_LENGTH);
     let first = sequence + 1 - i64::try_from(listed.len() - skip).expect("few");
     Playlist::Media(MediaPlaylist {

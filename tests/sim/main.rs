@@ -6,9 +6,13 @@
 //! prints what happens in it. `HEADWATER_SIM_SEEDS` sets how many seeds there are over all worlds.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking")]
+#![allow(unsafe_code, reason = "an allocator that counts")]
 
 mod dice;
 mod encoder;
+#[allow(dead_code, reason = "peaks are for parsers")]
+#[path = "../support/heap.rs"]
+mod heap;
 mod oracle;
 mod origin;
 mod repairs;
@@ -17,6 +21,7 @@ mod trouble;
 mod twins;
 mod unlike;
 mod viewer;
+mod week;
 mod worlds;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

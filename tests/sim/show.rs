@@ -227,7 +227,7 @@ fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Bod
     let mut hashes = Vec::new();
     for (stream, track) in tracks.iter_mut().enumerate() {
         let is_audio = track.pid == AUDIO_PID;
-        // Sound that is muxed into every rung is the same in all of them, and can always be decoded.
+        // Sound that is muxed into every rung is the same in all, and can always be decoded.
         let stream = if is_audio { 99 } else { stream + 2 * which };
         let shape = if is_audio && shape == Shape::Blind { Shape::Whole } else { shape };
         let id = [at, i64::from(make.coding), make.offset, shape as i64];

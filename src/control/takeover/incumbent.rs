@@ -1,10 +1,7 @@
 //! The process that hands on.
 
 use super::wire::Wire;
-use super::{
-    Estate, Listening, Reply, SOCKET_NAME, TakeoverError, VERSION, Word, peer, with_socket,
-};
-use crate::control::apply::reclaim;
+use super::{Estate, Reply, SOCKET_NAME, TakeoverError, VERSION, Word, peer, with_socket};
 use crate::control::cache;
 use crate::control::lifecycle::ControlListener;
 use crate::control::metrics::ProcessCounters;
@@ -13,12 +10,13 @@ use crate::limits::{
     TAKEOVER_WORD_SPAN_MAX,
 };
 use crate::shard::changeover::Phase;
-use crate::shard::node::Shared;
+use crate::shard::shared::Shared;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -46,7 +44,7 @@ pub struct Incumbent {
     /// What is passed on.
     pub estate: Estate,
     /// The sockets that are passed on.
-    pub listening: Arc<Listening>,
+    pub sockets: Vec<(SocketAddr, TcpListener)>,
     /// Held while channels are being changed: a reload and a takeover exclude one another.
     pub steering: Arc<Mutex<()>>,
     /// What is counted.
@@ -139,20 +137,18 @@ impl Incumbent {
         }
         self.shared.changeover.enter(Phase::HandedOn);
         self.control.close();
-        self.listening.close();
         tracing::info!(pid, "the channels are another process's; this one drains");
         Ok(wire)
     }
 
     fn offer(&self, wire: &mut Wire) -> Result<(), TakeoverError> {
         let Estate { lock, secret, takeovers } = &self.estate;
-        let sockets = self.listening.cloned()?;
-        let listening_count = u32::try_from(sockets.len())
+        let listening_count = u32::try_from(self.sockets.len())
             .map_err(|_| TakeoverError::Unexpected { expected: "fewer listening sockets" })?;
         let (secret, takeovers) = (*secret, *takeovers);
         let offer = Reply::Offer { secret, takeovers, listening_count };
         wire.send(&offer, Some(lock.as_fd()), TAKEOVER_WORD_SPAN_MAX)?;
-        for (address, socket) in &sockets {
+        for (address, socket) in &self.sockets {
             let reply = Reply::Listening(*address);
             wire.send(&reply, Some(socket.as_fd()), TAKEOVER_WORD_SPAN_MAX)?;
         }
@@ -191,13 +187,16 @@ impl Incumbent {
         wire.send(&Reply::LetGo(replays), None, TAKEOVER_WORD_SPAN_MAX)
     }
 
-    /// Reads the channels back, and has the shards take them.
+    /// Has the channels read back, and waits until they go on.
     fn take_back(&self) {
-        let changeover = &self.shared.changeover;
-        reclaim(&self.shared);
-        changeover.enter(Phase::Adopting);
+        let before = self.shared.newest_publication();
+        self.shared.changeover.enter(Phase::Adopting);
+        self.shared.read_back();
         let deadline = Instant::now() + TAKEOVER_WORD_SPAN_MAX;
-        while !changeover.is_complete() && Instant::now() < deadline {
+        while !self.shared.has_published_since(before) {
+            if Instant::now() >= deadline {
+                return tracing::warn!("channels are still being read back");
+            }
             thread::sleep(LOOK_SPAN);
         }
     }

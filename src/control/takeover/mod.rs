@@ -37,11 +37,11 @@ use rustix::net::sockopt::socket_peercred;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Name of the socket in `storage.dir`.
 const SOCKET_NAME: &str = "takeover.sock";
@@ -60,33 +60,6 @@ pub struct Estate {
     pub secret: Secret,
     /// Takeovers since a process was started without one.
     pub takeovers: u64,
-}
-
-/// Listening sockets with the addresses that they were configured for.
-#[derive(Debug, Default)]
-pub struct Listening(Mutex<Vec<(SocketAddr, TcpListener)>>);
-
-impl Listening {
-    /// Keeps these until they are passed on or closed.
-    #[must_use]
-    pub fn new(sockets: Vec<(SocketAddr, TcpListener)>) -> Self {
-        Self(Mutex::new(sockets))
-    }
-
-    /// Closes them as far as this list holds them open.
-    pub fn close(&self) {
-        self.lock().clear();
-    }
-
-    /// The same sockets once more.
-    fn cloned(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
-        self.lock().iter().map(|(address, socket)| Ok((*address, socket.try_clone()?))).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(SocketAddr, TcpListener)>> {
-        // A list is whole at any time.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What the successor says.

@@ -8,7 +8,7 @@ use crate::limits::{
     DRAIN_SPAN_MAX, TAKEOVER_BODY_SPAN_MAX, TAKEOVER_LISTENER_COUNT_MAX, TAKEOVER_WORD_SPAN_MAX,
 };
 use crate::shard::moving::Move;
-use crate::shard::node::Shared;
+use crate::shard::shared::Shared;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

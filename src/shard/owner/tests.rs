@@ -3,6 +3,7 @@
 mod fixtures;
 
 use super::*;
+use crate::limits::SHARD_TICK_SPAN;
 use crate::ring::Storage;
 use crate::shard::rt::{DriverChoice, run_shard};
 use fixtures::{channel_site, name, owner, playlist, segment, segment_of};
@@ -28,7 +29,7 @@ async fn until(owner: &Rc<Owner>, what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(rt::now() < deadline, "{what}: {:?}", shown(&owner.site()));
         owner.on_tick();
-        rt::sleep_until(rt::now() + TICK_SPAN / 10).await;
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
     }
 }
 
@@ -41,7 +42,7 @@ async fn push_again(owner: &Rc<Owner>, number: u8) {
     let deadline = rt::now() + PATIENCE;
     while let Err(error) = push(owner, number).await {
         assert!(rt::now() < deadline, "{error}");
-        rt::sleep_until(rt::now() + TICK_SPAN).await;
+        rt::sleep_until(rt::now() + SHARD_TICK_SPAN).await;
     }
 }
 
@@ -222,7 +223,7 @@ fn a_ring_turns_over_while_old_responses_are_held() {
             assert!(stored == Ok(Committed::Stored) || stored == refused, "{stored:?}");
             number += u8::from(stored.is_ok());
             owner.on_tick();
-            rt::sleep_until(rt::now() + TICK_SPAN / 100).await;
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 100).await;
             assert!(number < 200, "{:?}", owner.inner.borrow().ring.fill());
         }
         until(&owner, "listed", || shown(&site).last().is_some_and(|it| it.1)).await;

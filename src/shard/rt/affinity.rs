@@ -1,8 +1,9 @@
-//! How many shards to run, and on which processors.
+//! How many shards to run, on which processors, and what the kernel says of their threads.
 
 use super::sys;
 use std::num::NonZeroUsize;
-use std::{io, thread};
+use std::time::Duration;
+use std::{fs, io, thread};
 
 /// Shards for this machine: processors in the affinity mask, or what the cgroup's quota amounts to
 /// where that is less; at least one.
@@ -20,4 +21,25 @@ pub fn shard_count() -> usize {
 /// Whatever sched_getaffinity(2) reports; shards then run unpinned.
 pub fn cpus() -> io::Result<Vec<usize>> {
     sys::affinity()
+}
+
+/// What a thread does, as the kernel sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// State of proc_pid_stat(5): `R` runs or could run, `D` waits for a disk.
+    pub state: char,
+    /// Processor time that it has had so far.
+    pub ran: Duration,
+}
+
+/// What a thread of this process does; `None` where the kernel does not say.
+#[must_use]
+pub fn activity(thread: i32) -> Option<Activity> {
+    let folder = format!("/proc/self/task/{thread}");
+    let line = fs::read_to_string(format!("{folder}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let state = line.rsplit_once(") ")?.1.chars().next()?;
+    let times = fs::read_to_string(format!("{folder}/schedstat")).ok()?;
+    let ran = Duration::from_nanos(times.split(' ').next()?.parse().ok()?);
+    Some(Activity { state, ran })
 }

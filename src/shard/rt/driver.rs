@@ -5,7 +5,7 @@
 //! wakes itself. Where io_uring is refused (an old kernel, a container's seccomp profile), epoll
 //! serves: bodies leave by `sendfile` with either.
 
-use super::socket::shut_down_all;
+use super::socket::open_sockets;
 use super::task::{self, Guarded};
 use super::{now, timeout_at};
 use io_uring::IoUring;
@@ -104,7 +104,7 @@ pub fn run_shard<T>(
     tracing::info!(shard, %driver, "shard runs");
     let ended = runtime.block_on(async {
         let ended = Guarded::new(main(driver)).await;
-        shut_down_all();
+        open_sockets().shut_down_all();
         let _ = timeout_at(now() + TASK_END_SPAN_MAX, task::drained()).await;
         ended
     });

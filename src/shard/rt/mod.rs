@@ -21,12 +21,12 @@ mod sys;
 mod task;
 mod turnstile;
 
-pub use affinity::{cpus, shard_count};
+pub use affinity::{Activity, activity, cpus, shard_count};
 pub use clock::{Elapsed, now, sleep_until, timeout_at, wall};
 pub use driver::{Driver, DriverChoice, ShardError, run_shard};
 pub use listener::{AcceptError, Listener};
-pub use socket::{Socket, SocketOptions, end_idle};
-pub use sys::thread_time;
+pub use socket::{OpenSockets, Socket, SocketOptions, end_idle, open_sockets};
+pub use sys::{thread_id, thread_time};
 pub use task::{guarded, spawn, task_panic_count, until};
 pub use turnstile::Turnstile;
 

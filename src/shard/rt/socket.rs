@@ -11,17 +11,40 @@ use monoio::buf::IoBufMut;
 use monoio::io::AsyncReadRent;
 use monoio::net::TcpStream;
 use socket2::SockRef;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 thread_local! {
-    /// The sockets open on this shard, to be shut down when it ends, and whether they idle.
-    static OPEN: RefCell<BTreeMap<RawFd, bool>> = const { RefCell::new(BTreeMap::new()) };
+    static OPEN: Arc<OpenSockets> = Arc::default();
+}
+
+/// The sockets open on a shard, and whether they idle. One that is in here is open: it leaves
+/// before its descriptor is closed or given away, so that shutting it down never meets another
+/// socket under the same number.
+#[derive(Debug, Default)]
+pub struct OpenSockets(Mutex<BTreeMap<RawFd, bool>>);
+
+impl OpenSockets {
+    /// Shuts all of them down, which ends the operations in flight on them. On any thread: this is
+    /// how the connections of a shard that has stalled end.
+    pub fn shut_down_all(&self) {
+        self.lock().keys().for_each(|&fd| sys::shut_down(fd, libc::SHUT_RDWR));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RawFd, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sockets of this thread's shard.
+#[must_use]
+pub fn open_sockets() -> Arc<OpenSockets> {
+    OPEN.with(Arc::clone)
 }
 
 /// Options set on every accepted connection.
@@ -33,8 +56,9 @@ pub struct SocketOptions {
 
 /// A connected TCP socket on this shard.
 pub struct Socket {
+    /// Before the stream, so that it is dropped first.
+    open: Open,
     stream: TcpStream,
-    _open: Open,
 }
 
 impl Socket {
@@ -48,7 +72,7 @@ impl Socket {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         let open = Open::new(stream.as_raw_fd());
-        Ok(Self { stream, _open: open })
+        Ok(Self { open, stream })
     }
 
     /// Gives the socket up, for another shard. Only between requests: no operation is in flight.
@@ -59,7 +83,9 @@ impl Socket {
     /// no path that keeps a connection does.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
-        sys::take(self.stream)
+        let Self { open, stream } = self;
+        drop(open);
+        sys::take(stream)
     }
 
     /// Sets the options of an accepted connection: no delay, little unsent data queued in the
@@ -178,12 +204,9 @@ impl Socket {
 
     /// Says whether the connection waits for a request of which nothing has come yet.
     pub fn set_idle(&self, is_idle: bool) {
-        let fd = self.stream.as_raw_fd();
-        OPEN.with_borrow_mut(|open| {
-            if let Some(known) = open.get_mut(&fd) {
-                *known = is_idle;
-            }
-        });
+        if let Some(known) = self.open.sockets.lock().get_mut(&self.open.fd) {
+            *known = is_idle;
+        }
     }
 
     /// The peer's address.
@@ -206,32 +229,31 @@ pub(super) fn retrying<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result
     }
 }
 
-/// Shuts down every socket of this shard, which ends the operations in flight on them.
-pub(super) fn shut_down_all() {
-    OPEN.with_borrow(|open| open.keys().for_each(|&fd| sys::shut_down(fd, libc::SHUT_RDWR)));
-}
-
 /// Ends the wait for a request on every socket of this shard that [idles](Socket::set_idle): its
 /// read returns the end of the stream.
 pub fn end_idle() {
-    OPEN.with_borrow(|open| {
-        let idle = open.iter().filter(|(_, is_idle)| **is_idle);
-        idle.for_each(|(&fd, _)| sys::shut_down(fd, libc::SHUT_RD));
-    });
+    let sockets = open_sockets();
+    let open = sockets.lock();
+    let idle = open.iter().filter(|(_, is_idle)| **is_idle);
+    idle.for_each(|(&fd, _)| sys::shut_down(fd, libc::SHUT_RD));
 }
 
-/// An entry of [`OPEN`].
-struct Open(RawFd);
+/// An entry of [`OpenSockets`].
+struct Open {
+    fd: RawFd,
+    sockets: Arc<OpenSockets>,
+}
 
 impl Open {
     fn new(fd: RawFd) -> Self {
-        OPEN.with_borrow_mut(|open| open.insert(fd, false));
-        Self(fd)
+        let sockets = open_sockets();
+        sockets.lock().insert(fd, false);
+        Self { fd, sockets }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        OPEN.with_borrow_mut(|open| open.remove(&self.0));
+        self.sockets.lock().remove(&self.fd);
     }
 }

@@ -50,6 +50,13 @@ pub fn thread_time() -> io::Result<Duration> {
     }
 }
 
+/// The number by which the kernel knows this thread (gettid(2)).
+#[must_use]
+pub fn thread_id() -> i32 {
+    // SAFETY: takes no pointers, and cannot fail.
+    unsafe { libc::gettid() }
+}
+
 /// The processors that this thread may run on, ascending (sched_getaffinity(2)).
 pub fn affinity() -> io::Result<Vec<usize>> {
     // SAFETY: a cpu_set_t is an array of integers, for which all zeroes is a value.

@@ -92,7 +92,8 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
 
 /// Opens the channel's ring and takes it over.
 pub fn owner(site: &Arc<ChannelSite>, storage: &Arc<Storage>) -> Rc<Owner> {
-    let (ring, recovered) = Ring::open(&site.ring, storage, 0).expect("opens");
+    let (ring, recovered) =
+        Ring::open(&site.ring, storage, site.live.placement.tenure()).expect("opens");
     let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
     Owner::new(Arc::clone(site), reopened)
 }

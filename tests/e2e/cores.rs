@@ -1,0 +1,129 @@
+//! Shards that fail under traffic: others take over, and nobody loses what was acknowledged.
+
+use crate::client::{Connection, Encoder};
+use crate::origin::{Origin, channel, demo, endpoints, eventually};
+use crate::playback::{HLS, served};
+use crate::source::{MUXED, SEGMENT_COUNT};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+const OTHER_HLS: &str = "/out/v1/other-hls/index.m3u8";
+
+/// Channel `demo` belongs to shard 0, `other` to shard 1.
+fn two_channels() -> String {
+    demo() + &channel("other") + &endpoints("other", 2)
+}
+
+fn inject(origin: &Origin, fault: &str) {
+    let path = format!("/test/{fault}");
+    let told = Connection::open(origin.control()).request("POST", &path, &[], b"");
+    assert_eq!(told.status, 204, "{fault}");
+}
+
+fn adoptions(origin: &Origin, labels: &str) -> u64 {
+    origin.metric("headwater_shard_adoptions_total", labels)
+}
+
+fn serving(origin: &Origin) -> bool {
+    let ready = Connection::open(origin.control()).request("GET", "/readyz", &[], b"");
+    ready.status == 200 && ready.text().contains("\"shards_serving\":2")
+}
+
+/// A viewer's connection that shard 1 serves.
+fn viewer_of_the_other_shard(origin: &Origin) -> Connection {
+    let accepted = || origin.metric("headwater_shard_accepted_total", "shard=\"1\"");
+    eventually("a connection on shard 1", || {
+        let before = accepted();
+        let mut viewer = Connection::open(origin.data());
+        assert_eq!(viewer.request("GET", "/nothing", &[], b"").status, 404);
+        (accepted() > before).then_some(viewer)
+    })
+}
+
+/// Ends what goes on until then, also where the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Pushes the rest of the source into an input, each body until it is taken, with the nonce that
+/// the encoder has.
+fn push_on(mut encoder: Encoder, from: usize) -> Vec<u16> {
+    let variant = &MUXED.variants[0];
+    let mut refusals = Vec::new();
+    for at in from..SEGMENT_COUNT {
+        let segment = &variant.segments[at];
+        refusals.extend(encoder.put_until_taken(&segment.name, &segment.body));
+        let playlist = variant.playlist_of(0..at + 1);
+        refusals.extend(encoder.put_until_taken(&variant.playlist, playlist.as_bytes()));
+    }
+    refusals
+}
+
+/// Two twins push and viewers poll while shard 0, which owns their channel, fails.
+fn fails_under_traffic(fault: &str, reason: &str) {
+    let mut origin = Origin::start_with_hooks(&two_channels());
+    let mut twins = [1, 2].map(|input| Encoder::new(&origin, "demo", input));
+    let mut other = Encoder::new(&origin, "other", 1);
+    twins.iter_mut().chain([&mut other]).for_each(Encoder::authenticate);
+    MUXED.push(&mut twins[0], 0..3);
+    MUXED.push(&mut other, 0..3);
+    let before = served(&origin, 3);
+    let mut viewer = viewer_of_the_other_shard(&origin);
+    let is_over = &AtomicBool::new(false);
+    let refusals = thread::scope(|scope| {
+        let over = Over(is_over);
+        let watching = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for path in [HLS, OTHER_HLS] {
+                    assert_eq!(viewer.request("GET", path, &[], b"").status, 200, "{path}");
+                }
+            }
+        });
+        inject(&origin, fault);
+        let pushing = twins.map(|twin| scope.spawn(|| push_on(twin, 3)));
+        let undisturbed = push_on(other, 3);
+        let refusals = pushing.map(|pushing| pushing.join().unwrap()).concat();
+        let labels = format!("shard=\"0\",reason=\"{reason}\"");
+        eventually("it is counted", || (adoptions(&origin, &labels) == 1).then_some(()));
+        eventually("it is back", || serving(&origin).then_some(()));
+        drop(over);
+        watching.join().unwrap();
+        assert_eq!(undisturbed, [0; 0], "the other shard's encoder");
+        refusals
+    });
+    assert!(refusals.iter().all(|status| *status == 503), "nonces stay valid: {refusals:?}");
+    assert_eq!(adoptions(&origin, ""), 1);
+    assert_eq!(origin.metric("headwater_channel_adoptions_total", "demo"), 1);
+    assert_eq!(origin.metric("headwater_channel_adoptions_total", "other"), 0);
+    for _ in 0..2 {
+        // The second time as read back from the files of both owners.
+        let (renditions, bytes) = served(&origin, SEGMENT_COUNT);
+        for (old, new) in before.0.iter().zip(&renditions) {
+            assert!(!new.playlist.contains("#EXT-X-DISCONTINUITY"), "{}", new.playlist);
+            assert!(!new.playlist.contains("#EXT-X-GAP"), "{}", new.playlist);
+            assert_eq!(new.inits, old.inits, "{}", new.name);
+            assert_eq!(new.segments[..3], old.segments, "{}", new.name);
+            new.assert_consecutive();
+        }
+        let segments = before.1.iter().filter(|(path, _)| !path.contains("/index."));
+        for (path, old) in segments {
+            assert!(bytes[path] == *old, "{path}");
+        }
+        origin.kill();
+        origin.restart();
+    }
+}
+
+#[test]
+fn co_01_a_stalled_shard_loses_its_channels_to_another() {
+    fails_under_traffic("shard/0/stall?ms=3000", "stall");
+}
+
+#[test]
+fn co_02_a_panicked_shard_loses_its_channels_and_starts_again() {
+    fails_under_traffic("shard/0/panic", "panic");
+}
