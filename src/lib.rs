@@ -65,6 +65,11 @@
 //! *Invariant:* no shard waits for a disk. Whatever may block is a job of a storage thread, behind
 //! a bounded queue; a full queue is an answer (503), never a wait.
 //!
+//! *Invariant:* a channel has one owner at a time. Each change of owner raises its
+//! [epoch](ring::Placement), and what an earlier owner asks of the ring is refused from then on,
+//! however late that owner notices. [`shard::succession`] is how the channels, connections and
+//! listeners of a shard that is lost go to others.
+//!
 //! *Invariant:* no shard waits for another. What crosses threads is owned by its message or is an
 //! immutable snapshot behind an atomic pointer.
 //!

@@ -54,6 +54,13 @@ pub const BACKOFF_SLOT_COUNT: usize = 4_096;
 /// Connections of the process, ingest and delivery together (each holds one descriptor and, while
 /// it idles, under 8 KiB).
 pub const CONNECTION_COUNT_MAX: usize = 32_768;
+/// One of so many connections is kept for listeners where only encoders come in.
+pub const CONNECTIONS_KEPT_PART: usize = 16;
+/// Connections below which the process does not start: a handful of encoders, players and probes.
+pub const CONNECTION_COUNT_MIN: usize = 32;
+/// Descriptors for what is neither a connection nor a ring file: listeners, drivers, logs, pages of
+/// the control listener.
+pub const DESCRIPTOR_COUNT_KEPT: usize = 96;
 /// Connections of one address (a CDN's edge node keeps hundreds; IPv6 counts by /64).
 pub const CONNECTION_COUNT_PER_ADDRESS_MAX: usize = 4_096;
 /// Connections waiting in a listener's queue before the kernel refuses (the usual `somaxconn`).

@@ -5,6 +5,7 @@ use crate::shard::counters::{
     BUCKET_COUNT, ChannelCounters, Counter, EndpointCounters, Histogram, InputCounters, Limit,
     ShardCounters, StatusClasses,
 };
+use crate::shard::rt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ enum Source {
     Shard(fn(&ShardCounters) -> &Counter),
     Limits,
     Adoptions,
+    TaskPanics,
     Channel(fn(&ChannelCounters) -> &Counter),
     /// 1 for the channel's input in use, 0 for the other.
     ActiveInput,
@@ -91,7 +93,7 @@ const HISTOGRAM: &str = "histogram";
 
 use Source::{
     ActiveInput, Adoptions, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
-    InputLateness, InputResponses, Limits, Process, Shard,
+    InputLateness, InputResponses, Limits, Process, Shard, TaskPanics,
 };
 use Unit::{Plain, Seconds};
 
@@ -407,6 +409,13 @@ static METRICS: &[Metric] = &[
         "Times others took over what a shard had, by reason.",
     ),
     metric(
+        "headwater_task_panics_total",
+        COUNTER,
+        Plain,
+        TaskPanics,
+        "Requests and other tasks that ended in a panic.",
+    ),
+    metric(
         "headwater_limit_hits_total",
         COUNTER,
         Plain,
@@ -536,6 +545,7 @@ impl Page {
                 let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
                 self.sample(metric, version, 1);
             }
+            TaskPanics => self.sample(metric, "", rt::task_panic_count()),
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
             Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
             Channel(_) | ActiveInput | Input(_) | InputResponses | InputLateness => {

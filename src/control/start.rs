@@ -14,9 +14,12 @@ use crate::control::takeover::{
 };
 use crate::control::{cache, cli, log, supervisor};
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME};
-use crate::limits::STORAGE_THREAD_COUNT;
-use crate::ring::{RingError, Storage};
+use crate::limits::{
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, STORAGE_THREAD_COUNT,
+};
+use crate::ring::{RingError, Storage, plan_files};
 use crate::shard::changeover::Phase;
+use crate::shard::made::Made;
 use crate::shard::rt;
 use crate::shard::shared::Shared;
 use crate::shard::succession::Watch;
@@ -61,6 +64,14 @@ pub enum StartError {
         prepared: usize,
         /// Shards there should be.
         shards: usize,
+    },
+    /// The process may have too few descriptors for its rings and a few connections.
+    #[error("the limit of open files (ulimit -n) is {limit}; at least {needed} are needed")]
+    Descriptors {
+        /// Descriptors that it may have.
+        limit: u64,
+        /// Descriptors that would do.
+        needed: u64,
     },
     /// Threads, randomness or the log's writer cannot be had.
     #[error("{what}: {error}")]
@@ -222,11 +233,33 @@ fn prepare(config: &Config, inheritance: Inheritance) -> Result<Prepared, StartE
         Arc::clone(&storage),
         cache::open(config, estate.takeovers, &storage)?,
         config.storage.sync_interval,
+        connection_count_max(config)?,
     );
     let watch = Watch::start(&shared).map_err(system("the thread that watches the shards"))?;
     let shards = Shards::start(Arc::clone(&shared)).map_err(system("shard threads"))?;
     await_shards(&shared)?;
     Ok(Prepared { estate, sockets, shared, shards, watch })
+}
+
+/// Connections that leave enough descriptors for everything else, so that a crowd of viewers takes
+/// none away from a ring that begins a file.
+fn connection_count_max(config: &Config) -> Result<usize, StartError> {
+    let limit = rt::raise_descriptor_limit().map_err(system("the limit of descriptors"))?;
+    let cache = config.storage.cache_bytes / 2;
+    let rings = config.channels.iter().map(|it| (it.ring_bytes, it.segment_bytes_max));
+    let rings = rings.chain([(cache, Made::value_size_max(cache)); 2]);
+    // What cannot be laid out is told where it is opened.
+    let files: u64 =
+        rings.filter_map(|(size, body)| Some(plan_files(size, body).ok()?.count)).sum();
+    let others = files + DESCRIPTOR_COUNT_KEPT as u64;
+    let left = usize::try_from(limit.saturating_sub(others)).unwrap_or(usize::MAX);
+    if left < CONNECTION_COUNT_MIN {
+        return Err(StartError::Descriptors {
+            limit,
+            needed: others + CONNECTION_COUNT_MIN as u64,
+        });
+    }
+    Ok(left.min(CONNECTION_COUNT_MAX))
 }
 
 /// Waits until every shard's runtime runs.

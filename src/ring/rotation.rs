@@ -561,3 +561,15 @@ impl Ring {
         self.snapshot = self.live.iter().map(|live| Arc::clone(&live.file)).collect();
     }
 }
+
+/// What has left the ring, or never was in it, is closed on a storage thread: the kernel frees an
+/// unlinked file's space with its last descriptor.
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let spares = std::mem::take(&mut self.spares);
+        let left = (std::mem::take(&mut self.dropped), std::mem::take(&mut self.lingering));
+        // Where the queue is full, they are closed here.
+        let _queue_full =
+            self.storage.keep_up(self.number(), Box::new(move || drop((spares, left))));
+    }
+}

@@ -226,7 +226,8 @@ impl<S> Connection<S> {
         Ok(Self { socket, peer, ticket, input, session, idle_span_max: HEAD_SPAN_MAX })
     }
 
-    fn detach(self) -> MovingConnection<S> {
+    /// The connection on its way to another shard: no operation is in flight.
+    pub(super) fn detach(self) -> MovingConnection<S> {
         let Self { socket, peer, ticket, input, session, .. } = self;
         let unread = input.into_unread();
         MovingConnection { fd: socket.into_fd(), peer, ticket, unread, session }

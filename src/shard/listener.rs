@@ -2,7 +2,7 @@
 //! kernel spreads connections and no shard passes them on.
 
 use super::rt::{self, AcceptError, Listener, Socket, SocketOptions};
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{CONNECTIONS_KEPT_PART, LISTEN_BACKLOG};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::collections::HashMap;
 use std::io;
@@ -47,6 +47,8 @@ pub fn begin_listening(socket: &TcpListener) -> io::Result<()> {
 #[derive(Debug)]
 pub struct ConnectionLimits {
     total: usize,
+    /// Of them, those that only listeners for encoders may take.
+    kept: usize,
     per_address: usize,
     open: Mutex<OpenConnections>,
 }
@@ -76,21 +78,27 @@ pub struct ConnectionTicket {
 }
 
 impl ConnectionLimits {
-    /// Bounds for `total` connections, `per_address` of one address (of one /64 with IPv6).
+    /// Bounds for `total` connections, `per_address` of one address (of one /64 with IPv6). One of
+    /// [`CONNECTIONS_KEPT_PART`] is kept for listeners where only encoders come in.
     #[must_use]
     pub fn new(total: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { total, per_address, open: Mutex::default() })
+        let kept = total / CONNECTIONS_KEPT_PART;
+        Arc::new(Self { total, kept, per_address, open: Mutex::default() })
     }
 
-    /// A place for a connection from `address`.
+    /// A place for a connection from `address`, which may be one of those kept for encoders.
     ///
     /// # Errors
     ///
     /// The bound that is reached.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionTicket, Refused> {
+    pub fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_kept: bool,
+    ) -> Result<ConnectionTicket, Refused> {
         let key = address_key(address);
         let mut open = self.lock();
-        if open.total >= self.total {
+        if open.total >= if is_kept { self.total } else { self.total - self.kept } {
             return Err(Refused::Total);
         }
         let of_address = open.by_address.entry(key).or_default();
@@ -160,7 +168,8 @@ pub struct Accepted {
     pub ticket: ConnectionTicket,
 }
 
-/// Accepts connections and gives each to `serve`, until `stop` completes. The listening socket
+/// Accepts connections and gives each to `serve`, until `stop` completes. They may take those that
+/// are kept for encoders where `limits` come with `true`. The listening socket
 /// stays open, and connections that wait in its queue stay there.
 ///
 /// # Errors
@@ -170,7 +179,7 @@ pub async fn accept(
     listener: &Listener,
     stop: impl Future,
     options: &SocketOptions,
-    limits: &Arc<ConnectionLimits>,
+    (limits, is_kept): (&Arc<ConnectionLimits>, bool),
     counters: &AcceptCounters,
     mut serve: impl FnMut(Accepted),
 ) -> io::Result<()> {
@@ -186,7 +195,7 @@ pub async fn accept(
             }
             Err(AcceptError::OfListener(error)) => return Err(error),
         };
-        match limits.admit(peer.ip()) {
+        match limits.admit(peer.ip(), is_kept) {
             Ok(ticket) => {
                 counters.accepted.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = socket.configure(options) {
@@ -215,25 +224,37 @@ mod tests {
         let limits = ConnectionLimits::new(3, 2);
         let one = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
         let other = IpAddr::from(Ipv4Addr::new(192, 0, 2, 2));
-        let first = limits.admit(one).expect("of three");
-        let _second = limits.admit(one).expect("of two");
-        assert_eq!(limits.admit(one).expect_err("two of one address"), Refused::Address);
-        let _third = limits.admit(other).expect("of three");
-        assert_eq!(limits.admit(other).expect_err("three in all"), Refused::Total);
+        let first = limits.admit(one, false).expect("of three");
+        let _second = limits.admit(one, false).expect("of two");
+        assert_eq!(limits.admit(one, false).expect_err("two of one address"), Refused::Address);
+        let _third = limits.admit(other, false).expect("of three");
+        assert_eq!(limits.admit(other, false).expect_err("three in all"), Refused::Total);
         drop(first);
         assert_eq!(limits.open_count(), 2);
-        assert!(limits.admit(one).is_ok());
+        assert!(limits.admit(one, false).is_ok());
+    }
+
+    #[test]
+    fn some_connections_are_kept_for_encoders() {
+        let total = 2 * CONNECTIONS_KEPT_PART;
+        let limits = ConnectionLimits::new(total, total);
+        let viewer = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+        let viewers: Vec<_> = (0..total).map_while(|_| limits.admit(viewer, false).ok()).collect();
+        assert_eq!(viewers.len(), total - 2);
+        let encoders: Vec<_> = (0..total).map_while(|_| limits.admit(viewer, true).ok()).collect();
+        assert_eq!(encoders.len(), 2);
     }
 
     #[test]
     fn an_ipv6_site_is_one_address() {
         let limits = ConnectionLimits::new(10, 1);
-        let _kept = limits.admit("2001:db8::1".parse().expect("an address")).expect("the first");
+        let _kept =
+            limits.admit("2001:db8::1".parse().expect("an address"), false).expect("the first");
         for (text, admitted) in
             [("2001:db8::2", false), ("2001:db8:0:1::2", true), ("::ffff:192.0.2.1", true)]
         {
             let address: IpAddr = text.parse().expect("an address");
-            assert_eq!(limits.admit(address).is_ok(), admitted, "{text}");
+            assert_eq!(limits.admit(address, false).is_ok(), admitted, "{text}");
         }
     }
 }

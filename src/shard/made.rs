@@ -84,14 +84,20 @@ impl Made {
                 |error: std::io::Error| RingError::Io { path: dir.to_owned(), kind: error.kind() };
             std::fs::remove_dir_all(dir).map_err(kept)?;
         }
-        // Four values to a file, and as many files as a ring must have.
-        let value_size_max = size / RING_FILE_COUNT_MIN / 4;
+        let value_size_max = Self::value_size_max(size);
         let (dir, body_size_max) = (dir.to_owned(), value_size_max);
         let config = RingConfig { dir, size, body_size_max, content_version: 0 };
         let (ring, _empty) = Ring::open(&config, storage, Tenure::sole())?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });
         Ok(Self { shelf, storage: Arc::clone(storage), give, value_size_max })
+    }
+
+    /// Bytes of the largest value that a ring of `size` bytes keeps: four to a file, and as many
+    /// files as a ring must have.
+    #[must_use]
+    pub const fn value_size_max(size: u64) -> u64 {
+        size / RING_FILE_COUNT_MIN / 4
     }
 
     /// Values made so far.

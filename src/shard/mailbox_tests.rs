@@ -42,6 +42,25 @@ fn gone_receiver_gives_the_message_back() {
 }
 
 #[test]
+fn a_mailbox_goes_on_with_the_next_receiver() {
+    let (sender, receiver) = mailbox(2);
+    drop(receiver);
+    let mut receiver = sender.reopen();
+    assert_eq!(sender.try_send(1), Ok(()));
+    assert_eq!(poll_once(&mut receiver, Waker::noop()), Poll::Ready(vec![1]));
+}
+
+#[test]
+fn what_a_receiver_does_not_come_for_can_be_taken() {
+    let (sender, mut receiver) = mailbox(2);
+    assert_eq!((sender.try_send(1), sender.try_send(2)), (Ok(()), Ok(())));
+    assert_eq!(sender.take_waiting(), [1, 2]);
+    assert_eq!(poll_once(&mut receiver, Waker::noop()), Poll::Pending);
+    assert_eq!(sender.try_send(3), Ok(()));
+    assert_eq!(poll_once(&mut receiver, Waker::noop()), Poll::Ready(vec![3]));
+}
+
+#[test]
 fn one_wake_for_many_messages() {
     let (sender, mut receiver) = mailbox(8);
     let wakes = Arc::new(CountedWakes::default());

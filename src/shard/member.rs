@@ -14,6 +14,7 @@
 
 use crate::shard::moving::Role;
 use crate::shard::rt::{self, Activity, OpenSockets};
+use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,7 +81,7 @@ pub struct Member {
     thread: AtomicI32,
     sockets: Mutex<Arc<OpenSockets>>,
     fault: Mutex<Option<Fault>>,
-    listeners: Vec<(Role, TcpListener)>,
+    listeners: Mutex<Vec<(Role, TcpListener)>>,
 }
 
 impl Member {
@@ -95,14 +96,23 @@ impl Member {
             thread: AtomicI32::new(0),
             sockets: Mutex::default(),
             fault: Mutex::new(None),
-            listeners,
+            listeners: Mutex::new(listeners),
         }
     }
 
-    /// Its listening sockets, whoever accepts on them.
-    #[must_use]
-    pub fn listeners(&self) -> &[(Role, TcpListener)] {
-        &self.listeners
+    /// Its listening sockets, whoever accepts on them, as descriptors of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// Where the process is out of descriptors.
+    pub fn listeners(&self) -> io::Result<Vec<(Role, TcpListener)>> {
+        let listeners = lock(&self.listeners);
+        listeners.iter().map(|(role, listener)| Ok((*role, listener.try_clone()?))).collect()
+    }
+
+    /// Gives its listening sockets up; those who accept on them have their own descriptors.
+    pub(super) fn close_listeners(&self) {
+        lock(&self.listeners).clear();
     }
 
     /// How it stands.
@@ -128,6 +138,8 @@ impl Member {
         self.thread.store(rt::thread_id(), Ordering::Relaxed);
         *lock(&self.sockets) = rt::open_sockets();
         self.stand_in.store(NOBODY, Ordering::Release);
+        // It was silent until now: the judge begins anew.
+        self.beat();
         self.standing.store(Standing::Serving as u8, Ordering::Release);
     }
 

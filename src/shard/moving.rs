@@ -77,7 +77,7 @@ impl Move {
         if unread.len() > INPUT_BUFFER_SIZE {
             return Err(NotTaken::TooMuchUnread { size: unread.len() });
         }
-        let ticket = limits.admit(peer.ip())?;
+        let ticket = limits.admit(peer.ip(), role == Role::Ingest)?;
         Ok(Self { role, connection: MovingConnection { fd, peer, ticket, unread, session } })
     }
 }

@@ -29,6 +29,7 @@ use crate::units::InputNumber;
 use crate::units::Monotonic;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -39,6 +40,10 @@ use std::time::Duration;
 
 /// How often a shard looks that others wait for.
 const STAND_BY_SPAN: Duration = Duration::from_millis(5);
+/// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
+const CROWDED_QUARTERS: u64 = 5;
+/// Connections below which a shard is not crowded, whatever others have.
+const CROWDED_COUNT_MIN: u64 = 16;
 
 /// A shard's own part.
 struct Node {
@@ -104,6 +109,7 @@ pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Resul
         node.drain().await;
         node.member().leave();
         node.turn_away().await;
+        node.shared.members.iter().for_each(Member::close_listeners);
     }
     Ok(())
 }
@@ -111,11 +117,12 @@ pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Resul
 async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot::Receiver<()>) {
     let options = SocketOptions::default();
     let connections = Arc::clone(&node.shared.connections);
-    let opened = accept(&listener, stop, &options, &connections, &node.accepting, |accepted| {
-        node.shared.counters[node.shard].accepted.add(1);
+    let limits = (&connections, role == Role::Ingest);
+    let opened = accept(&listener, stop, &options, limits, &node.accepting, |accepted| {
+        node.counters().accepted.add(1);
         let is_late = node.shared.draining.load(Ordering::Acquire);
         node.serving.is_draining.set(is_late);
-        Door { node: Rc::clone(&node), role, is_late }.spawn(Connection::new(accepted));
+        Door { node: Rc::clone(&node), role, is_late }.take_in(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
         tracing::error!(shard = node.shard, %error, "a listener failed");
@@ -153,12 +160,12 @@ impl Node {
     /// Accepts on the listeners of a shard, its own or another's, until what is returned is
     /// dropped.
     fn accept_for(self: &Rc<Self>, member: &Member) -> io::Result<Vec<oneshot::Sender<()>>> {
-        let mut stops = Vec::with_capacity(member.listeners().len());
-        for (role, listener) in member.listeners() {
+        let listeners = member.listeners()?;
+        let mut stops = Vec::with_capacity(listeners.len());
+        for (role, listener) in listeners {
             let (stop, stopped) = oneshot::channel();
             stops.push(stop);
-            let listener = Listener::new(listener.try_clone()?)?;
-            rt::spawn(accept_on(Rc::clone(self), *role, listener, stopped));
+            rt::spawn(accept_on(Rc::clone(self), role, Listener::new(listener)?, stopped));
         }
         Ok(stops)
     }
@@ -167,14 +174,18 @@ impl Node {
     fn stand_in(self: &Rc<Self>) {
         let mut stand_ins = self.stand_ins.borrow_mut();
         for (shard, member) in self.shared.members.iter().enumerate() {
-            if member.stand_in() != Some(self.shard) {
-                stand_ins.remove(&shard);
-            } else if !stand_ins.contains_key(&shard) {
-                match self.accept_for(member) {
-                    Ok(stops) => drop(stand_ins.insert(shard, stops)),
-                    // Tried again with the next tick.
-                    Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+            match stand_ins.entry(shard) {
+                Entry::Occupied(accepting) if member.stand_in() != Some(self.shard) => {
+                    accepting.remove();
                 }
+                Entry::Vacant(missing) if member.stand_in() == Some(self.shard) => {
+                    match self.accept_for(member) {
+                        Ok(stops) => drop(missing.insert(stops)),
+                        // Tried again with the next tick.
+                        Err(error) => tracing::warn!(shard, %error, "cannot stand in"),
+                    }
+                }
+                Entry::Occupied(_) | Entry::Vacant(_) => {}
             }
         }
     }
@@ -204,6 +215,7 @@ impl Node {
             let tenure = is_due.then(|| owner.pass_to(site.live.home)).flatten();
             let Some(tenure) = tenure else { return true };
             let mut leaving = self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            tracing::info!(channel = %site.id, home = site.live.home, "goes home");
             leaving.push((site, tenure));
             false
         });
@@ -239,6 +251,10 @@ impl Node {
                 continue;
             }
             let owner = Owner::new(Arc::clone(&site), reopened);
+            if let Some(known) = known.filter(|known| !Arc::ptr_eq(known, &site)) {
+                // Reloaded while its ring was read back.
+                owner.reconfigure(known);
+            }
             self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
             if let Some(lost) = lost {
                 let span = rt::now().0.saturating_sub(lost.0);
@@ -343,6 +359,18 @@ impl Node {
         }
     }
 
+    /// The serving shard with the fewest connections, where this one has too many.
+    fn less_crowded(&self) -> Option<usize> {
+        let counters = &self.shared.counters;
+        let own = self.serving.open_connections.get() as u64;
+        let count = |shard: usize| {
+            if shard == self.shard { own } else { counters[shard].connections.value() }
+        };
+        let counts: Vec<(usize, u64)> =
+            self.shared.serving().map(|shard| (shard, count(shard))).collect();
+        less_crowded_than(self.shard, &counts)
+    }
+
     /// Brings the gauges up to date.
     fn count(&self) {
         let (counters, sent) = (self.counters(), &self.serving.counters);
@@ -410,6 +438,20 @@ impl Door {
         rt::spawn(async move { serve(connection, &self, &self.node.serving).await });
     }
 
+    /// Serves a fresh connection, or passes it on where this shard has more than its share.
+    fn take_in(self, connection: Connection<EncoderSession>) {
+        let other = self.node.less_crowded().filter(|_| !self.is_late);
+        let Some(other) = other else { return self.spawn(connection) };
+        match self.hand_over(Place::Shard(other), connection.detach()) {
+            // Known there with its next tick; until then it counts here.
+            Ok(()) => self.node.shared.counters[other].connections.add(1),
+            Err(back) => match Connection::take_over(back) {
+                Ok(connection) => self.spawn(connection),
+                Err(error) => tracing::warn!(%error, "a connection was lost"),
+            },
+        }
+    }
+
     /// Hands a record to the access log, made only where there is one.
     fn log_access(&self, record: impl FnOnce() -> AccessRecord) {
         let access = &self.node.shared.access[self.node.shard];
@@ -436,6 +478,17 @@ impl Door {
         }
         Addressed::Nothing
     }
+}
+
+/// Of shards with their numbers of connections, the one with the fewest, where `shard` has more
+/// than [`CROWDED_QUARTERS`] of the mean.
+fn less_crowded_than(shard: usize, counts: &[(usize, u64)]) -> Option<usize> {
+    let (_, own) = counts.iter().find(|(other, _)| *other == shard)?;
+    let total: u64 = counts.iter().map(|(_, count)| count).sum();
+    let is_crowded =
+        *own >= CROWDED_COUNT_MIN && 4 * own * counts.len() as u64 > CROWDED_QUARTERS * total;
+    let (least, _) = counts.iter().min_by_key(|(_, count)| count).filter(|_| is_crowded)?;
+    (*least != shard).then_some(*least)
 }
 
 /// What a path names.
@@ -617,5 +670,26 @@ impl Service for Door {
             request_id: self.next_request_id(),
             target: addressed.target(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowded_shard_passes_fresh_connections_on() {
+        let cases: [(&[(usize, u64)], Option<usize>); 7] = [
+            (&[(0, 100)], None),
+            (&[(0, 15), (1, 0)], None),
+            (&[(0, 100), (1, 80)], None),
+            (&[(0, 100), (1, 60)], None),
+            (&[(0, 101), (1, 60)], Some(1)),
+            (&[(0, 100), (1, 80), (3, 10)], Some(3)),
+            (&[(1, 5), (2, 0)], None),
+        ];
+        for (counts, passed_to) in cases {
+            assert_eq!(less_crowded_than(0, counts), passed_to, "{counts:?}");
+        }
     }
 }

@@ -5,9 +5,7 @@
 
 use crate::http::access_record::AccessQueue;
 use crate::http::digest::Authenticator;
-use crate::limits::{
-    CONNECTION_COUNT_MAX, CONNECTION_COUNT_PER_ADDRESS_MAX, MAILBOX_MESSAGE_COUNT_MAX,
-};
+use crate::limits::{CONNECTION_COUNT_PER_ADDRESS_MAX, MAILBOX_MESSAGE_COUNT_MAX};
 use crate::ring::{Storage, Tenure};
 use crate::shard::backoff::Backoff;
 use crate::shard::changeover::Changeover;
@@ -86,6 +84,7 @@ impl Shared {
         storage: Arc<Storage>,
         made: MadeShelves,
         sync_interval: Duration,
+        connection_count_max: usize,
     ) -> Arc<Self> {
         let shards = listeners.len();
         // A mailbox opens when its shard runs.
@@ -96,7 +95,7 @@ impl Shared {
             made,
             storage,
             connections: ConnectionLimits::new(
-                CONNECTION_COUNT_MAX,
+                connection_count_max,
                 CONNECTION_COUNT_PER_ADDRESS_MAX,
             ),
             counters: (0..shards).map(|_| Arc::default()).collect(),

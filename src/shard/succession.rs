@@ -235,8 +235,11 @@ impl Succession {
     fn hand_out(&mut self) {
         let now = rt::now();
         let shared = Arc::clone(&self.shared);
+        let configured = shared.site.load();
         self.opening.retain_mut(|opening| {
-            if !opening.tenure.is_current() {
+            let known = configured.channels.get(&*opening.site.id);
+            let is_known = known.is_some_and(|it| Arc::ptr_eq(&it.live, &opening.site.live));
+            if !is_known || !opening.tenure.is_current() {
                 return false;
             }
             let Some(reopened) = opening.poll(&shared, now) else { return true };

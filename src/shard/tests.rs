@@ -240,10 +240,16 @@ async fn run(
         rt::spawn(async move {
             let limits = ConnectionLimits::new(16, 16);
             let (options, counters) = (SocketOptions::default(), AcceptCounters::default());
-            let ended =
-                accept(&listener, accepting_ends, &options, &limits, &counters, |accepted| {
+            let ended = accept(
+                &listener,
+                accepting_ends,
+                &options,
+                (&limits, false),
+                &counters,
+                |accepted| {
                     spawn(Connection::new(accepted));
-                });
+                },
+            );
             ended.await.expect("stopped");
         });
     }

@@ -127,7 +127,8 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Process>,
     refuses_io_uring: bool,
-    has_hooks: bool,
+    environment: Vec<(&'static str, &'static str)>,
+    descriptor_count_max: Option<u32>,
 }
 
 impl Origin {
@@ -153,11 +154,25 @@ impl Origin {
         origin
     }
 
-    /// The same, whose shards tests can make fail.
-    pub fn start_with_hooks(tables: &str) -> Self {
+    /// The same, with `shards` shards that tests can make fail.
+    pub fn start_with_hooks(shards: &'static str, tables: &str) -> Self {
         let mut origin = Self::new();
-        origin.has_hooks = true;
+        // A backtrace takes a debug build longer than a shard may be silent.
+        origin.environment = vec![
+            ("HEADWATER_TEST_HOOKS", "1"),
+            ("HEADWATER_SERVER__SHARDS", shards),
+            ("RUST_BACKTRACE", "0"),
+        ];
         origin.configure("", tables);
+        origin.restart();
+        origin
+    }
+
+    /// The same as [`start`](Self::start) with few descriptors and more lines in its `[server]`.
+    pub fn start_with_descriptors(count: u32, server: &str, tables: &str) -> Self {
+        let mut origin = Self::new();
+        origin.descriptor_count_max = Some(count);
+        origin.configure(server, tables);
         origin.restart();
         origin
     }
@@ -169,7 +184,14 @@ impl Origin {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 64 | high & 0x3f, low, number + 1);
         let dir = TempDir::new().unwrap();
-        Self { dir, address, process: None, refuses_io_uring: false, has_hooks: false }
+        Self {
+            dir,
+            address,
+            process: None,
+            refuses_io_uring: false,
+            environment: Vec::new(),
+            descriptor_count_max: None,
+        }
     }
 
     /// Writes the configuration file.
@@ -188,18 +210,20 @@ impl Origin {
     fn spawn(&self, flag: Option<&str>, log: &str, environment: &[(&str, String)]) -> Child {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        let binary = env!("CARGO_BIN_EXE_headwater");
+        let mut command = Command::new(binary);
+        if let Some(count) = self.descriptor_count_max {
+            command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
+        }
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
-        }
-        if self.has_hooks {
-            // A backtrace takes a debug build longer than a shard may be silent.
-            command.env("HEADWATER_TEST_HOOKS", "1").env("RUST_BACKTRACE", "0");
         }
         command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("headwater.toml"))
             .args(flag)
+            .envs(self.environment.iter().copied())
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

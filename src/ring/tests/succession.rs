@@ -55,7 +55,7 @@ fn what_an_earlier_owner_still_writes_is_refused_and_no_part_of_the_ring() {
     let record = media(6, 1_000);
     let head: Head = record.head_at(file.sequence(), *end, 0, 0).unwrap();
     write_record(file, head, &record, &first.shared.identity).unwrap();
-    drop((first, second));
+    drop((first, second, storage));
     let (ring, recovered) = open(&config, NEXT_BOOT);
     assert_eq!(numbers(&ring, &recovered), [0, 1, 2, 5]);
 }
@@ -86,7 +86,7 @@ fn files_of_an_earlier_owner_begun_too_late_are_removed() {
         predecessor: None,
     };
     std::fs::write(&path, superblock.to_bytes(&first.shared.identity)).unwrap();
-    drop((first, second));
+    drop((first, second, storage));
     let (ring, recovered) = open(&config, NEXT_BOOT);
     assert_eq!(numbers(&ring, &recovered), [0, 1]);
     assert!(!path.exists());

@@ -6,7 +6,7 @@ use super::*;
 use crate::limits::SHARD_TICK_SPAN;
 use crate::ring::Storage;
 use crate::shard::rt::{DriverChoice, run_shard};
-use fixtures::{channel_site, name, owner, playlist, segment, segment_of};
+use fixtures::{channel_site, name, owner, playlist, segment, segment_of, successor};
 
 /// Reached only where something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,6 +76,34 @@ fn what_is_shown_is_read_back_after_an_abrupt_end() {
         assert_eq!(shown(&again)[..8], before);
         let published = again.live.counters.published_segments.value();
         assert_eq!(published, 1, "those of before are not counted again");
+    });
+}
+
+#[test]
+fn an_owner_that_was_replaced_acknowledges_and_shows_nothing() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 4).await;
+        let before = shown(&site);
+        let tenure = first.pass_to(1).expect("nobody else owns it");
+        assert!(first.pass_to(2).is_none(), "it has gone");
+        let second = successor(&site, &storage, tenure).await;
+        until(&second, "shown", || site.live.published.load().epoch == 1).await;
+        assert_eq!(shown(&site), before);
+
+        assert_eq!(push(&first, 3).await, Err(Uncommitted::Stale), "not even what it knows");
+        let refused = Err(Uncommitted::Refused(Refused::Stale));
+        assert_eq!(push(&first, 4).await, refused);
+        let told = first.on_playlist(InputNumber::ONE, "channel.m3u8", &playlist(250)).await;
+        assert_eq!(told, Err(Uncommitted::Stale));
+        assert_eq!(push(&second, 3).await, Ok(Committed::Duplicate), "it was acknowledged");
+        assert_eq!(push(&second, 4).await, Ok(Committed::Stored));
+        until(&second, "goes on", || shown(&site).len() == 5).await;
+        first.on_tick();
+        first.show(Published::new(0, Presentation::default(), Arc::default()));
+        assert_eq!(shown(&site).len(), 5, "viewers keep what the later owner shows");
     });
 }
 

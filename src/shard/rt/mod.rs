@@ -26,7 +26,7 @@ pub use clock::{Elapsed, now, sleep_until, timeout_at, wall};
 pub use driver::{Driver, DriverChoice, ShardError, run_shard};
 pub use listener::{AcceptError, Listener};
 pub use socket::{OpenSockets, Socket, SocketOptions, end_idle, open_sockets};
-pub use sys::{thread_id, thread_time};
+pub use sys::{raise_descriptor_limit, thread_id, thread_time};
 pub use task::{guarded, spawn, task_panic_count, until};
 pub use turnstile::Turnstile;
 

@@ -50,6 +50,26 @@ pub fn thread_time() -> io::Result<Duration> {
     }
 }
 
+/// Raises the number of descriptors that this process may have to what it may raise it to, and
+/// returns it (getrlimit(2), RLIMIT_NOFILE).
+///
+/// # Errors
+///
+/// The system's.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` outlives the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    // SAFETY: `raised` outlives the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } {
+        0 => Ok(raised.rlim_cur),
+        _ => Ok(limit.rlim_cur),
+    }
+}
+
 /// The number by which the kernel knows this thread (gettid(2)).
 #[must_use]
 pub fn thread_id() -> i32 {

@@ -106,6 +106,42 @@ fn read_deadline_ends_receiving_but_not_sending() {
 }
 
 #[test]
+fn another_thread_ends_the_connections_of_a_shard() {
+    on_each_driver(async |_| {
+        let (mut socket, _peer) = connection().await;
+        let (other, mut kept_peer) = connection().await;
+        let given_away = other.into_fd();
+        let sockets = open_sockets();
+        thread::spawn(move || sockets.shut_down_all()).join().expect("ends");
+        let (size, _) = socket.read(Vec::with_capacity(8)).await;
+        assert_eq!(size.expect("the end"), 0);
+        // What the shard has given away is not its own any more.
+        let kept = Socket::from_fd(given_away).expect("registers");
+        send_all(&kept, b"x");
+        kept_peer.read_exact(&mut [0]).expect("open");
+    });
+}
+
+#[test]
+fn a_thread_is_seen_to_run_and_to_wait() {
+    let (told, tid) = mpsc::channel();
+    let (wait, waited) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        told.send(thread_id()).expect("asked for");
+        waited.recv().expect_err("nothing is sent");
+    });
+    let tid = tid.recv().expect("told");
+    while activity(tid).is_none_or(|activity| activity.state != 'S') {
+        thread::yield_now();
+    }
+    assert_eq!(activity(tid), activity(tid), "it waits and uses nothing");
+    drop(wait);
+    thread.join().expect("ends");
+    assert_eq!(activity(tid), None);
+    assert_eq!(activity(thread_id()).map(|activity| activity.state), Some('R'));
+}
+
+#[test]
 fn ended_peer_is_seen_without_reading() {
     on_each_driver(async |_| {
         let (mut socket, mut peer) = connection().await;

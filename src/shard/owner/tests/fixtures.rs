@@ -4,9 +4,10 @@ use crate::engine::body::SegmentParser;
 use crate::engine::channel::ChannelConfig;
 use crate::engine::playlist::{Playlist, parse_playlist};
 use crate::engine::segment::SegmentBody;
-use crate::ring::{Ring, RingConfig, Storage, plan_files};
+use crate::ring::{Ring, RingConfig, Storage, Tenure, plan_files};
 use crate::shard::owner::{self, Owner};
 use crate::shard::reopen::{RECORD_VERSION, Reopened};
+use crate::shard::rt::oneshot;
 use crate::shard::site::{ChannelLive, ChannelSite};
 use crate::units::MediaTime;
 use std::fmt::Write as _;
@@ -94,6 +95,21 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
 pub fn owner(site: &Arc<ChannelSite>, storage: &Arc<Storage>) -> Rc<Owner> {
     let (ring, recovered) =
         Ring::open(&site.ring, storage, site.live.placement.tenure()).expect("opens");
+    let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
+    Owner::new(Arc::clone(site), reopened)
+}
+
+/// Takes a channel over from its owner, whose tenure has ended with `tenure`.
+pub async fn successor(
+    site: &Arc<ChannelSite>,
+    storage: &Arc<Storage>,
+    tenure: Tenure,
+) -> Rc<Owner> {
+    let (done, opened) = oneshot::channel();
+    let known = Arc::clone(&site.live.published.load().files);
+    let taken = |opened| done.complete(opened);
+    Ring::take_over(site.ring.clone(), storage, tenure, known, taken).expect("room in the queue");
+    let (ring, recovered) = opened.await.expect("answered").expect("opens");
     let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
     Owner::new(Arc::clone(site), reopened)
 }
