@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 
@@ -137,6 +138,11 @@ fn assert_seamless(origin: &Origin) {
     }
 }
 
+/// How often the one test that is about many of them is done.
+fn rounds() -> usize {
+    std::env::var("TEST_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
+
 /// As many shards as this, whatever the file says.
 fn shards(count: usize) -> [(&'static str, String); 1] {
     [("HEADWATER_SERVER__SHARDS", count.to_string())]
@@ -148,9 +154,10 @@ fn processes_follow_one_another_and_nobody_notices() {
     let mut before: Vec<Process> = Vec::new();
     under_traffic(&mut origin, |origin, traffic| {
         let first = served(origin, 2);
-        for (takeovers, count) in [1, 3, 2, 2].into_iter().enumerate() {
+        let counts = [1, 3, 2, 2].into_iter().cycle().take(4 * rounds());
+        for (takeovers, count) in counts.enumerate() {
             // The encoders are at it while the channels change hands.
-            traffic.due.fetch_add(1, Ordering::AcqRel);
+            traffic.due.store(SEGMENT_COUNT.min(3 + takeovers), Ordering::Release);
             before.push(origin.take_over(&shards(count)));
             traffic.goes_on();
             let counted = origin.metric("headwater_takeovers_total", "");
@@ -267,6 +274,26 @@ fn who_fails_to_take_over_changes_nothing() {
     });
     assert_seamless(&origin);
     assert_eq!(origin.metric("headwater_takeovers_total", ""), 1);
+}
+
+#[test]
+fn who_hangs_with_the_channels_in_hand_is_ended() {
+    let mut origin = Origin::start(&demo());
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    MUXED.push(&mut encoder, 0..2);
+    // Nobody reads from this pipe, so that whoever opens it to write waits for ever.
+    let pipe = origin.storage().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let environment = [("HEADWATER_ACCESS_LOG__PATH", pipe.to_str().unwrap().to_owned())];
+    let mut hung = origin.begin_takeover(&environment);
+    counted_failure(&origin, 1);
+    assert!(!hung.wait().unwrap().success());
+    MUXED.push(&mut encoder, 2..4);
+    assert_eq!(encoder.challenge_count, 1, "nonces stay valid");
+    drop(encoder);
+    assert!(origin.take_over(&[]).ended_well());
+    MUXED.push(&mut Encoder::new(&origin, "demo", 1), 4..SEGMENT_COUNT);
+    assert_seamless(&origin);
 }
 
 #[test]
