@@ -113,6 +113,7 @@ impl Changeover {
     /// # Errors
     ///
     /// The connection back, where too many wait.
+    #[expect(clippy::result_large_err, reason = "the connection itself comes back, seldom")]
     pub fn depart(&self, leaving: Move) -> Result<(), Move> {
         self.leaving.try_send(leaving).map_err(channel::TrySendError::into_inner)
     }

@@ -131,13 +131,16 @@ impl Shared {
     /// # Errors
     ///
     /// The connection back, where no mailbox has room.
-    pub fn place(&self, first: usize, connection: Move) -> Result<(), Move> {
+    #[expect(clippy::result_large_err, reason = "the connection itself comes back, seldom")]
+    pub fn place(&self, first: usize, mut connection: Move) -> Result<(), Move> {
         let (before, from_first) = self.mailboxes.split_at(first % self.shard_count());
-        let mut unplaced = Err(connection);
         for mailbox in from_first.iter().chain(before) {
-            unplaced = unplaced.or_else(|connection| mailbox.try_send(connection));
+            match mailbox.try_send(connection) {
+                Ok(()) => return Ok(()),
+                Err(back) => connection = back,
+            }
         }
-        unplaced
+        Err(connection)
     }
 
     /// Has every channel read back for the shard that had it last; whoever owns it still does so
