@@ -104,6 +104,8 @@ pub const DRAIN_SPAN_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of one pushed playlist.
 pub const PLAYLIST_SIZE_MAX: u64 = 1 << 20;
+/// How many times larger than its gzip form a pushed playlist may be; honest ones are ten times.
+pub const GZIP_RATIO_MAX: u64 = 20;
 /// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
 pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
 /// Lines of one pushed playlist.
@@ -228,10 +230,21 @@ pub const RESPONSE_CACHE_COUNT_MAX: usize = 4_096;
 /// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
 /// hundred endpoints have a handful each.
 pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
+/// Segments of a manifest that a shard writes itself: with its gzip form half a millisecond. Longer
+/// ones are written on a making thread.
+pub const MANIFEST_ENTRY_COUNT_INLINE_MAX: usize = 512;
 /// Requests that may wait for one value that is being made.
 pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 /// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
 pub const CACHE_SIZE_MIN: u64 = 128 << 20;
+
+// The merge of two inputs.
+
+/// Listed segments of a channel that no playlist has named yet.
+pub const UNNAMED_COUNT_MAX: usize = 64;
+/// How long an input must have been sound before the channel goes back to it, and how long a choice
+/// is held unless media is missing: five segments of 6 s.
+pub const HOLD_DOWN_SPAN: std::time::Duration = std::time::Duration::from_secs(30);
 
 // Configuration, logs, inspection.
 
@@ -304,6 +317,12 @@ pub const CHANNEL_ADOPTION_SPAN_MAX: Duration = Duration::from_secs(3);
 
 // Seeing what happens: console, comparison of origins.
 
+/// Log lines of refused pushes and damaged bodies that a shard writes in a second: what one reads.
+pub const REFUSAL_LINE_COUNT_MAX: u32 = 20;
+/// Segments of each row of a channel's picture: five minutes of 2 s segments, 8 KiB a row.
+pub const HISTORY_CELL_COUNT_MAX: usize = 150;
+/// Happenings shown of a channel.
+pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 

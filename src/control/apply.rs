@@ -3,6 +3,7 @@
 
 use crate::control::config::{self, Config};
 use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::UserHashes;
 use crate::ring::{Ring, RingConfig, RingError};
@@ -117,6 +118,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),

@@ -5,8 +5,9 @@
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
+use super::timeline::TimelineSource;
 use arc_swap::ArcSwap;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +22,8 @@ pub struct Pages {
     pub registry: Arc<ArcSwap<Registry>>,
     /// State of the data plane.
     pub status: StatusSource,
+    /// Pictures of the channels.
+    pub timeline: TimelineSource,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -33,6 +36,7 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
 pub fn router(pages: Pages) -> Router {
     Router::new()
         .route("/", get(asset(HTML, include_str!("console.html"))))
+        .route("/assets/timeline.js", get(asset(JAVASCRIPT, include_str!("timeline.js"))))
         .route("/assets/console.js", get(asset(JAVASCRIPT, include_str!("console.js"))))
         .route(
             "/assets/shaka-player.js",
@@ -42,6 +46,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/status", get(status))
+        .route("/api/channels/{id}/timeline", get(timeline))
         .with_state(pages)
 }
 
@@ -70,4 +75,11 @@ async fn readiness(State(pages): State<Pages>) -> Response {
 
 async fn status(State(pages): State<Pages>) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json((pages.status)())).into_response()
+}
+
+async fn timeline(State(pages): State<Pages>, Path(id): Path<String>) -> Response {
+    match (pages.timeline)(&id) {
+        Some(timeline) => ([(CACHE_CONTROL, "no-store")], Json(timeline)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }

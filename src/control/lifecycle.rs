@@ -211,6 +211,7 @@ mod tests {
             pages: Pages {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
+                timeline: Arc::new(|_| None),
             },
             faults: Router::new(),
             counters: Arc::default(),

@@ -156,6 +156,13 @@ static METRICS: &[Metric] = &[
         "Segments of the input not in use that did not fit the one in use.",
     ),
     metric(
+        "headwater_ingest_listed_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.listed),
+        "Published segments of all tracks by the input that brought them.",
+    ),
+    metric(
         "headwater_ingest_lateness_seconds",
         HISTOGRAM,
         Seconds,

@@ -24,3 +24,4 @@ pub mod status;
 pub mod storage_lock;
 pub mod supervisor;
 pub mod takeover;
+pub mod timeline;

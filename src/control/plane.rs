@@ -10,6 +10,7 @@ use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::status::{Readiness, Status};
 use crate::control::takeover::start_successor;
+use crate::control::timeline::Timeline;
 use crate::control::{faults, rates};
 use crate::limits::RELOAD_COUNT_MAX;
 use crate::shard::changeover::Phase;
@@ -57,12 +58,7 @@ impl Plane {
         };
         let registry = Arc::new(ArcSwap::from_pointee(registry(&shared, &counters)));
         let shown = Arc::new(ArcSwap::from_pointee(config));
-        let status = {
-            let (shared, shown) = (Arc::clone(&shared), Arc::clone(&shown));
-            let rates = rates::Rates::default();
-            Arc::new(move || status(&shown.load(), &shared, &rates))
-        };
-        let pages = Pages { registry: Arc::clone(&registry), status };
+        let pages = pages(&shared, &registry, &shown);
         let reload = Reload {
             shared: Arc::clone(&shared),
             counters: Arc::clone(&counters),
@@ -164,6 +160,31 @@ fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
             .collect(),
         process: Arc::clone(process),
     }
+}
+
+fn pages(
+    shared: &Arc<Shared>,
+    registry: &Arc<ArcSwap<Registry>>,
+    shown: &Arc<ArcSwap<Config>>,
+) -> Pages {
+    let status = {
+        let (shared, shown) = (Arc::clone(shared), Arc::clone(shown));
+        let rates = rates::Rates::default();
+        Arc::new(move || status(&shown.load(), &shared, &rates))
+    };
+    let timeline = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |id: &str| timeline(&shared, id))
+    };
+    Pages { registry: Arc::clone(registry), status, timeline }
+}
+
+fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
+    let site = shared.site.load();
+    let channel = site.channels.get(id)?;
+    let inputs = channel.users.iter().flatten().count();
+    let edge_age = channel.live.published.load().edge_age.at(rt::now());
+    Some(Timeline::new(&channel.live.history.load(), inputs, edge_age))
 }
 
 fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {

@@ -6,7 +6,7 @@
 
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::log::Log;
-use crate::units::{Extent, MediaTime, TrackId};
+use crate::units::{Extent, InputNumber, MediaTime, TrackId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -113,8 +113,32 @@ pub struct MediaRef {
     pub payload: Extent,
     /// Number of samples.
     pub sample_count: u32,
-    /// XXH3-64 of table and payload.
+    /// The lower half of XXH3-128 of table and payload.
     pub hash: u64,
+    /// Input that delivered it. For operators: no output byte depends on it.
+    pub input: InputNumber,
+    /// What is wrong with it. For operators, too.
+    pub flaws: Flaws,
+}
+
+/// What is wrong with media that is listed for want of a better copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaws {
+    /// Packets, PES packets or access units were lost.
+    pub damaged: bool,
+    /// It does not begin at a random access point.
+    pub no_random_access: bool,
+    /// It does not last as long as its place on the timeline: a dying encoder's last, or frames
+    /// are missing.
+    pub odd_duration: bool,
+}
+
+impl Flaws {
+    /// True where nothing is wrong.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        !(self.damaged || self.no_random_access || self.odd_duration)
+    }
 }
 
 /// A decoder configuration and where it came up.

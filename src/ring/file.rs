@@ -3,14 +3,14 @@
 //! Whoever plans to send from a file holds its `Arc`; the descriptor closes with the last one,
 //! and only then does the disk get an unlinked file's space back.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::ring::format::{ContentHash, FOOTER_SIZE};
 use crate::ring::map::PageMap;
@@ -39,8 +39,8 @@ pub struct RingFile {
     written: AtomicU64,
     synced: AtomicU64,
     writes_pending: AtomicU32,
-    /// Payload offsets of records that the disk didn't give back as they were written.
-    unsound: Mutex<BTreeSet<u64>>,
+    /// What reading a record, by its payload's offset, came to: whether it is as it was written.
+    verdicts: Mutex<BTreeMap<u64, bool>>,
     unsound_count: AtomicUsize,
 }
 
@@ -83,7 +83,7 @@ impl RingFile {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             writes_pending: AtomicU32::new(0),
-            unsound: Mutex::default(),
+            verdicts: Mutex::default(),
             unsound_count: AtomicUsize::new(0),
         }
     }
@@ -181,23 +181,38 @@ impl RingFile {
             }
             Result::Ok(())
         });
-        if read.is_err() || ContentHash::from_hasher(&hasher).low() != *hash {
-            self.mark_unsound(payload.offset);
-        }
+        let is_sound = read.is_ok() && ContentHash::from_hasher(&hasher).low() == *hash;
+        self.note_verdict(payload.offset, is_sound);
     }
 
     /// True where the record whose payload begins at `offset` was found not to be what was
     /// written: it is not to be sent.
     #[must_use]
     pub fn is_unsound(&self, offset: u64) -> bool {
-        self.unsound_count() > 0 && self.unsound_records().contains(&offset)
+        self.unsound_count() > 0 && self.verdict(offset) == Some(false)
     }
 
-    /// Marks a record unsound, as who reads it through the mapping does.
-    pub fn mark_unsound(&self, offset: u64) {
-        let mut unsound = self.unsound_records();
-        unsound.insert(offset);
-        self.unsound_count.store(unsound.len(), Ordering::Release);
+    /// True where the record needs no look before it is sent from the page cache: this process has
+    /// written it, or has found it to be what was written.
+    #[must_use]
+    pub fn is_known(&self, offset: u64) -> bool {
+        self.is_own || self.verdict(offset).is_some()
+    }
+
+    fn verdict(&self, offset: u64) -> Option<bool> {
+        self.verdicts().get(&offset).copied()
+    }
+
+    /// Notes what reading a record, or writing it, came to. A bad one stays bad.
+    pub fn note_verdict(&self, offset: u64, is_sound: bool) {
+        let mut verdicts = self.verdicts();
+        let before = verdicts.get(&offset).copied();
+        if before != Some(false) && !is_sound {
+            self.unsound_count.fetch_add(1, Ordering::AcqRel);
+        }
+        if before.is_none() || !is_sound {
+            verdicts.insert(offset, is_sound);
+        }
     }
 
     /// Records found unsound so far.
@@ -206,9 +221,9 @@ impl RingFile {
         self.unsound_count.load(Ordering::Acquire)
     }
 
-    fn unsound_records(&self) -> std::sync::MutexGuard<'_, BTreeSet<u64>> {
+    fn verdicts(&self) -> MutexGuard<'_, BTreeMap<u64, bool>> {
         // Nothing that can panic runs under the lock.
-        self.unsound.lock().unwrap_or_else(PoisonError::into_inner)
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True once a read failed: the disk is failing, or a stranger truncated the file.

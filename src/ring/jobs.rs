@@ -116,10 +116,14 @@ impl Work {
             self.file.write_at(0, &superblock.to_bytes(&shared.identity))?;
             write_record(&self.file, *head, state, &shared.identity)?;
         }
-        let records = self.records.iter();
-        records
-            .map(|(head, record)| write_record(&self.file, *head, record, &shared.identity))
-            .collect()
+        let write = |(head, record): &(Head, Record)| {
+            let stored = write_record(&self.file, *head, record, &shared.identity)?;
+            if !self.file.is_own() {
+                self.file.note_verdict(head.payload_offset(), true);
+            }
+            Ok(stored)
+        };
+        self.records.iter().map(write).collect()
     }
 }
 

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, Identity};
+use crate::ring::format::{BootId, FORMAT_VERSION, Identity};
 use crate::ring::jobs::{Shared, sync_folder};
 use crate::ring::layout::{FileLayout, plan_files};
-use crate::ring::recovery::{Damage, FoundFile, FoundFolder, Recovered, read_records, survey};
+use crate::ring::recovery::{
+    Damage, FileRecords, FoundFile, FoundFolder, Recovered, read_records, survey,
+};
 use crate::ring::rotation::{LiveFile, Ring, RingConfig};
 use crate::ring::storage::{QueueFull, Storage};
 use crate::ring::tenure::{Claim, Tenure};
@@ -55,7 +57,8 @@ impl Ring {
         let job = move || {
             let claim = claim.map_or_else(|| Claim::take(&config.dir, number), Ok);
             let opened = claim.and_then(|claim| {
-                Self::open_claimed(&config, &of_job, claim, tenure, current_boot()?, &known)
+                let boot = current_boot()?;
+                Self::open_claimed(&config, &of_job, claim, tenure, boot, Some(&known))
             });
             done(opened.map(|(mut ring, recovered)| {
                 // The owner before may hold the space of its spares for a while yet.
@@ -80,7 +83,7 @@ impl Ring {
         // A size that cannot be is told before a folder is made.
         plan_files(config.size, config.body_size_max)?;
         let claim = Claim::take(&config.dir, storage.assign_ring())?;
-        let (mut ring, recovered) = Self::open_claimed(config, storage, claim, tenure, boot, &[])?;
+        let (mut ring, recovered) = Self::open_claimed(config, storage, claim, tenure, boot, None)?;
         let folder = &config.dir;
         ring.make_all_spares().map_err(|error| {
             let needed = ring.layout.size() - ring.allocated_size();
@@ -94,18 +97,19 @@ impl Ring {
         Ok((ring, recovered))
     }
 
+    /// `known` are the files of the owner before, where there is one who may still write.
     fn open_claimed(
         config: &RingConfig,
         storage: &Arc<Storage>,
         claim: Arc<Claim>,
         tenure: Tenure,
         boot: BootId,
-        known: &[Arc<RingFile>],
+        known: Option<&[Arc<RingFile>]>,
     ) -> Result<(Self, Recovered), RingError> {
         let layout = plan_files(config.size, config.body_size_max)?;
         let folder = &config.dir;
         tenure.note_claim(&claim);
-        let mut found = survey(folder, config.content_version, known)?;
+        let mut found = survey(folder, config.content_version, known.unwrap_or_default())?;
         let identity = match found.identity.take() {
             Some(identity) => identity,
             None => Identity::fresh().map_err(|_| RingError::Io {
@@ -137,18 +141,28 @@ impl Ring {
             dropped: VecDeque::new(),
             lingering: Vec::new(),
         };
-        let recovered = ring.adopt(found);
+        let recovered = ring.adopt(found, known.is_none());
         Ok((ring, recovered))
     }
 
-    /// Takes over the files of an earlier run.
-    fn adopt(&mut self, found: FoundFolder) -> Recovered {
+    /// Takes over the files of an earlier run or owner, and `goes_on` in the newest of them where
+    /// that can be.
+    fn adopt(&mut self, found: FoundFolder, goes_on: bool) -> Recovered {
         let mut recovered = Recovered::default();
         let lost_files = found.damaged.len() as u64;
         recovered.damage = Damage { lost_files, ..Damage::default() };
+        let last = found.files.last().map(|found| found.superblock.sequence);
         for found in found.files {
             let held = read_records(&found, &self.shared.identity, self.shared.boot);
             let is_sound = held.damage == Damage::default();
+            let is_fit = goes_on
+                && found.superblock.size == self.layout.file_size
+                && found.superblock.version == FORMAT_VERSION
+                && found.superblock.content_version == self.shared.content_version
+                && held.records.first().is_some_and(|first| first.kind.is_state());
+            // A process that ends again and again must not cost a file each time.
+            self.is_begun =
+                last == Some(found.superblock.sequence) && is_sound && is_fit && !held.is_sealed;
             recovered.records.extend(held.records);
             recovered.damage.torn_records += held.damage.torn_records;
             recovered.damage.corrupt_records += held.damage.corrupt_records;
@@ -156,10 +170,13 @@ impl Ring {
             let file = found.file;
             if is_sound && !held.is_sealed {
                 file.mark_unsynced(held.end);
-                let file = Arc::clone(&file);
-                self.unsealed.push_back(LiveFile { file, end: held.end, index_size: 0 });
             }
-            self.live.push_back(LiveFile { file, end: held.end, index_size: 0 });
+            let FileRecords { end, index_size, .. } = held;
+            if is_sound && !held.is_sealed && !self.is_begun {
+                let file = Arc::clone(&file);
+                self.unsealed.push_back(LiveFile { file, end, index_size });
+            }
+            self.live.push_back(LiveFile { file, end, index_size });
         }
         let first_state = recovered.records.iter().position(|record| record.kind.is_state());
         recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));

@@ -201,6 +201,8 @@ pub(super) struct FileRecords {
     pub damage: Damage,
     /// Where the last sound record ends, in bytes.
     pub end: u64,
+    /// Bytes that an index of them takes.
+    pub index_size: u64,
     pub is_sealed: bool,
 }
 
@@ -227,7 +229,9 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
     }
     let indexed = footer.and_then(|footer| reader.read_index(&footer));
     let records = indexed.unwrap_or_else(|| reader.scan());
+    let index_size = records.iter().map(|found| Index::entry_size(found.header.len())).sum();
     FileRecords {
+        index_size,
         records: records.into_iter().map(RecoveredRecord::from).collect(),
         damage: reader.damage,
         end: reader.end,

@@ -94,7 +94,8 @@ pub struct Ring {
     pub(super) layout: FileLayout,
     /// Files with records, oldest first.
     pub(super) live: VecDeque<LiveFile>,
-    /// Whether the newest of them was begun by us: a file of an earlier run is never appended to.
+    /// Whether the newest of them is appended to. One that an earlier process left is, where it is
+    /// sound: that process is dead, or the ring's lock would not be ours.
     pub(super) is_begun: bool,
     pub(super) snapshot: Arc<[Arc<RingFile>]>,
     pub(super) spares: VecDeque<Arc<RingFile>>,

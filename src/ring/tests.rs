@@ -195,7 +195,12 @@ fn a_file_with_readers_keeps_its_bytes_and_counts_against_the_spares() {
         store(&mut ring, &media(2, 128 << 10));
     }
     wait_until(&mut ring, |fill| fill.spares == 1);
-    assert_eq!(ring.fill().lingering_files, 1);
+    // Nor does another one come, in the place of the file that is held.
+    for _ in 0..3 {
+        assert!(ring.storage.flush(PATIENCE));
+        ring.sync();
+    }
+    assert_eq!((ring.fill().spares, ring.fill().lingering_files), (1, 1));
     let begun = ring.files().last().unwrap().sequence();
     while ring.files().last().unwrap().sequence() == begun {
         store(&mut ring, &media(3, 128 << 10));
@@ -528,6 +533,19 @@ fn a_failed_file_is_given_up_for_a_fresh_one() {
     drop(ring);
     let (ring, recovered) = open(&config, BOOT);
     assert_eq!(media_of(&ring, &recovered), [media(1, 1000), media(2, 1000)]);
+}
+
+#[test]
+fn a_sync_that_failed_is_not_tried_again() {
+    // A pipe has no disk to be synced to.
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
+    let file = RingFile::new(pipe, "pipe".into(), 1, 1 << 20);
+    file.mark_unsynced(10);
+    assert!(file.sync().is_err());
+    assert!(file.is_broken(), "nothing is appended any more");
+    // The kernel would now report success for pages that it has dropped.
+    assert!(file.sync().is_ok() && file.unsynced_size() == 10, "it was not asked again");
 }
 
 #[test]

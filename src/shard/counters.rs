@@ -139,6 +139,8 @@ limits! {
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    GzipRatio "gzip_ratio" "A coded playlist was out of proportion.",
+    RefusalLines "refusal_line_count" "A log line of a refused push was left out.",
     IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
@@ -267,12 +269,16 @@ pub struct InputCounters {
     pub duplicates: Counter,
     /// Segments that were there already, with other bytes.
     pub divergent: Counter,
+    /// Segments that were sent again with other bytes once they were published.
+    pub overwritten: Counter,
     /// Segments of the input that is not in use, unlike those of the one that is.
     pub standby: Counter,
     /// Gauge: microseconds of Unix time when the newest segment was whole.
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Listed segments whose media it brought.
+    pub listed: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,
 }

@@ -17,6 +17,7 @@ use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
 use crate::shard::ingest::{EncoderSession, Gate, Push, transient};
 use crate::shard::listener::{AcceptCounters, accept};
+use crate::shard::log_gate::LogGate;
 use crate::shard::mailbox;
 use crate::shard::member::{Cause, Member, Standing};
 use crate::shard::moving::{Move, Role};
@@ -56,6 +57,7 @@ struct Node {
     accepting: AcceptCounters,
     /// Requests of encoders that are being answered.
     open_pushes: Cell<usize>,
+    refusal_lines: LogGate,
     /// What ends accepting on the listeners of other shards, by shard.
     stand_ins: RefCell<BTreeMap<usize, Vec<oneshot::Sender<()>>>>,
 }
@@ -82,6 +84,7 @@ pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Resul
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
         open_pushes: Cell::new(0),
+        refusal_lines: LogGate::default(),
         stand_ins: RefCell::default(),
         shared,
     });
@@ -255,13 +258,15 @@ impl Node {
                 // Reloaded while its ring was read back.
                 owner.reconfigure(known);
             }
-            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
             if let Some(lost) = lost {
                 let span = rt::now().0.saturating_sub(lost.0);
                 site.live.counters.adoptions.add(1);
                 site.live.counters.adoption_us.set_span(span);
                 tracing::warn!(channel = %site.id, shard = self.shard, ?span, "taken over");
+                let text = format!("shard {} took the channel over after {span:.3?}", self.shard);
+                owner.note("adoption", &text);
             }
+            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
         }
     }
 
@@ -599,7 +604,8 @@ impl Service for Door {
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());
-                let push = Push { site: &site, channel, input, name, head, peer, shard };
+                let lines = &self.node.refusal_lines;
+                let push = Push { site: &site, channel, input, name, head, peer, shard, lines };
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {

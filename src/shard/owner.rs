@@ -15,10 +15,9 @@ use crate::engine::segment::SegmentBody;
 use crate::limits::{
     CHANGE_BATCH_COUNT_MAX, CHANGE_BATCH_SIZE_MAX, CHANGE_UNWRITTEN_COUNT_MAX, UNLISTED_AGE_MAX,
 };
-use crate::ring::{
-    Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError, content_hash,
-};
+use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError};
 use crate::shard::counters::ChannelCounters;
+use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
@@ -29,6 +28,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod picture;
+
+use picture::Arrival;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -61,6 +64,11 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// For eyes.
+    history: History,
+    history_changed: bool,
+    /// Bodies committed since the last tick, to be put into it.
+    unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
 }
@@ -72,10 +80,25 @@ pub enum Committed {
     Stored,
     /// The same media is there already, with the same bytes.
     Duplicate,
-    /// The same media is there already, with other bytes.
+    /// Media of that time is there already, from the other input, with other bytes.
     Divergent,
-    /// It is of the input that is not in use, and does not fit the one that is.
+    /// It is listed already under that name, with other bytes, which stay.
+    Overwritten,
+    /// It is of the input that does not lead, is apart from the one that does, and is not needed.
     Standby,
+}
+
+impl Committed {
+    const fn of_dropped(reason: DropReason) -> Result<Self, Uncommitted> {
+        match reason {
+            DropReason::Duplicate => Ok(Self::Duplicate),
+            DropReason::Divergent => Ok(Self::Divergent),
+            DropReason::Overwritten => Ok(Self::Overwritten),
+            DropReason::Standby => Ok(Self::Standby),
+            DropReason::Crowded => Err(Uncommitted::Crowded),
+            DropReason::Implausible => Err(Uncommitted::Implausible),
+        }
+    }
 }
 
 /// Why a sound segment or playlist is not in the ring.
@@ -129,6 +152,9 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            history: History::clone(&site.live.history.load()),
+            history_changed: false,
+            unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
@@ -195,9 +221,14 @@ impl Owner {
         body: SegmentBody,
         size: u64,
     ) -> Result<Committed, Uncommitted> {
+        let arrival = Arrival::of(input, &body);
         let committed = self.judge_and_store(input, name, body, size).await?;
         // What was decided without a write was decided by what another owner may know better.
-        if self.is_current() { Ok(committed) } else { Err(Uncommitted::Stale) }
+        if !self.is_current() {
+            return Err(Uncommitted::Stale);
+        }
+        self.inner.borrow_mut().note_arrival(arrival, committed);
+        Ok(committed)
     }
 
     async fn judge_and_store(
@@ -220,18 +251,14 @@ impl Owner {
             }
             let judged = inner.step(&site, |channel| channel.on_segment(at, input, name, &body));
             let metas = match judged.ok_or(Uncommitted::Restarted)? {
-                Verdict::Store(metas) => inner.without_copies(metas, &body),
-                Verdict::Drop(DropReason::Crowded) => return Err(Uncommitted::Crowded),
-                Verdict::Drop(DropReason::Implausible) => return Err(Uncommitted::Implausible),
-                Verdict::Drop(DropReason::Standby) => return Ok(Committed::Standby),
-                Verdict::Drop(DropReason::Duplicate) => {
-                    let metas = RecordMeta::of_body(input, name, at.wall, &body);
-                    return Ok(inner.compare(&metas, &body));
+                Verdict::Store(metas) => metas,
+                Verdict::Drop(reason) => {
+                    drop(inner);
+                    // What waited for a copy may be listed now that it came.
+                    self.publish();
+                    return Committed::of_dropped(reason);
                 }
             };
-            if metas.is_empty() {
-                return Ok(Committed::Duplicate);
-            }
             let placed = inner.append_body(metas, &mut body);
             inner.forget_dropped(&site);
             placed?
@@ -265,6 +292,11 @@ impl Owner {
         if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
+    /// Something happened to the channel that its picture is to tell.
+    pub fn note(&self, kind: &'static str, text: &str) {
+        self.inner.borrow_mut().note(kind, text);
+    }
+
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
         let site = self.site();
@@ -275,6 +307,11 @@ impl Owner {
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
+        let mut inner = self.inner.borrow_mut();
+        inner.place_arrivals();
+        if std::mem::take(&mut inner.history_changed) {
+            live.history.store(Arc::new(inner.history.clone()));
+        }
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -400,10 +437,16 @@ impl Inner {
         if stepped.is_err() {
             tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
             site.live.counters.restarts.add(1);
+            self.note("restart", "media state panicked; the channel restarts");
             self.restart(site.timeline.clone());
         }
-        self.channel.take_events().iter().for_each(|event| report(site, event));
-        self.unwritten.extend(self.channel.take_changes());
+        for event in self.channel.take_events() {
+            report(site, &event);
+            self.note_event(&event);
+        }
+        let changes = self.channel.take_changes();
+        changes.iter().for_each(|change| self.note_change(site, change));
+        self.unwritten.extend(changes);
         stepped.ok()
     }
 
@@ -495,34 +538,6 @@ impl Inner {
             file.is_none_or(|file| file.is_lost() || file.is_unsound(payload.offset))
         };
         let _restarted = self.step(site, |channel| channel.on_media_lost(is_lost));
-    }
-
-    /// Compares a body that is not needed with what is there.
-    fn compare(&self, metas: &[RecordMeta], body: &SegmentBody) -> Committed {
-        let differs = |(meta, track): (&RecordMeta, &crate::engine::segment::TrackSegment)| {
-            let table = sample_table::encode(&track.samples);
-            let known = self.channel.hash_of_same_time(meta);
-            known.is_some_and(|known| known != content_hash(&table, &track.payload))
-        };
-        if metas.iter().zip(&body.tracks).any(differs) {
-            Committed::Divergent
-        } else {
-            Committed::Duplicate
-        }
-    }
-
-    /// The tracks of which the other input has not brought the same bytes already.
-    fn without_copies(
-        &self,
-        mut metas: Vec<(usize, RecordMeta)>,
-        body: &SegmentBody,
-    ) -> Vec<(usize, RecordMeta)> {
-        metas.retain(|(at, meta)| {
-            let Some(known) = self.channel.hash_of_twin(meta) else { return true };
-            let track = &body.tracks[*at];
-            known != content_hash(&sample_table::encode(&track.samples), &track.payload)
-        });
-        metas
     }
 
     /// Gives the ring a record for each track that must be stored.
@@ -656,13 +671,24 @@ fn report(site: &ChannelSite, event: &Event) {
     let channel = &*site.id;
     match event {
         Event::Started => tracing::info!(channel, "on air"),
-        Event::InputSwitched(input) => {
+        Event::InputSwitched { to, reason } => {
             counters.input_switches.add(1);
-            tracing::warn!(channel, input = input.number(), "the other input leads");
+            let (input, reason) = (to.number(), reason.name());
+            tracing::warn!(channel, input, reason, "the other input leads");
         }
-        Event::Discontinuity => {
+        Event::SwitchRefused(input) => {
+            tracing::warn!(channel, input = input.number(), "no sound media there to switch to");
+        }
+        Event::Misaligned { track, input, apart } => {
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, ?apart, "the inputs are apart: not merged");
+        }
+        Event::Aligned { track, identical } => {
+            tracing::info!(channel, track = track.0, identical, "the inputs are aligned");
+        }
+        Event::Discontinuity(cause) => {
             counters.discontinuities.add(1);
-            tracing::warn!(channel, "discontinuity: the source's timeline broke");
+            tracing::warn!(channel, cause = cause.name(), "discontinuity");
         }
         Event::GridMoved => tracing::warn!(channel, "the source's segment duration moved"),
         Event::Gaps(track, count) => {
@@ -672,8 +698,21 @@ fn report(site: &ChannelSite, event: &Event) {
         Event::GapFilled(track) => {
             tracing::info!(channel, track = track.0, "late segment in place");
         }
-        Event::Late(track) => tracing::warn!(channel, track = track.0, "segment came too late"),
+        Event::Flawed { track, input, flaws } => {
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, ?flaws, "listed for want of a better copy");
+        }
+        Event::Late { track, input } => {
+            let (track, input) = (track.0, input.number());
+            tracing::warn!(channel, track, input, "segment came too late");
+        }
         Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
+        Event::NameReused(input) => {
+            tracing::info!(channel, input = input.number(), "a name was used again");
+        }
+        Event::PlaylistLate(input) => {
+            tracing::warn!(channel, input = input.number(), "no playlist names what is listed");
+        }
         Event::Ended => tracing::info!(channel, "ended by the source"),
     }
 }

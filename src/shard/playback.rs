@@ -2,16 +2,19 @@
 //! ranges of ring files or bytes made once.
 
 use crate::engine::assemble;
-use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
+use crate::engine::manifest::{self, Absent, ManifestId, Resource, SegmentPlan};
 use crate::engine::presentation::MediaRef;
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
-use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
+use crate::limits::{
+    MANIFEST_ENTRY_COUNT_INLINE_MAX, RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX,
+};
 use crate::ring::{Content, RingFile, Storage, content_hash};
 use crate::shard::counters::EndpointCounters;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
+use crate::shard::rendering::Renderings;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
 use crate::units::Extent;
@@ -45,7 +48,8 @@ impl FileSource for SharedFile {
 
     fn is_resident(&self, offset: u64, size: u64) -> bool {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        self.is_live || self.file.is_resident(offset, size)
+        let is_known = self.file.is_known(self.content.payload.offset);
+        self.is_live || (is_known && self.file.is_resident(offset, size))
     }
 
     fn is_wanted_back(&self) -> bool {
@@ -153,6 +157,7 @@ pub struct Playback {
     storage: Arc<Storage>,
     made: MadeShelves,
     cache: RefCell<ResponseCache>,
+    renderings: Renderings<Result<Kept, Refusal>>,
     waiting: Cell<u64>,
     refused: Cell<u64>,
 }
@@ -190,6 +195,7 @@ impl Playback {
             storage,
             made,
             cache: RefCell::default(),
+            renderings: Renderings::default(),
             waiting: Cell::default(),
             refused: Cell::default(),
         }
@@ -265,7 +271,7 @@ impl Playback {
     /// The response, and whether it is to be kept: what was made of samples is on the shelf.
     async fn make(
         &self,
-        endpoint: &EndpointSite,
+        endpoint: &Arc<EndpointSite>,
         published: &Arc<Published>,
         path: &str,
         gzip: bool,
@@ -273,8 +279,13 @@ impl Playback {
         let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
         match manifest::resolve(settings, presentation, path)? {
             Resource::Manifest(id) => {
-                let rendered = manifest::render(settings, presentation, &id)?;
-                Ok((text_of(rendered, gzip), true))
+                let entries = manifest::entry_count_max(settings, presentation, &id);
+                let made = if entries <= MANIFEST_ENTRY_COUNT_INLINE_MAX {
+                    render(endpoint, published, &id, gzip)
+                } else {
+                    self.render_apart(endpoint, published, (id, gzip)).await
+                };
+                made.map(|made| (made, true))
             }
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
@@ -306,6 +317,21 @@ impl Playback {
                 Ok((made, keeps))
             }
         }
+    }
+
+    /// A long manifest, written by a making thread, once for all who ask meanwhile.
+    async fn render_apart(
+        &self,
+        endpoint: &Arc<EndpointSite>,
+        published: &Arc<Published>,
+        (manifest, gzip): (ManifestId, bool),
+    ) -> Result<Kept, Refusal> {
+        let key = format!("{} {} {manifest:?} {gzip}", endpoint.id, published.serial);
+        let (endpoint, published) = (Arc::clone(endpoint), Arc::clone(published));
+        let _waiting = Waiting::new(&self.waiting);
+        let make = move || render(&endpoint, &published, &manifest, gzip);
+        let made = self.renderings.value(&self.storage, key, make).await;
+        made.unwrap_or(Err(Refusal::Busy))
     }
 
     /// Heads and ranges: the payload never enters user memory.
@@ -387,7 +413,9 @@ impl Playback {
         let (at, content) = (media.table, content_of(media));
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
-        if file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len()) {
+        if file.is_known(media.payload.offset)
+            && file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len())
+        {
             return Ok(bytes);
         }
         let _waiting = Waiting::new(&self.waiting);
@@ -413,7 +441,19 @@ impl Playback {
     }
 }
 
+/// A manifest in one of its forms.
+fn render(
+    endpoint: &EndpointSite,
+    published: &Published,
+    manifest: &ManifestId,
+    gzip: bool,
+) -> Result<Kept, Refusal> {
+    let rendered = manifest::render(&endpoint.endpoint, &published.presentation, manifest)?;
+    Ok(text_of(rendered, gzip))
+}
+
 /// Why there is no such response.
+#[derive(Clone, Copy)]
 enum Refusal {
     Absent(Absent),
     /// Storage is overloaded: 503.
@@ -451,7 +491,7 @@ fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8
     let bytes = |at: Extent| file.bytes(at.offset, usize::try_from(at.size).unwrap_or(usize::MAX));
     let (table, payload) = (bytes(media.table)?, bytes(media.payload)?);
     if content_hash(table, payload) != media.hash {
-        file.mark_unsound(media.payload.offset);
+        file.note_verdict(media.payload.offset, false);
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok((table, payload))

@@ -13,6 +13,9 @@ impl InputNumber {
     /// The second input.
     pub const TWO: Self = Self(2);
 
+    /// Both, in order.
+    pub const BOTH: [Self; 2] = [Self::ONE, Self::TWO];
+
     /// The input that a URL names, or `None` for anything but 1 and 2.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
@@ -32,6 +35,12 @@ impl InputNumber {
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize - 1
+    }
+
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        Self(3 - self.0)
     }
 }
 

@@ -93,6 +93,14 @@ impl std::ops::Add<Duration> for Monotonic {
     }
 }
 
+impl Monotonic {
+    /// Time since `earlier`; zero where that is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Microseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

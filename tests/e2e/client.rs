@@ -242,9 +242,14 @@ impl Encoder {
 
     /// Sends a request; once more with credentials where they were asked for.
     pub fn request(&mut self, method: &str, name: &str, body: &[u8]) -> Response {
-        let response = self.attempt(method, name, body);
+        self.try_request(method, name, body).unwrap()
+    }
+
+    /// The same where the origin may end at any moment.
+    pub fn try_request(&mut self, method: &str, name: &str, body: &[u8]) -> io::Result<Response> {
+        let response = self.attempt(method, name, body)?;
         if response.status != 401 {
-            return response;
+            return Ok(response);
         }
         self.accept_challenge(&response);
         self.attempt(method, name, body)
@@ -279,23 +284,25 @@ impl Encoder {
 
     /// Asks for a challenge, so that [`Encoder::authorization`] can answer it.
     pub fn authenticate(&mut self) {
-        let response = self.attempt("PUT", "challenge.m3u8", b"");
+        let response = self.attempt("PUT", "challenge.m3u8", b"").unwrap();
         assert_eq!(response.status, 401);
         self.accept_challenge(&response);
     }
 
-    fn attempt(&mut self, method: &str, name: &str, body: &[u8]) -> Response {
+    fn attempt(&mut self, method: &str, name: &str, body: &[u8]) -> io::Result<Response> {
         let path = self.path(name);
         let authorization = self.challenge.is_some().then(|| self.authorization(method, &path));
         let fields = authorization.as_ref().map(|value| ("Authorization", value.as_str()));
         let fields = fields.as_slice();
-        let mut connection =
-            self.connection.take().unwrap_or_else(|| Connection::open(self.address));
-        let response = connection.request(method, &path, fields, body);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::try_open(self.address)?,
+        };
+        let response = connection.try_request(method, &path, fields, body)?;
         if !response.closes() {
             self.connection = Some(connection);
         }
-        response
+        Ok(response)
     }
 
     /// Takes the first challenge of a 401.

@@ -8,9 +8,12 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod console;
 mod cores;
+mod crash;
 mod delivery;
 mod determinism;
+mod disk;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
@@ -18,11 +21,13 @@ mod origin;
 mod payload_identity;
 mod playback;
 mod probe;
+mod pushed_playlists;
 mod real_encoders;
 mod restart;
 mod slow_readers;
 mod source;
 mod stale;
+mod storage;
 mod subtitles;
 mod takeover;
 mod timeline;

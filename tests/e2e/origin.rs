@@ -20,6 +20,9 @@ const CONTROL_PORT: u16 = 7081;
 /// Where encoders alone are served, in the origins that have such a listener.
 pub const INGEST_PORT: u16 = 7082;
 
+/// Puts a file over the kernel's boot id, in a namespace of its own, and goes on as the program.
+const REBOOTED: &str = "mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"";
+
 /// Users of the two inputs of every channel here, with their passwords.
 pub const USERS: [(&str, &str); 2] = [("encoder1", "first secret"), ("encoder2", "second secret")];
 
@@ -127,8 +130,10 @@ pub struct Origin {
     address: Ipv4Addr,
     process: Option<Process>,
     refuses_io_uring: bool,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
     descriptor_count_max: Option<u32>,
+    /// Starts of the machine so far, as the origin is made to see them; 0 for the real one.
+    boots: u32,
 }
 
 impl Origin {
@@ -154,14 +159,38 @@ impl Origin {
         origin
     }
 
+    /// An origin that has not been started, with these channels and endpoints.
+    pub fn stopped(tables: &str) -> Self {
+        let origin = Self::new();
+        origin.configure("", tables);
+        origin
+    }
+
+    /// Overrides a value of the configuration.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Has the machine started anew, as far as the origin can see. Needs the right to mount.
+    pub fn reboot(&mut self) {
+        self.boots += 1;
+        let id = format!("00000000-0000-0000-0000-{:012}\n", self.boots);
+        fs::write(self.dir.path().join("boot_id"), id).unwrap();
+    }
+
+    /// Where ring files are.
+    pub fn storage(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// The same, with `shards` shards that tests can make fail.
     pub fn start_with_hooks(shards: &'static str, tables: &str) -> Self {
         let mut origin = Self::new();
         // A backtrace takes a debug build longer than a shard may be silent.
         origin.environment = vec![
-            ("HEADWATER_TEST_HOOKS", "1"),
-            ("HEADWATER_SERVER__SHARDS", shards),
-            ("RUST_BACKTRACE", "0"),
+            ("HEADWATER_TEST_HOOKS", "1".to_owned()),
+            ("HEADWATER_SERVER__SHARDS", shards.to_owned()),
+            ("RUST_BACKTRACE", "0".to_owned()),
         ];
         origin.configure("", tables);
         origin.restart();
@@ -191,6 +220,7 @@ impl Origin {
             refuses_io_uring: false,
             environment: Vec::new(),
             descriptor_count_max: None,
+            boots: 0,
         }
     }
 
@@ -207,15 +237,29 @@ impl Origin {
         fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
     }
 
-    fn spawn(&self, flag: Option<&str>, log: &str, environment: &[(&str, String)]) -> Child {
+    fn spawn(
+        &self,
+        flag: Option<&str>,
+        log: &str,
+        environment: &[(&'static str, String)],
+    ) -> Child {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
         let binary = env!("CARGO_BIN_EXE_headwater");
-        let mut command = Command::new(binary);
-        if let Some(count) = self.descriptor_count_max {
-            command = Command::new("sh");
-            command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
-        }
+        let mut command = match (self.boots, self.descriptor_count_max) {
+            (0, None) => Command::new(binary),
+            (0, Some(count)) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
+                command
+            }
+            _ => {
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "sh", "-c", REBOOTED]);
+                command.arg(self.dir.path().join("boot_id")).arg(binary);
+                command
+            }
+        };
         if self.refuses_io_uring {
             refuse_io_uring(&mut command);
         }
@@ -223,8 +267,7 @@ impl Origin {
             .args(["serve", "--config"])
             .arg(self.dir.path().join("headwater.toml"))
             .args(flag)
-            .envs(self.environment.iter().copied())
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().chain(environment).map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -232,16 +275,22 @@ impl Origin {
             .unwrap()
     }
 
+    /// Starts the process on the same directory.
+    pub fn begin(&mut self) {
+        assert!(self.process.is_none(), "it runs");
+        let child = self.spawn(None, "log", &[]);
+        self.process = Some(Process { pid: child.id(), child: Some(child) });
+    }
+
     /// Starts the process on the same directory and waits until it serves.
     pub fn restart(&mut self) {
-        assert!(self.process.is_none(), "it runs");
-        let mut child = self.spawn(None, "log", &[]);
+        self.begin();
+        let process = self.process.take().unwrap();
         eventually("the origin is ready", || {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}, log:\n{}", self.log());
+            assert!(is_running(process.pid), "it ended, log:\n{}", self.log());
             self.is_ready().then_some(())
         });
-        self.process = Some(Process { pid: child.id(), child: Some(child) });
+        self.process = Some(process);
     }
 
     fn is_ready(&self) -> bool {
@@ -251,12 +300,12 @@ impl Origin {
     }
 
     /// Starts a process that is to take over.
-    pub fn begin_takeover(&self, environment: &[(&str, String)]) -> Child {
+    pub fn begin_takeover(&self, environment: &[(&'static str, String)]) -> Child {
         self.spawn(Some("--takeover"), "log", environment)
     }
 
     /// Has another process take over, and waits until it serves. Returns the one before.
-    pub fn take_over(&mut self, environment: &[(&str, String)]) -> Process {
+    pub fn take_over(&mut self, environment: &[(&'static str, String)]) -> Process {
         let mut child = self.begin_takeover(environment);
         let pid = child.id();
         eventually("the other process serves", || {
@@ -283,11 +332,6 @@ impl Origin {
     fn serving_pid(&self) -> Option<u32> {
         let text = fs::read_to_string(self.dir.path().join("data/headwater.pid")).ok()?;
         text.strip_suffix('\n')?.parse().ok()
-    }
-
-    /// The directory of the rings.
-    pub fn storage(&self) -> PathBuf {
-        self.dir.path().join("data")
     }
 
     /// A second process on the same directory, at other addresses: how it ends, and what it says.

@@ -57,6 +57,16 @@ pub struct Source {
 pub static MUXED: LazyLock<Source> =
     LazyLock::new(|| Source::encoded(&format!("{PICTURE} {SOUND} {H264} -c:a aac"), "v:0,a:0"));
 
+/// A small picture and its sound in short segments, for as long as a crash test may last.
+pub static LONG: LazyLock<Source> = LazyLock::new(|| {
+    let arguments = "-f lavfi -i testsrc2=size=64x36:rate=25 \
+        -f lavfi -i sine=frequency=440:sample_rate=48000 -c:v libx264 -preset ultrafast \
+        -pix_fmt yuv420p -g 25 -keyint_min 25 -sc_threshold 0 -c:a aac -b:a 32k";
+    Source::encoded_to(arguments, "v:0,a:0", LONG_SECONDS, 1)
+});
+/// Seconds, and segments, of it.
+const LONG_SECONDS: u32 = 240;
+
 pub const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=25";
 pub const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000";
 pub const H264: &str =
@@ -74,11 +84,16 @@ impl Source {
 
     /// The same of so many seconds.
     pub fn encoded_for(seconds: u32, arguments: &str, stream_map: &str) -> Self {
+        Self::encoded_to(arguments, stream_map, seconds, 2)
+    }
+
+    /// The same with as many seconds in each segment.
+    fn encoded_to(arguments: &str, stream_map: &str, seconds: u32, each: u32) -> Self {
         let dir = TempDir::new().unwrap();
         let output = Command::new("ffmpeg")
             .args(["-nostdin", "-v", "error", "-y"])
             .args(arguments.split_whitespace())
-            .args(["-t", &seconds.to_string(), "-f", "hls", "-hls_time", "2"])
+            .args(["-t", &seconds.to_string(), "-f", "hls", "-hls_time", &each.to_string()])
             .args(["-hls_list_size", "0", "-hls_flags", "program_date_time+independent_segments"])
             .args(["-var_stream_map", stream_map, "-master_pl_name", "channel.m3u8"])
             .args(["-hls_segment_filename", "channel_%v_%05d.ts", "channel_%v.m3u8"])

@@ -58,6 +58,32 @@ pub struct Life {
     pub jump: i64,
 }
 
+/// When the ladder has its last rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastRung {
+    Always,
+    From(i64),
+    Until(i64),
+}
+
+impl LastRung {
+    pub const fn is_there(self, at: i64) -> bool {
+        match self {
+            Self::Always => true,
+            Self::From(first) => at >= first,
+            Self::Until(end) => at < end,
+        }
+    }
+
+    /// The segment with which that changes.
+    const fn change(self) -> Option<i64> {
+        match self {
+            Self::Always => None,
+            Self::From(at) | Self::Until(at) => Some(at),
+        }
+    }
+}
+
 /// Everything about one encoder.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -67,19 +93,21 @@ pub struct Plan {
     /// By segment and rendition.
     pub fates: Vec<Vec<Fate>>,
     pub lives: Vec<Life>,
-    /// Per cent of bodies that come once more, and of media playlists that don't come.
+    /// Per cent of bodies that come once more.
     pub repeated: i64,
-    pub unlisted: i64,
+    /// From a segment on, per cent of media playlists that don't come.
+    pub unlisted: (i64, i64),
     /// Playlists come before what they list.
     pub lists_first: bool,
     /// Its dates are so many microseconds wrong.
     pub date_error_us: i64,
+    pub last_rung: LastRung,
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { make, lag_ms, repeated, unlisted, lists_first, date_error_us, .. } = self;
-        writeln!(f, "{make:?} lag {lag_ms} ms, repeated {repeated} %, unlisted {unlisted} %")?;
+        writeln!(f, "{make:?} lag {lag_ms} ms, repeated {repeated} %, unlisted {unlisted:?}")?;
         writeln!(f, "  lists first: {lists_first}, dates wrong by {date_error_us} us")?;
         self.lives[1..].iter().try_for_each(|life| writeln!(f, "  {life:?}"))?;
         for (at, (duty, fates)) in self.duties.iter().zip(&self.fates).enumerate() {
@@ -102,9 +130,10 @@ impl Plan {
             fates: vec![vec![Fate::Comes(0); show.stems().len()]; count],
             lives: vec![Life { from: 0, renames: true, jump: 0 }],
             repeated: 0,
-            unlisted: 0,
+            unlisted: (0, 0),
             lists_first: false,
             date_error_us: 0,
+            last_rung: LastRung::Always,
         }
     }
 
@@ -136,10 +165,12 @@ impl Plan {
                 all.push(Delivery { at_ms, input, push });
             });
         }
-        let top = Rc::new(Playlist::Multivariant(show.top()));
-        for life in &self.lives {
-            let at_ms = self.made_ms(show, life.from) + 30;
-            let push = Push::List("channel.m3u8".into(), Rc::clone(&top));
+        let told = self.lives.iter().map(|life| life.from).chain(self.last_rung.change());
+        for at in told {
+            let at_ms = self.made_ms(show, at) + 30;
+            let rungs = show.rungs - i64::from(!self.last_rung.is_there(at));
+            let top = Playlist::Multivariant(show.top(rungs));
+            let push = Push::List("channel.m3u8".into(), Rc::new(top));
             all.push(Delivery { at_ms, input, push });
         }
         all
@@ -165,6 +196,10 @@ impl Plan {
                 listed.clear();
                 sequence = at;
             }
+            let is_last_rung = i64::try_from(which) == Ok(show.rungs - 1);
+            if is_last_rung && !self.last_rung.is_there(at) {
+                continue;
+            }
             let (duty, fate) = (self.duties[index], self.fates[index][which]);
             let made_ms = self.made_ms(show, at) + dice.roll(40);
             let (shape, delay) = match fate {
@@ -188,7 +223,8 @@ impl Plan {
                 // Its link is down: playlists to come list what nobody got.
                 continue;
             }
-            if !dice.chance(self.unlisted) || duty == Duty::Dies {
+            let (from, percent) = self.unlisted;
+            if at < from || !dice.chance(percent) || duty == Duty::Dies {
                 let list = newest(show, &listed, at - sequence, duty == Duty::Dies);
                 let after = if self.lists_first { -20 } else { 20 + delay + dice.roll(60) };
                 push(made_ms + after, Push::List(format!("{stem}.m3u8"), Rc::new(list)));

@@ -7,6 +7,7 @@ use crate::oracle::{self, Oracle};
 use crate::show::Body;
 use headwater::engine::channel::candidate::RecordMeta;
 use headwater::engine::channel::state::{Change, State};
+use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Event, Now, Recovery, Verdict};
 use headwater::engine::playlist::Playlist;
 use headwater::engine::presentation::Presentation;
@@ -98,7 +99,12 @@ pub struct Origin {
 impl Origin {
     pub fn new(habits: Habits, end_ms: i64) -> Self {
         let window = MediaTime(habits.window_seconds * 90_000);
-        let config = ChannelConfig { period: None, join_seconds: JOIN_SECONDS.into(), window };
+        let config = ChannelConfig {
+            period: None,
+            join_seconds: JOIN_SECONDS.into(),
+            window,
+            preference: Preference::default(),
+        };
         let first = (1, vec![Record::State(Box::default())]);
         Self {
             channel: Channel::new(config.clone()),
@@ -209,11 +215,10 @@ impl Origin {
     ) -> bool {
         let now = self.now();
         let verdict = self.channel.on_segment(now, input, name, &body.media);
-        let Verdict::Store(mut metas) = verdict else {
+        let Verdict::Store(metas) = verdict else {
             self.say(|| format!("{input}: {name} {verdict:?}"));
             return true;
         };
-        metas.retain(|(at, meta)| self.channel.hash_of_twin(meta) != Some(body.hashes[*at].0));
         let kept = metas.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         self.say(|| format!("{input}: {name} stores {kept:?} of {:?}", body.media.tracks.len()));
         let mut stored = Vec::new();

@@ -123,7 +123,7 @@ fn afflict(plan: &mut Plan, show: &Show, dice: &mut Dice, kind: Trouble, (from, 
                 plan.duties[index(at)] = Duty::Away;
             }
         }
-        Trouble::Unlisted => plan.unlisted = dice.pick(&[20, 50]),
+        Trouble::Unlisted => plan.unlisted = (from, dice.pick(&[20, 50])),
         Trouble::ListsFirst => plan.lists_first = true,
         Trouble::Lag => plan.lag_ms = dice.roll(target * 9 / 10),
         Trouble::Renames => plan.lives.push(Life { from: at, renames: true, jump: 0 }),

@@ -6,6 +6,7 @@ use crate::encoder::{EPOCH_US, newest};
 use crate::heap;
 use crate::show::{Make, Reel, Shape, Show, Sound};
 use headwater::engine::channel::state::{Change, State};
+use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Recovery, Verdict};
 use headwater::engine::playlist::{Playlist, PlaylistSegment};
 use headwater::engine::presentation::Listed;
@@ -48,7 +49,12 @@ fn a_week_is_continuous_and_memory_stays_flat() {
         ..Show::draw(&mut dice, 1)
     };
     let window = MediaTime(600 * 90_000);
-    let config = ChannelConfig { period: None, join_seconds: vec![12, 36], window };
+    let config = ChannelConfig {
+        period: None,
+        join_seconds: vec![12, 36],
+        window,
+        preference: Preference::default(),
+    };
     let mut week = Week {
         show: show.clone(),
         channel: Channel::new(config),
@@ -81,7 +87,7 @@ impl Week {
             }
             let now = now(made_ms + 100 * i64::from(input.number()));
             if at == 0 {
-                let top = Playlist::Multivariant(self.show.top());
+                let top = Playlist::Multivariant(self.show.top(self.show.rungs));
                 self.channel.on_playlist(now, input, "channel.m3u8", &top);
             }
             self.push(now, input, &mut reel, at);

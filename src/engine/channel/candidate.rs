@@ -115,8 +115,22 @@ pub struct Candidate {
     pub table: Extent,
     /// Samples' bytes.
     pub payload: Extent,
-    /// XXH3-64 of table and payload.
+    /// The lower half of XXH3-128 of table and payload.
     pub hash: u64,
     /// When it was committed.
     pub committed: Monotonic,
+    /// The other input has delivered that time, too, and nothing better.
+    pub is_seconded: bool,
+}
+
+impl Candidate {
+    /// True where `meta` describes another upload of the same body.
+    #[must_use]
+    pub fn is_of_same_body(&self, meta: &RecordMeta) -> bool {
+        let own = &self.meta;
+        own.input == meta.input
+            && own.name == meta.name
+            && (own.kind(), own.ordinal) == (meta.kind(), meta.ordinal)
+            && own.start == meta.start
+    }
 }

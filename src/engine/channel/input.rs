@@ -1,8 +1,8 @@
 //! The two inputs: what each has sent lately, and which of them is alive.
 
+use crate::engine::channel::health::Health;
 use crate::engine::channel::source::Playlists;
 use crate::engine::playlist::MediaPlaylist;
-use crate::engine::segment::SegmentBody;
 use crate::units::{InputNumber, MediaTime, Monotonic};
 use std::time::Duration;
 
@@ -15,22 +15,52 @@ pub struct Inputs {
 #[derive(Debug, Default)]
 struct Input {
     playlists: Playlists,
+    health: Health,
     heard: Option<Monotonic>,
     /// PROGRAM-DATE-TIME minus the wall clock of media time, as of the newest listed segment.
     drift: Option<MediaTime>,
 }
 
 impl Inputs {
-    /// A whole segment arrived. Health is judged by media, not by connections.
-    pub fn on_segment(&mut self, input: InputNumber, now: Monotonic, body: &SegmentBody) {
-        if !body.tracks.is_empty() {
-            self.inputs[input.index()].heard = Some(now);
-        }
+    /// A whole segment of plausible media arrived, sound or not.
+    pub fn on_segment(&mut self, input: InputNumber, now: Monotonic) {
+        self.inputs[input.index()].heard = Some(now);
+    }
+
+    /// A sound segment of the leading kind, see [`Health::on_sound`].
+    pub fn on_sound(
+        &mut self,
+        input: InputNumber,
+        now: Monotonic,
+        start: MediaTime,
+        span: Duration,
+    ) {
+        self.inputs[input.index()].health.on_sound(now, start, span);
     }
 
     /// Counts the input as heard, for want of a memory from before a restart.
-    pub fn presume_alive(&mut self, input: InputNumber, now: Monotonic) {
-        self.inputs[input.index()].heard = Some(now);
+    pub fn presume_alive(&mut self, input: InputNumber, now: Monotonic, span: Duration) {
+        let input = &mut self.inputs[input.index()];
+        input.heard = Some(now);
+        input.health.presume(now, span);
+    }
+
+    /// Nobody was looking for `pause`.
+    pub fn excuse(&mut self, pause: Duration) {
+        for input in &mut self.inputs {
+            input.health.excuse(pause);
+            input.heard = input.heard.map(|heard| heard + pause);
+        }
+    }
+
+    /// True where `input` delivers sound media by its deadlines.
+    pub fn is_healthy(&self, input: InputNumber, now: Monotonic) -> bool {
+        self.inputs[input.index()].health.is_healthy(now)
+    }
+
+    /// How long it has done so without a break.
+    pub fn healthy_for(&self, input: InputNumber, now: Monotonic) -> Duration {
+        self.inputs[input.index()].health.healthy_for(now)
     }
 
     /// A segment was listed whose PROGRAM-DATE-TIME is `drift` ahead of media time plus W.
@@ -75,7 +105,7 @@ impl Inputs {
 
     /// True where some input has ended and no other is alive without having ended.
     pub fn all_live_ended(&self, now: Monotonic, silence: Duration) -> bool {
-        let mut inputs = [InputNumber::ONE, InputNumber::TWO].into_iter();
+        let mut inputs = InputNumber::BOTH.into_iter();
         let ended = |input: InputNumber| self.playlists(input).ended();
         inputs.clone().any(ended)
             && inputs.all(|input| ended(input) || !self.is_alive(input, now, silence))

@@ -1,74 +1,235 @@
-//! Judges media: what must be committed, where a candidate lies, and whether it may be listed now.
+//! Judges what arrives: what of it must be committed, and what it tells of the two inputs.
 
+use crate::engine::channel::alignment::{Alignment, Apart, Comparison, Copied};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
-use crate::engine::channel::grid::unwrap_near;
+use crate::engine::channel::event::Event;
+use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
-use crate::engine::channel::state::{Session, TrackState};
-use crate::engine::channel::{Channel, DropReason};
+use crate::engine::channel::state::TrackState;
+use crate::engine::channel::{Channel, DropReason, span};
 use crate::engine::codec::TrackKind;
-use crate::engine::presentation::{Grid, Listed};
-use crate::units::{InputNumber, MediaTime, Monotonic};
+use crate::engine::presentation::{Listed, MediaRef};
+use crate::engine::sample_table::content_hash;
+use crate::engine::segment::TrackSegment;
+use crate::units::{InputNumber, MediaTime, Monotonic, TrackId};
+use std::cell::OnceCell;
 
-/// The longest hole that is one session still: an hour.
-const HOLE_MAX: MediaTime = MediaTime(3_600 * 90_000);
+/// A track of a body that has arrived whole. Its content is hashed where it is compared.
+pub(super) struct Arrival<'a> {
+    pub(super) meta: RecordMeta,
+    segment: &'a TrackSegment,
+    hash: OnceCell<u64>,
+}
 
-/// Where a candidate stands to its track's listed media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It begins where the track ends, or where its session begins.
-    Next,
-    /// Media is missing before it.
-    Hole,
-    /// It begins before the track's end.
-    Behind,
-    /// Its time does not belong to this session.
-    Foreign,
+impl<'a> Arrival<'a> {
+    pub(super) const fn new(meta: RecordMeta, segment: &'a TrackSegment) -> Self {
+        Self { meta, segment, hash: OnceCell::new() }
+    }
+
+    fn hash(&self) -> u64 {
+        let content = || content_hash(&self.segment.samples, &self.segment.payload);
+        *self.hash.get_or_init(content)
+    }
 }
 
 impl Channel {
     /// Whether a track of a body must be committed: `None`, or why not.
-    pub(super) fn judge(&self, now: Monotonic, meta: &RecordMeta) -> Option<DropReason> {
-        let twin = |it: &&Candidate| {
-            it.meta.input == meta.input
-                && it.meta.name == meta.name
-                && (it.meta.kind(), it.meta.ordinal) == (meta.kind(), meta.ordinal)
-                && it.meta.start == meta.start
-        };
-        if self.candidates.iter().any(|it| twin(&it)) {
-            return Some(DropReason::Duplicate);
+    pub(super) fn judge(&mut self, now: Monotonic, arrival: &Arrival<'_>) -> Option<DropReason> {
+        let meta = &arrival.meta;
+        if let Some(twin) = self.candidates.iter().find(|it| it.is_of_same_body(meta)) {
+            // Other bytes take the place of what is not listed yet.
+            return (twin.hash == arrival.hash()).then_some(DropReason::Duplicate);
         }
-        let rendition = self.rendition_named(meta.input, &meta.name)?;
-        let source = (rendition, meta.ordinal);
-        let of_source =
-            |track: &&TrackState| track.info.kind == meta.kind() && track.sources.contains(&source);
-        let track = self.state.tracks.iter().find(of_source)?;
+        let track = self.track_fed_by(meta)?.clone();
         if meta.kind() == TrackKind::Text {
             let newest = self.recent.newest_of(track.info.id, meta.input);
             let again = newest.is_some_and(|(_, name)| name == meta.name);
             return again.then_some(DropReason::Duplicate);
         }
-        let start = self.media_start(track, meta)?;
-        if let Some(listed) = self.listed_at(track, start, meta.frame()) {
-            // Whether an encoder began anew is told by its playlist, which comes later.
-            let newest = self.recent.newest_of(track.info.id, meta.input);
-            let again = newest == Some((listed.number, meta.name.as_str()));
-            let known = self.recent.source_of(track.info.id, listed.number);
-            let muxed_copy = known.is_some_and(|(input, name)| {
-                input == meta.input && self.rendition_named(input, name) != Some(rendition)
-            });
-            let told_later = !again && !muxed_copy && self.may_lead(now, meta.input);
-            let needed = listed.media.is_none() || told_later;
-            return (!needed).then_some(DropReason::Duplicate);
+        let start = self.media_start(&track, meta)?;
+        if let Some(listed) = self.listed_at(&track, start, meta.frame())
+            && let Some(media) = &listed.media
+            && let Some(why) = self.judge_covered(now, (&track, start), arrival, listed, media)
+        {
+            return Some(why);
         }
-        let stands_in = |it: &Candidate| {
-            it.meta.damage.is_none() && it.meta.duration() >= meta.duration() - meta.frame()
-        };
-        if self.waiting_at(track, start, meta).any(stands_in) {
+        if self.is_apart(meta.input) {
+            let needed = self.may_begin(now, now, meta);
+            return (!needed).then_some(DropReason::Standby);
+        }
+        self.judge_waiting((&track, start), arrival)
+    }
+
+    /// An arrival whose time is listed already. `None` where it may be of an encoder that began
+    /// anew, which its playlist tells, and that comes later.
+    fn judge_covered(
+        &self,
+        now: Monotonic,
+        (track, start): (&TrackState, MediaTime),
+        arrival: &Arrival<'_>,
+        listed: &Listed,
+        media: &MediaRef,
+    ) -> Option<DropReason> {
+        let (meta, id) = (&arrival.meta, track.info.id);
+        let coincides = near(start, listed.start, meta.frame());
+        if media.input != meta.input {
+            // A copy made at the same time is near the track's end. What an encoder repeats after
+            // it began anew is no such copy.
+            let is_twin = coincides && self.is_recent(track, start);
+            if is_twin && media.hash == arrival.hash() {
+                return Some(DropReason::Duplicate);
+            }
+            if is_twin && !self.is_apart(meta.input) {
+                return Some(DropReason::Divergent);
+            }
+            let told_later = self.may_lead(now, meta.input) || self.is_apart(meta.input);
+            return (!told_later).then_some(DropReason::Divergent);
+        }
+        let again = self.recent.newest_of(id, meta.input);
+        let known = self.recent.source_of(id, listed.number);
+        let rendition = self.rendition_named(meta.input, &meta.name);
+        let is_muxed_copy = known.is_some_and(|(input, name)| {
+            input == meta.input && self.rendition_named(input, name) != rendition
+        });
+        if is_muxed_copy {
             return Some(DropReason::Duplicate);
         }
-        let active = self.state.active?;
-        let standby = meta.input != active && self.inputs.is_alive(active, now, self.silence());
-        (standby && !self.fits(track, start, meta)).then_some(DropReason::Standby)
+        if again == Some((listed.number, meta.name.as_str())) || !self.may_lead(now, meta.input) {
+            let same = media.hash == arrival.hash();
+            return Some(if same { DropReason::Duplicate } else { DropReason::Overwritten });
+        }
+        None
+    }
+
+    /// An arrival whose time is not listed, against those that wait for the same place.
+    fn judge_waiting(
+        &mut self,
+        (track, start): (&TrackState, MediaTime),
+        arrival: &Arrival<'_>,
+    ) -> Option<DropReason> {
+        let meta = &arrival.meta;
+        let is_rival = |it: &Candidate| {
+            self.track_of(it) == Some(track.info.id)
+                && !self.is_apart(it.meta.input)
+                && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
+        };
+        let rivals: Vec<usize> =
+            (0..self.candidates.len()).filter(|&at| is_rival(&self.candidates[at])).collect();
+        let leads = self.state.active == Some(meta.input);
+        for at in rivals {
+            let rival = &self.candidates[at];
+            let is_same = rival.hash == arrival.hash();
+            let (theirs, ours) = (self.flaws(track, &rival.meta), self.flaws(track, meta));
+            let is_better = match (ours.is_none(), theirs.is_none()) {
+                (true, true) => leads,
+                (true, false) => true,
+                (false, true) => false,
+                (false, false) => meta.duration() > rival.meta.duration(),
+            };
+            if is_same || !is_better {
+                self.candidates[at].is_seconded |= rival.meta.input != meta.input;
+                return Some(if is_same { DropReason::Duplicate } else { DropReason::Divergent });
+            }
+        }
+        None
+    }
+
+    /// Learns from an arrival how the two inputs stand to each other on its track.
+    pub(super) fn compare(&mut self, arrival: &Arrival<'_>) {
+        let meta = &arrival.meta;
+        let Some(track) = self.track_fed_by(meta).cloned() else { return };
+        if meta.kind() == TrackKind::Text || !self.flaws(&track, meta).is_none() {
+            return;
+        }
+        let Some(start) = self.media_start(&track, meta) else { return };
+        if let Some(comparison) = self.comparison(&track, start, arrival) {
+            self.learn(track.info.id, comparison);
+        }
+    }
+
+    fn comparison(
+        &self,
+        track: &TrackState,
+        start: MediaTime,
+        arrival: &Arrival<'_>,
+    ) -> Option<Comparison> {
+        let meta = &arrival.meta;
+        let accepted = self.accepted_at(track, start, arrival)?;
+        let period = self.state.grid(track.cadence)?.period_ticks();
+        // The content is hashed only where the copies begin together.
+        let alike = near(accepted.start, start, meta.frame());
+        let hash = if alike { arrival.hash() } else { 0 };
+        let end = start + meta.duration();
+        let copy = Copied { start, end, config: &meta.config, hash };
+        Some(copy.compare(&accepted, meta.frame(), period))
+    }
+
+    /// The other input's sound copy in which `start` lies, a frame early at most. One that was
+    /// listed long ago was not made at the same time.
+    fn accepted_at(
+        &self,
+        track: &TrackState,
+        start: MediaTime,
+        arrival: &Arrival<'_>,
+    ) -> Option<Copied<'_>> {
+        let other = arrival.meta.input.other();
+        let frame = arrival.meta.frame();
+        let lies_in = |from: MediaTime, to: MediaTime| from <= start + frame && start + frame < to;
+        for Candidate { meta, hash, .. } in self.candidates_of(track.info.id) {
+            let Some(from) = self.media_start(track, meta) else { continue };
+            let (to, config) = (from + meta.duration(), &meta.config);
+            if meta.input == other && lies_in(from, to) && self.flaws(track, meta).is_none() {
+                return Some(Copied { start: from, end: to, config, hash: *hash });
+            }
+        }
+        let listed = self.listed_at(track, start, frame)?;
+        let Listed { start: from, end, media: Some(media), .. } = listed else { return None };
+        let fits = media.input == other && media.flaws.is_none() && self.is_recent(track, *from);
+        let config = &self.state.inits.get(&media.init)?.config;
+        fits.then_some(Copied { start: *from, end: *end, config, hash: media.hash })
+    }
+
+    /// True for a time near enough to a track's end that both inputs deliver it now.
+    fn is_recent(&self, track: &TrackState, start: MediaTime) -> bool {
+        start + MediaTime(2 * self.target().0) >= track.end
+    }
+
+    /// The candidates of a track.
+    pub(super) fn candidates_of(&self, id: TrackId) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(move |it| self.track_of(it) == Some(id))
+    }
+
+    /// Takes a comparison of the two inputs' copies.
+    pub(super) fn learn(&mut self, track: TrackId, comparison: Comparison) {
+        let before = self.alignment(track);
+        let alignment = self.alignments.entry(track).or_default();
+        alignment.on_comparison(comparison);
+        let after = *alignment;
+        let kind = |apart: Option<Apart>| apart.as_ref().map(std::mem::discriminant);
+        if let Some(apart) = after.apart()
+            && kind(before.apart()) != kind(after.apart())
+            && let Some(active) = self.state.active
+        {
+            let input = active.other();
+            self.events.push(Event::Misaligned { track, input, apart });
+        }
+        let became = (!before.is_aligned() && after.is_aligned())
+            || (!before.is_identical() && after.is_identical());
+        if became {
+            let identical = after.is_identical();
+            self.events.push(Event::Aligned { track, identical });
+        }
+    }
+
+    /// How the two inputs stand to each other on a track.
+    pub(super) fn alignment(&self, track: TrackId) -> Alignment {
+        self.alignments.get(&track).copied().unwrap_or_default()
+    }
+
+    /// True where `input` does not lead, and its media is apart from that of the one that does.
+    pub(super) fn is_apart(&self, input: InputNumber) -> bool {
+        self.state.active.is_some_and(|active| active != input)
+            && self.alignments.values().any(|alignment| alignment.apart().is_some())
     }
 
     /// The rendition that a body belongs to, as far as the playlists tell now.
@@ -78,205 +239,40 @@ impl Channel {
         self.inputs.playlists(input).rendition_of(top, name)
     }
 
-    /// Content hash of the media that is listed, or waits to be, at the time of `meta`'s track.
-    #[must_use]
-    pub fn hash_of_same_time(&self, meta: &RecordMeta) -> Option<u64> {
-        let (track, start) = self.track_and_start(meta)?;
-        let listed = self.listed_at(track, start, meta.frame());
-        if let Some(media) = listed.and_then(|listed| listed.media.as_ref()) {
-            return Some(media.hash);
-        }
-        self.waiting_at(track, start, meta).next().map(|waiting| waiting.hash)
-    }
-
-    /// The same of media that came from the other input, as a copy made at the same time: near its
-    /// track's end. What an encoder repeats after it began anew is no such copy.
-    #[must_use]
-    pub fn hash_of_twin(&self, meta: &RecordMeta) -> Option<u64> {
-        let (track, start) = self.track_and_start(meta)?;
-        if meta.kind() == TrackKind::Text || start + MediaTime(2 * self.target().0) < track.end {
-            return None;
-        }
-        if let Some(listed) = self.listed_at(track, start, meta.frame())
-            && let Some(media) = &listed.media
-        {
-            let (input, _) = self.recent.source_of(track.info.id, listed.number)?;
-            return (input != meta.input).then_some(media.hash);
-        }
-        let mut waiting = self.waiting_at(track, start, meta);
-        waiting.find(|it| it.meta.input != meta.input).map(|twin| twin.hash)
-    }
-
-    /// The track that `meta` belongs to, and where it begins there.
-    fn track_and_start(&self, meta: &RecordMeta) -> Option<(&TrackState, MediaTime)> {
+    /// The track that a body's stream goes to, where there is one already.
+    pub(super) fn track_fed_by(&self, meta: &RecordMeta) -> Option<&TrackState> {
         let source = (self.rendition_named(meta.input, &meta.name)?, meta.ordinal);
-        let mut tracks = self.state.tracks.iter();
-        let track = tracks
-            .find(|track| track.info.kind == meta.kind() && track.sources.contains(&source))?;
-        Some((track, self.media_start(track, meta)?))
+        let fits =
+            |track: &&TrackState| track.info.kind == meta.kind() && track.sources.contains(&source);
+        self.state.tracks.iter().find(fits)
     }
 
     /// Candidates of a track that begin where `meta` does, at `start`.
-    fn waiting_at(
+    pub(super) fn waiting_at(
         &self,
         track: &TrackState,
         start: MediaTime,
         meta: &RecordMeta,
     ) -> impl Iterator<Item = &Candidate> {
-        self.candidates.iter().filter(move |it| {
-            self.track_of(it) == Some(track.info.id)
-                && self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
+        self.candidates_of(track.info.id).filter(move |it| {
+            self.media_start(track, &it.meta).is_some_and(|at| near(at, start, meta.frame()))
         })
     }
 
-    /// Whether the other input's copy could stand in: same configuration, same boundaries.
-    fn fits(&self, track: &TrackState, start: MediaTime, meta: &RecordMeta) -> bool {
-        let config = track.init.and_then(|id| self.state.inits.get(&id)).map(|init| &init.config);
-        let grid = self.state.grid(track.cadence);
-        let aligned = near(start, track.end, meta.frame())
-            || grid.is_some_and(|grid| {
-                let number = grid.number_at(start);
-                number.is_some_and(|number| near(grid.start_at(number), start, meta.frame()))
-            });
-        config == Some(&meta.config) && start >= track.end - meta.frame() && aligned
-    }
-
-    /// Media time of a segment's start under the present session.
-    pub(super) fn media_start(&self, track: &TrackState, meta: &RecordMeta) -> Option<MediaTime> {
-        let session = self.state.session?;
-        Some(unwrap_near(meta.start, session.shift, self.reference(track, &session)))
-    }
-
-    /// Where a track's next segment is expected: its end, or where others are in a session that it
-    /// has not joined.
-    fn reference(&self, track: &TrackState, session: &Session) -> MediaTime {
-        let joined = |it: &&TrackState| it.session == Some(session.id);
-        if joined(&track) {
-            return track.end;
-        }
-        let ends = self.state.tracks.iter().filter(joined).map(|it| it.end);
-        ends.max().unwrap_or(session.start)
-    }
-
-    pub(super) fn listed_at(
-        &self,
-        track: &TrackState,
-        start: MediaTime,
-        frame: MediaTime,
-    ) -> Option<&Listed> {
-        let segments = self.windows.segments(track.info.id)?;
-        let at = segments.partition_point(|listed| listed.end <= start + frame);
-        segments.get(at).filter(|listed| listed.start <= start + frame)
-    }
-
-    pub(super) fn place(
-        &self,
-        track: &TrackState,
-        meta: &RecordMeta,
-    ) -> Option<(Place, MediaTime)> {
-        let session = self.state.session?;
-        let start = self.media_start(track, meta)?;
-        let hole_max = self.config.window.max(MediaTime(3 * self.target().0)).min(HOLE_MAX);
-        let joined = track.session == Some(session.id);
-        let reference = self.reference(track, &session);
-        let ahead = start - reference;
-        let place = if near(start, reference, meta.frame()) {
-            Place::Next
-        } else if ahead.0.abs() > hole_max.0 || (ahead.0 > 0 && self.has_jumped(meta, start)) {
-            Place::Foreign
-        } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
-            // Tracks of one session begin about together; the grid tells the number.
-            Place::Next
-        } else if ahead.0 > 0 {
-            Place::Hole
-        } else {
-            Place::Behind
+    /// A body's deadline: what it says of its input's health. One that begins where a player
+    /// can, and of which nothing was lost, is as good as media can be known to be here.
+    pub(super) fn note_health(&mut self, now: Monotonic, arrivals: &[Arrival<'_>]) {
+        let kinds = self.state.tracks.iter().map(|track| track.info.kind);
+        let kind = kinds.min().unwrap_or(TrackKind::Video);
+        let target = self.target();
+        let sound = |it: &&Arrival<'_>| {
+            let meta = &it.meta;
+            let leads = meta.kind() == kind || self.state.tracks.is_empty();
+            leads && meta.damage.is_none() && meta.random_access
         };
-        Some((place, start))
-    }
-
-    /// How far PROGRAM-DATE-TIME is ahead of a segment's timestamps, beyond what it was before.
-    fn lag(&self, meta: &RecordMeta, start: MediaTime) -> Option<MediaTime> {
-        let listed = self.inputs.playlists(meta.input).segment(&meta.name)?;
-        let date = MediaTime(listed.program_date_time?.ticks_90k());
-        let drift = self.inputs.drift(meta.input)?;
-        Some(date - self.state.clock_offset? - start - drift)
-    }
-
-    /// The source's wall clock denies that media is missing: its timestamps jumped.
-    fn has_jumped(&self, meta: &RecordMeta, start: MediaTime) -> bool {
-        self.lag(meta, start).is_some_and(|lag| lag.0.abs() > self.target().0)
-    }
-
-    /// Whether a candidate that lies before its track's end comes from an encoder that began anew,
-    /// by the source's wall clock, else by names.
-    pub(super) fn is_rewound(
-        &self,
-        track: &TrackState,
-        meta: &RecordMeta,
-        start: MediaTime,
-        covered: Option<&Listed>,
-    ) -> bool {
-        if let Some(lag) = self.lag(meta, start) {
-            return lag > self.target();
-        }
-        let id = track.info.id;
-        match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
-            Some((input, name)) if input == meta.input && name == meta.name => {
-                // The same name again: a playlist that ends with it went back.
-                let newest = self.recent.newest_of(id, meta.input);
-                newest.is_some_and(|(_, newest)| newest != name)
-                    && self.inputs.playlists(meta.input).ends_with(name)
-            }
-            Some((input, name)) if input == meta.input => {
-                self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
-            }
-            // Nobody knows: its date tells, or its arrival where the source never gave dates.
-            _ => {
-                let said = self.inputs.playlists(meta.input).segment(&meta.name);
-                let date = said.and_then(|said| said.program_date_time);
-                let mut inputs = [InputNumber::ONE, InputNumber::TWO].into_iter();
-                let undated = inputs.all(|input| self.inputs.drift(input).is_none());
-                let wall = date.or_else(|| undated.then(|| meta.arrival_start()));
-                let offset = self.state.clock_offset.unwrap_or_default();
-                wall.is_some_and(|wall| wall.ticks_90k() - offset.0 - start.0 > 3 * self.target().0)
-            }
+        if let Some(Arrival { meta, .. }) = arrivals.iter().find(sound) {
+            let due = span(target.max(meta.duration()));
+            self.inputs.on_sound(meta.input, now, meta.start, due);
         }
     }
-
-    /// The input in use may begin sessions, or the other one while that is silent.
-    pub(super) fn may_lead(&self, now: Monotonic, input: InputNumber) -> bool {
-        let active = self.state.active;
-        active == Some(input)
-            || active.is_none_or(|active| !self.inputs.is_alive(active, now, self.silence()))
-    }
-
-    /// Whether a candidate may be listed at once. One that is odd, or coded unlike what is on air,
-    /// waits half a target for the other input's copy.
-    pub(super) fn is_ready(
-        &self,
-        now: Monotonic,
-        track: &TrackState,
-        at: usize,
-        leads: bool,
-    ) -> bool {
-        let meta = &self.candidates[at].meta;
-        let mut others = [InputNumber::ONE, InputNumber::TWO].into_iter();
-        let rival = others
-            .any(|other| other != meta.input && self.inputs.is_alive(other, now, self.silence()));
-        if !rival {
-            return true;
-        }
-        let current = track.init.and_then(|id| self.state.inits.get(&id)).map(|init| &init.config);
-        let alike = current.is_none_or(|config| *config == meta.config);
-        let period = self.state.grid(track.cadence).map(Grid::period_ticks).unwrap_or_default();
-        let tolerance = if leads { meta.frame() } else { MediaTime(period.0 / 8) };
-        let whole = near(meta.duration(), period, tolerance);
-        let ours = self.state.active == Some(meta.input);
-        meta.damage.is_none() && whole && (alike || ours)
-    }
-}
-
-pub(super) fn near(one: MediaTime, other: MediaTime, tolerance: MediaTime) -> bool {
-    (one - other).0.abs() <= tolerance.0
 }

@@ -1,9 +1,11 @@
 //! Lists candidates: each track's next segment, gaps where media is missing, late media in gaps.
 
+use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
-use crate::engine::channel::judging::Place;
+use crate::engine::channel::event::{Cause, Event};
+use crate::engine::channel::placing::Place;
 use crate::engine::channel::state::{Change, TrackState};
-use crate::engine::channel::{Channel, Event, Now, span};
+use crate::engine::channel::{Channel, Now, span};
 use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
@@ -18,7 +20,7 @@ impl Channel {
             return;
         }
         self.extend_layout();
-        self.switch_input(now.monotonic);
+        self.settle_leadership(now.monotonic);
         // Each step lists, drops, or begins what lists next time; the bound is for a bug of ours.
         let steps_max = 4 * (self.candidates.len() + self.state.tracks.len()) + 4;
         for step in 0.. {
@@ -45,9 +47,12 @@ impl Channel {
         let mut order: Vec<(TrackKind, u32, TrackId)> = Vec::with_capacity(self.state.tracks.len());
         order.extend(self.state.tracks.iter().map(|it| (it.info.kind, it.order, it.info.id)));
         order.sort_unstable();
-        order.into_iter().enumerate().any(|(at, (kind, _, id))| match kind {
+        order.into_iter().any(|(kind, _, id)| match kind {
             TrackKind::Text => self.advance_text(now, id),
-            TrackKind::Video | TrackKind::Audio => self.advance_track(now, id, at == 0),
+            TrackKind::Video | TrackKind::Audio => {
+                let leads = self.leader().is_some_and(|leader| leader.info.id == id);
+                self.advance_track(now, id, leads)
+            }
         })
     }
 
@@ -55,8 +60,10 @@ impl Channel {
         let Some(track) = self.state.track(id).cloned() else { return false };
         let mut waiting: Vec<(Place, MediaTime, usize)> = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
+            let Candidate { meta, committed, .. } = candidate;
             if self.track_of(candidate) == Some(id)
-                && let Some((place, start)) = self.place(&track, &candidate.meta)
+                && !self.is_apart(meta.input)
+                && let Some((place, start)) = self.place(&track, meta, *committed)
             {
                 waiting.push((place, start, at));
             }
@@ -64,7 +71,8 @@ impl Channel {
         let active = self.state.active;
         waiting.sort_by_key(|&(_, start, at)| {
             let candidate = &self.candidates[at];
-            (start, Some(candidate.meta.input) != active, candidate.committed)
+            let is_odd = !self.flaws(&track, &candidate.meta).is_none();
+            (start, is_odd, Some(candidate.meta.input) != active, candidate.committed)
         });
         // What comes first is listed first, however long the rest has waited.
         let listable = |place: Place| matches!(place, Place::Next | Place::Hole);
@@ -79,7 +87,10 @@ impl Channel {
                     nearest.is_none_or(|nearest| start <= nearest + frame)
                         && self.try_list(now, &track, (place, start), at, (leads, ripe))
                 }
-                Place::Foreign => self.break_away(now, id, at, leads),
+                Place::Foreign => {
+                    self.note_stranger(now, id, at);
+                    self.break_away(now, id, at, leads)
+                }
             };
             if acted {
                 return true;
@@ -93,30 +104,59 @@ impl Channel {
         self.candidates[at].committed + span(self.target()) / 2 <= now
     }
 
-    /// A candidate that does not fit the session begins one and is its first segment. The leader's
-    /// goes first; another track's does where the leader has fallen silent.
+    /// A candidate that does not fit the session begins one and is its first segment, unless the
+    /// other input carries on with the present one. The leader's goes first; another track's does
+    /// where the leader has fallen silent.
     fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
-        let begun = (leads || self.has_waited(now, at))
-            && self.may_lead(now, self.candidates[at].meta.input)
-            && self.begin_session(now, at);
-        if let (true, Some(session)) = (begun, self.state.session)
-            && let Some(track) = self.state.track(id).cloned()
-            && let Some(first) = self.state.grid(track.cadence).map(|grid| grid.first_number)
-        {
-            let number = first.max(track.next_number.unwrap_or(0));
-            self.list_at(&track, at, (number, session.start), leads);
+        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
+        let input = meta.input;
+        // What both have delivered is as good as the leading input's, and both went along.
+        let may_begin = (leads || self.has_waited(now, at))
+            && (*is_seconded
+                || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
+            && self.is_vouched_for(now, id, at);
+        if may_begin {
+            self.begin_session(at, Cause::Jump);
+            self.list_first(id, at);
         }
-        begun
+        may_begin
+    }
+
+    /// A candidate of another timeline, from an input that does not lead, tells that its input is
+    /// apart from the one that does.
+    fn note_stranger(&mut self, now: Monotonic, id: TrackId, at: usize) {
+        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
+        let active = self.state.active.filter(|active| *active != meta.input && !is_seconded);
+        if active.is_some_and(|active| self.inputs.is_healthy(active, now))
+            && self.is_vouched_for(now, id, at)
+        {
+            self.learn(id, Comparison::Apart(Apart::Timestamps));
+        }
+    }
+
+    /// True where a playlist lists a candidate, or none has for longer than it takes to tell a new
+    /// beginning from what an encoder's former life left behind.
+    fn is_vouched_for(&self, now: Monotonic, id: TrackId, at: usize) -> bool {
+        let candidate = &self.candidates[at];
+        let Some(track) = self.state.track(id) else { return false };
+        let patience = span(self.target()) * 3 / 2;
+        !self.is_unlisted(&candidate.meta)
+            || (candidate.committed + patience <= now && !self.is_stray(track, at))
+    }
+
+    /// Lists candidate `at` as the first segment of the session that it began.
+    pub(super) fn list_first(&mut self, id: TrackId, at: usize) {
+        let Some(track) = self.state.track(id).cloned() else { return };
+        let Some(session) = self.state.session else { return };
+        let Some(first) = self.state.grid(track.cadence).map(|grid| grid.first_number) else {
+            return;
+        };
+        let number = first.max(track.next_number.unwrap_or(0));
+        self.list_at(&track, at, (number, session.start));
     }
 
     /// Lists a candidate as `number`, and as gaps what is missing before it.
-    fn list_at(
-        &mut self,
-        track: &TrackState,
-        at: usize,
-        (number, start): (u64, MediaTime),
-        leads: bool,
-    ) {
+    fn list_at(&mut self, track: &TrackState, at: usize, (number, start): (u64, MediaTime)) {
         let missing = track.next_number.map_or(0, |next| number - next);
         if missing > limits::HOLE_GAP_COUNT_MAX {
             // Away for longer than gaps are listed: it begins anew, with an empty window.
@@ -126,7 +166,7 @@ impl Channel {
         } else if missing > 0 {
             self.list_gaps(track.info.id, number, start);
         }
-        self.list_candidate(track.info.id, at, (number, start), leads);
+        self.list_candidate(track.info.id, at, (number, start));
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
@@ -154,6 +194,7 @@ impl Channel {
             return true;
         }
         if self.is_rewound(track, &meta, start, covered.as_ref()) {
+            self.note_stranger(now, id, at);
             if self.break_away(now, id, at, leads) {
                 return true;
             }
@@ -166,7 +207,7 @@ impl Channel {
             return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {
-            self.events.push(Event::Late(id));
+            self.events.push(Event::Late { track: id, input: meta.input });
         }
         self.forget(at);
         true
@@ -215,12 +256,12 @@ impl Channel {
         at: usize,
         (leads, ripe): (bool, bool),
     ) -> bool {
-        if !ripe && !self.is_ready(now, track, at, leads) {
+        if !ripe && !self.is_ready(now, track, at) {
             return false;
         }
         let Some(number) = self.number_for(track, (place, start), at, leads) else { return false };
         // The leader goes first: it decides where grids begin.
-        let led = self.state.leader().and_then(|leader| leader.next_number);
+        let led = self.leader().and_then(|leader| leader.next_number);
         if !leads && !ripe && led.is_none_or(|next| next <= number) && track.cadence == 0 {
             return false;
         }
@@ -231,7 +272,7 @@ impl Channel {
         if missing > limits::HOLE_GAP_COUNT_MAX && leads {
             return self.break_away(now, track.info.id, at, leads);
         }
-        self.list_at(track, at, (number, start), leads);
+        self.list_at(track, at, (number, start));
         true
     }
 
@@ -252,15 +293,10 @@ impl Channel {
         self.events.push(Event::Gaps(id, number - next));
     }
 
-    fn list_candidate(
-        &mut self,
-        id: TrackId,
-        at: usize,
-        (number, start): (u64, MediaTime),
-        leads: bool,
-    ) {
+    fn list_candidate(&mut self, id: TrackId, at: usize, (number, start): (u64, MediaTime)) {
         let Some(track) = self.state.track(id).cloned() else { return };
-        let meta = self.candidates[at].meta.clone();
+        let Candidate { meta, committed, .. } = self.candidates[at].clone();
+        let leads = self.leader().is_some_and(|leader| leader.info.id == id);
         let current = track.init.and_then(|init| self.state.inits.get(&init));
         let changed = current.is_some_and(|init| init.config != meta.config);
         let said = self.inputs.playlists(meta.input).segment(&meta.name);
@@ -270,6 +306,10 @@ impl Channel {
         if joined && !fresh && (changed || tagged || self.state.ended) {
             // What was offered as complete at the end of the stream stays as it is.
             self.begin_grids(start, None, None, changed || tagged);
+            if changed || tagged {
+                let cause = if changed { Cause::Configuration } else { Cause::Declared };
+                self.events.push(Event::Discontinuity(cause));
+            }
         }
         if self.state.ended {
             self.inputs.resume(meta.input);
@@ -281,7 +321,16 @@ impl Channel {
         // A configuration that others cannot break at: nothing can be joined across it.
         let stranded = changed && joined && !discontinuity;
         let media = if stranded { None } else { listed.media };
+        let flaws = media.as_ref().map(|media| media.flaws).unwrap_or_default();
+        if !flaws.is_none() {
+            self.events.push(Event::Flawed { track: id, input: meta.input, flaws });
+        }
         self.emit(Change::Listed(id, Listed { discontinuity, media, ..listed }));
+        self.advanced.insert(id, committed);
+        if leads {
+            self.note_who_serves(&meta);
+            self.await_playlist(committed, &meta);
+        }
         self.recent.push(id, number, meta.input, &meta.name);
         if stranded {
             self.forget(at);
@@ -307,6 +356,8 @@ impl Channel {
             payload: candidate.payload,
             sample_count: meta.sample_count,
             hash: candidate.hash,
+            input: meta.input,
+            flaws: self.flaws(track, meta),
         };
         let end = start + meta.duration();
         Listed { number, grid, start, end, discontinuity: false, media: Some(media) }

@@ -16,18 +16,26 @@
 //! The *leader* (first video) decides where sessions and grids begin; the other tracks follow it,
 //! so that all of them break at the same numbers.
 
+pub mod alignment;
 pub mod candidate;
 mod edges;
+pub mod event;
 pub mod grid;
+mod health;
 mod input;
 mod judging;
 mod layout;
+mod leading;
 mod listing;
 mod numbering;
+mod outside;
+mod placing;
 mod recent;
 mod session;
+mod soundness;
 pub mod source;
 pub mod state;
+pub mod switching;
 mod text;
 
 #[cfg(test)]
@@ -43,20 +51,27 @@ use crate::engine::presentation::{Listed, Presentation};
 use crate::engine::segment::SegmentBody;
 use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
+use alignment::Alignment;
 use candidate::{Candidate, RecordMeta};
+pub use event::{Cause, Event, SwitchReason};
 use grid::unwrap_near;
 use input::Inputs;
+use judging::Arrival;
 use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use switching::{Preference, Switching};
 
 /// The top playlist's name, as the ingest URL promises it to encoders.
 pub const TOP_NAME: &str = "channel.m3u8";
 
 /// A segment further than an hour from the clock is not late but of another time.
 const LATENESS_MAX: MediaTime = MediaTime(3_600 * 90_000);
+
+/// Calls are this often at least while the machine runs: a longer silence is no input's fault.
+const PAUSE_SPAN: Duration = Duration::from_secs(1);
 
 /// The two clocks, as the shard read them.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +83,7 @@ pub struct Now {
 }
 
 /// What the configuration says of a channel's timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelConfig {
     /// The source's exact segment duration in 90 kHz ticks, where configured: `channel.segment`.
     pub period: Option<(u64, u32)>,
@@ -76,6 +91,8 @@ pub struct ChannelConfig {
     pub join_seconds: Vec<u32>,
     /// The longest window that a manifest of this channel lists.
     pub window: MediaTime,
+    /// Which input leads where there is a choice.
+    pub preference: Preference,
 }
 
 /// What to do with a body that was received whole.
@@ -87,40 +104,22 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// Why a sound body is not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a body is not kept; of its tracks' reasons, the last in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropReason {
-    /// Its media time is listed or waiting already.
+    /// Its media is listed or waiting already, with the same bytes.
     Duplicate,
-    /// It came from the input that is not in use, and does not fit the one that is.
+    /// Other media of its time is listed or waits, which came first or is sounder.
+    Divergent,
+    /// The same encoder's segment of that name and time is listed already, with other bytes.
+    Overwritten,
+    /// It came from the input that does not lead, is apart from the one that does, and is not
+    /// needed.
     Standby,
     /// Its timestamps span nothing, or more than [`limits::SEGMENT_TICKS_MAX`].
     Implausible,
     /// Too many committed segments wait to be listed ([`limits::CANDIDATE_COUNT_MAX`]).
     Crowded,
-}
-
-/// Something that an operator may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The first media is listed: the channel is on air.
-    Started,
-    /// Another input leads.
-    InputSwitched(InputNumber),
-    /// A session began with a discontinuity.
-    Discontinuity,
-    /// A grid began without one: the source's cadence moved.
-    GridMoved,
-    /// Numbers without media were listed.
-    Gaps(TrackId, u64),
-    /// Late media took a gap's place.
-    GapFilled(TrackId),
-    /// A committed segment came too late to be listed.
-    Late(TrackId),
-    /// A committed segment never found its place.
-    Unplaced(String),
-    /// Every live input has sent ENDLIST.
-    Ended,
 }
 
 /// The state machine.
@@ -132,6 +131,19 @@ pub struct Channel {
     candidates: Vec<Candidate>,
     inputs: Inputs,
     recent: RecentNames,
+    /// How the two inputs stand to each other on each track.
+    alignments: BTreeMap<TrackId, Alignment>,
+    switching: Switching,
+    /// Since when the other input should lead.
+    wanted_since: Option<Monotonic>,
+    /// Segments in a row that the other input was in time with first, see [`leading`].
+    late_count: u32,
+    /// When the newest listed media of each track was committed.
+    advanced: BTreeMap<TrackId, Monotonic>,
+    /// Listed segments that no playlist named when they were listed.
+    unnamed: VecDeque<(Monotonic, InputNumber, String)>,
+    /// When anything was told last.
+    told: Option<Monotonic>,
     /// Since when every live input has sent ENDLIST and nothing waits.
     ended_since: Option<Monotonic>,
     /// Grids moved since the last number that was where it should be.
@@ -158,6 +170,13 @@ impl Channel {
             candidates: Vec::new(),
             inputs: Inputs::default(),
             recent: RecentNames::default(),
+            alignments: BTreeMap::new(),
+            switching: Switching::default(),
+            wanted_since: None,
+            late_count: 0,
+            advanced: BTreeMap::new(),
+            unnamed: VecDeque::new(),
+            told: None,
             ended_since: None,
             off_grid: 0,
             set_waits: BTreeMap::new(),
@@ -188,8 +207,8 @@ impl Channel {
         name: &str,
         body: &SegmentBody,
     ) -> Verdict {
+        self.notice_pause(now.monotonic);
         let name = name_of_uri(name);
-        self.inputs.on_segment(input, now.monotonic, body);
         if self.candidates.len() + body.tracks.len() > limits::CANDIDATE_COUNT_MAX {
             return Verdict::Drop(DropReason::Crowded);
         }
@@ -200,15 +219,27 @@ impl Channel {
         if metas.iter().filter(timed).any(|meta| !plausible.contains(&meta.duration().0)) {
             return Verdict::Drop(DropReason::Implausible);
         }
-        let mut reason = DropReason::Duplicate;
-        let mut stored = Vec::with_capacity(metas.len());
-        for (at, meta) in metas.into_iter().enumerate() {
-            match self.judge(now.monotonic, &meta) {
-                None => stored.push((at, meta)),
-                Some(why) => reason = why,
+        self.inputs.on_segment(input, now.monotonic);
+        let arrivals = metas.into_iter().zip(&body.tracks);
+        let arrivals: Vec<_> = arrivals.map(|(meta, track)| Arrival::new(meta, track)).collect();
+        self.note_health(now.monotonic, &arrivals);
+        self.note_name(&arrivals);
+        let mut reason = None;
+        let mut stored = Vec::with_capacity(arrivals.len());
+        for (at, arrival) in arrivals.into_iter().enumerate() {
+            self.compare(&arrival);
+            match self.judge(now.monotonic, &arrival) {
+                None => stored.push((at, arrival.meta)),
+                Some(why) => reason = reason.max(Some(why)),
             }
         }
-        if stored.is_empty() { Verdict::Drop(reason) } else { Verdict::Store(stored) }
+        if stored.is_empty() {
+            // What waited for this copy waits no more.
+            self.settle(now);
+            Verdict::Drop(reason.unwrap_or(DropReason::Duplicate))
+        } else {
+            Verdict::Store(stored)
+        }
     }
 
     /// A record was committed: it becomes a candidate.
@@ -220,7 +251,13 @@ impl Channel {
         hash: u64,
     ) {
         let committed = now.monotonic;
-        self.candidates.push(Candidate { meta, rendition: None, table, payload, hash, committed });
+        // The newest complete upload of a body is the one that counts, until it is listed.
+        if let Some(at) = self.candidates.iter().position(|it| it.is_of_same_body(&meta)) {
+            self.forget(at);
+        }
+        let (rendition, is_seconded) = (None, false);
+        let candidate = Candidate { meta, rendition, table, payload, hash, committed, is_seconded };
+        self.candidates.push(candidate);
     }
 
     /// All records of a body are committed: lists what can be listed.
@@ -230,6 +267,7 @@ impl Channel {
 
     /// A playlist arrived. A media playlist under the name of [`TOP_NAME`] stands alone.
     pub fn on_playlist(&mut self, now: Now, input: InputNumber, name: &str, playlist: &Playlist) {
+        self.notice_pause(now.monotonic);
         let name = name_of_uri(name);
         let source = match playlist {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
@@ -249,7 +287,9 @@ impl Channel {
 
     /// Time passed. Call every 100 ms or so.
     pub fn on_tick(&mut self, now: Now) {
+        self.notice_pause(now.monotonic);
         self.settle(now);
+        self.notice_late_playlists(now.monotonic);
         self.notice_end(now.monotonic);
     }
 
@@ -322,7 +362,7 @@ impl Channel {
 
     /// Compares PROGRAM-DATE-TIME with media time where the leader's newest segment is listed.
     fn measure_drift(&mut self, input: InputNumber) {
-        let (Some(leader), Some(offset)) = (self.state.leader(), self.state.clock_offset) else {
+        let (Some(leader), Some(offset)) = (self.leader(), self.state.clock_offset) else {
             return;
         };
         let id = leader.info.id;
@@ -374,9 +414,28 @@ impl Channel {
         }
     }
 
-    /// How long an input may be silent before the other one leads.
-    fn silence(&self) -> Duration {
-        2 * span(self.target())
+    /// Where nothing was told for long, the machine stood still, and no deadline was missed.
+    fn notice_pause(&mut self, now: Monotonic) {
+        let pause = self.told.map(|told| now.since(told)).unwrap_or_default();
+        if pause >= PAUSE_SPAN {
+            self.inputs.excuse(pause);
+        }
+        self.told = Some(now);
+    }
+
+    /// Counts an encoder's name that is listed as that of other media.
+    fn note_name(&mut self, arrivals: &[Arrival<'_>]) {
+        let Some(Arrival { meta, .. }) = arrivals.first() else { return };
+        let Some(track) = self.track_fed_by(meta) else { return };
+        let id = track.info.id;
+        let listed = self.recent.number_of(id, meta.input, &meta.name);
+        let listed = listed.and_then(|number| self.listed_number(id, number));
+        let start = self.media_start(track, meta);
+        if let (Some(listed), Some(start)) = (listed, start)
+            && !placing::near(listed.start, start, meta.frame())
+        {
+            self.events.push(Event::NameReused(meta.input));
+        }
     }
 }
 
@@ -489,7 +548,8 @@ impl Recovery {
         channel.recent = self.recent;
         // A restart of ours is no reason to switch.
         if let Some(active) = channel.state.active {
-            channel.inputs.presume_alive(active, now.monotonic);
+            let span = span(channel.target());
+            channel.inputs.presume_alive(active, now.monotonic, span);
         }
         channel.number_joins();
         for (meta, table, payload, hash) in self.unlisted {

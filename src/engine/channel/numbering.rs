@@ -1,14 +1,15 @@
 //! Numbers a track's next segment, and begins grids where the source's cadence moved.
 
-use crate::engine::channel::judging::{Place, near};
+use crate::engine::channel::Channel;
+use crate::engine::channel::event::Event;
+use crate::engine::channel::placing::{Place, near};
 use crate::engine::channel::session::exact_period;
 use crate::engine::channel::state::{Change, TrackState};
-use crate::engine::channel::{Channel, Event};
 use crate::engine::presentation::Grid;
 use crate::units::{MediaTime, TrackId};
 
 /// Grids that may move in a row before the source counts as one without a cadence.
-const OFF_GRID_COUNT_MAX: u32 = 3;
+pub(super) const OFF_GRID_COUNT_MAX: u32 = 3;
 
 impl Channel {
     /// The base number that a candidate gets. May begin a grid or a cadence on the way.
@@ -53,7 +54,7 @@ impl Channel {
         grid: &Grid,
     ) -> Option<u64> {
         let meta = &self.candidates[at].meta;
-        let leader = self.state.leader().map(|leader| leader.info.id)?;
+        let leader = self.leader().map(|leader| leader.info.id)?;
         let beside = self.recent.number_of(leader, meta.input, &meta.name);
         // An encoder that began anew has used the name before.
         if let Some(number) =
@@ -111,12 +112,15 @@ impl Channel {
         start: MediaTime,
         at: usize,
     ) {
-        let highest = self.state.tracks.iter().map(|track| track.cadence).max().unwrap_or(0);
+        let tracks = self.state.tracks.iter().map(|track| track.cadence);
+        let highest = tracks.chain(self.state.grids.iter().map(|it| it.cadence)).max().unwrap_or(0);
         let ticks = u64::try_from(self.candidates[at].meta.duration().0).unwrap_or(1).max(1);
         let mut own = grid.successor(self.next_grid_id(), next.max(1), start, (ticks, 1));
         own.cadence = highest + 1;
-        self.emit(Change::Track(TrackState { cadence: own.cadence, ..track.clone() }));
+        let cadence = own.cadence;
+        // A crash in between leaves a grid without a track, never a track without a grid.
         self.emit(Change::Grid(own));
+        self.emit(Change::Track(TrackState { cadence, ..track.clone() }));
     }
 
     /// The grid that base number `number` of a cadence lies on.

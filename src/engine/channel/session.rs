@@ -1,13 +1,15 @@
 //! Where the timeline begins and where it breaks: the first clock, sessions, and learned periods.
 
+use crate::engine::channel::alignment::Apart;
 use crate::engine::channel::candidate::Candidate;
+use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::grid::{SOURCE_TIME_MODULUS, first_clock, unwrap_near};
 use crate::engine::channel::source::{RenditionKey, SourceTop};
 use crate::engine::channel::state::{Change, Session};
-use crate::engine::channel::{Channel, Event, Now, span};
+use crate::engine::channel::{Channel, Now};
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::Grid;
-use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
+use crate::units::{InputNumber, MediaTime, WallClock};
 
 /// Microseconds from 1970 to 2000 and to 2200.
 const YEAR_2000: i64 = 946_684_800_000_000;
@@ -20,7 +22,13 @@ impl Channel {
     /// Puts an empty channel on air once every listed rendition has a segment and the period is
     /// known, or three targets after the first segment. Returns true once there is a session.
     pub(super) fn begin(&mut self, now: Now) -> bool {
-        if self.state.session.is_some() {
+        if let Some(session) = self.state.session
+            && let Some(grid) = self.state.grid(0)
+        {
+            if grid.session < session.id {
+                // The process ended between the session's record and its grids'.
+                self.begin_grids(session.start, Some(session), None, true);
+            }
             return true;
         }
         let oldest = self.candidates.iter().map(|it| it.committed).min();
@@ -51,7 +59,9 @@ impl Channel {
     /// The input that goes on air: the first with a segment and a known set of renditions.
     fn first_input(&mut self, impatient: bool) -> Option<InputNumber> {
         let known = |it: &&Candidate| self.top(it.meta.input).is_some();
-        if let Some(candidate) = self.candidates.iter().find(known) {
+        let preferred = self.config.preference.input;
+        let order = |it: &&Candidate| Some(it.meta.input) != preferred;
+        if let Some(candidate) = self.candidates.iter().filter(known).min_by_key(order) {
             return Some(candidate.meta.input);
         }
         let input = self.candidates.first()?.meta.input;
@@ -124,34 +134,22 @@ impl Channel {
         impatient.then(|| (0, (u64::try_from(target.0).unwrap_or(1).max(1), 1)))
     }
 
-    /// Begins a session with the leader's candidate `at`, which does not fit the present one.
-    ///
-    /// Returns false while its PROGRAM-DATE-TIME may still come.
-    pub(super) fn begin_session(&mut self, now: Monotonic, at: usize) -> bool {
-        let candidate = self.candidates[at].clone();
-        let listed = self.inputs.playlists(candidate.meta.input).segment(&candidate.meta.name);
-        let half = span(self.target()) / 2;
-        if listed.is_none() && candidate.committed + half > now {
-            return false;
-        }
-        let (Some(before), Some(offset)) = (self.state.session, self.state.clock_offset) else {
-            return false;
-        };
-        let wall = listed.and_then(|listed| listed.program_date_time);
-        let wall = wall
-            .filter(|&time| is_plausible(time))
-            .unwrap_or_else(|| candidate.meta.arrival_start());
-        let tracks = || self.state.tracks.iter().filter(|track| track.next_number.is_some());
-        let published = tracks().map(|track| track.end).max().unwrap_or(before.start);
-        let start = (MediaTime(wall.ticks_90k()) - offset).max(published);
-        let shift = MediaTime((start - candidate.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS));
-        let session = Session { id: before.id + 1, shift, start };
+    /// Begins a session with candidate `at`, which does not fit the present one.
+    pub(super) fn begin_session(&mut self, at: usize, cause: Cause) {
+        let Some(before) = self.state.session else { return };
+        let candidate = &self.candidates[at];
+        let by_clock = self.start_by_clock(&candidate.meta, candidate.committed);
+        let start = by_clock.max(self.published_end());
+        let shift = (start - candidate.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS);
+        let session = Session { id: before.id + 1, shift: MediaTime(shift), start };
         self.emit(Change::Session(session));
-
         self.begin_grids(start, Some(session), None, true);
         self.off_grid = 0;
-        self.events.push(Event::Discontinuity);
-        true
+        if cause == Cause::Jump {
+            // Both may have jumped: what was of another timeline may be of this one.
+            self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
+        }
+        self.events.push(Event::Discontinuity(cause));
     }
 
     /// Begins a grid in every cadence, each at the first number that none of its tracks has
@@ -191,7 +189,7 @@ impl Channel {
 
 /// False for the PROGRAM-DATE-TIME of an encoder whose clock was never set: media time must count
 /// from 1970 without becoming negative, and stay under 2^53 ticks.
-fn is_plausible(time: WallClock) -> bool {
+pub(super) fn is_plausible(time: WallClock) -> bool {
     (YEAR_2000..YEAR_2200).contains(&time.0)
 }
 

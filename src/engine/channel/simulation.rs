@@ -5,6 +5,7 @@ use super::*;
 use crate::engine::playlist::RenditionKind;
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Rendition, Variant};
 use crate::engine::presentation::Track;
+use crate::engine::sample_table::content_hash;
 use crate::engine::segment::TrackSegment;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -274,7 +275,7 @@ struct Origin {
 impl Origin {
     fn new(window_seconds: i64) -> Self {
         let window = MediaTime(window_seconds * 90_000);
-        let config = ChannelConfig { period: None, join_seconds: vec![2, 6], window };
+        let config = ChannelConfig { join_seconds: vec![2, 6], window, ..ChannelConfig::default() };
         Self {
             channel: Channel::new(config.clone()),
             config,
@@ -317,14 +318,16 @@ impl Origin {
             Push::Body(name, tracks, at) => {
                 let body = SegmentBody { tracks: tracks.clone(), ..SegmentBody::default() };
                 if let Verdict::Store(metas) = self.channel.on_segment(now, input, name, &body) {
-                    for (_, meta) in metas {
+                    for (at_track, meta) in metas {
+                        let TrackSegment { samples, payload, .. } = &body.tracks[at_track];
+                        let hash = content_hash(samples, payload);
                         self.offset += 1;
                         let table = Extent { file: 0, offset: self.offset, size: 10 };
                         let payload = Extent { size: meta.payload_size, ..table };
                         self.stored.insert(self.offset, *at);
                         self.sync();
-                        self.ring.push(Entry::Media(meta.clone(), table, payload, self.offset));
-                        self.channel.on_stored(now, meta, (table, payload), self.offset);
+                        self.ring.push(Entry::Media(meta.clone(), table, payload, hash));
+                        self.channel.on_stored(now, meta, (table, payload), hash);
                     }
                     self.channel.on_body_stored(now);
                 }
@@ -480,10 +483,11 @@ fn both(one: Vec<(i64, Push)>, two: Vec<(i64, Push)>) -> Vec<(i64, InputNumber, 
     one.chain(two.into_iter().map(of(InputNumber::TWO))).collect()
 }
 
-/// Runs `world` for each seed, naming the seed that fails.
+/// Runs `world` for each seed, naming the seed that fails. `SEED` picks one, `SEEDS` says how many.
 fn seeds(count: u64, world: impl Fn(u64) + std::panic::RefUnwindSafe) {
-    let from = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
-    for seed in from.map_or(0..count, |seed| seed..seed + 1) {
+    let said = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let all = 0..said("SEEDS").unwrap_or(count);
+    for seed in said("SEED").map_or(all, |seed| seed..seed + 1) {
         let result = std::panic::catch_unwind(|| world(seed));
         assert!(result.is_ok(), "seed {seed}");
     }

@@ -227,6 +227,14 @@ impl Playlists {
         found.map(|(name, _)| name.as_str())
     }
 
+    /// True where EXT-X-DISCONTINUITY stands behind a listed segment.
+    #[must_use]
+    pub fn breaks_after(&self, listed: &ListedName) -> bool {
+        let list = self.lists.get(&listed.playlist);
+        let next = |it: &&ListedName| it.sequence == listed.sequence + 1;
+        list.and_then(|list| list.segments.values().find(next)).is_some_and(|it| it.discontinuity)
+    }
+
     /// True where a segment called `name` is the last of its playlist.
     #[must_use]
     pub fn ends_with(&self, name: &str) -> bool {

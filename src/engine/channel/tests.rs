@@ -1,11 +1,15 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
+mod merge;
+mod timeline;
+
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StaleRule, StreamSelection};
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
+use crate::engine::sample_table::content_hash;
 use crate::engine::segment::{Damage, Sample, TrackSegment};
 
 const SECOND: i64 = 90_000;
@@ -43,6 +47,9 @@ pub(super) fn track(config: CodecConfig, start: i64, duration: i64, count: i64) 
     let sample = Sample { size: 100, duration: 1, composition_offset: 0, random_access: true };
     let modulus = grid::SOURCE_TIME_MODULUS;
     let wrapped = MediaTime(start.rem_euclid(modulus));
+    // Every segment has bytes of its own, and twins have the same.
+    let mut payload = vec![0; usize::try_from(count * 100).expect("small")];
+    payload.iter_mut().zip(wrapped.0.to_be_bytes()).for_each(|(byte, from)| *byte = from);
     TrackSegment {
         pid: 256,
         config,
@@ -51,7 +58,7 @@ pub(super) fn track(config: CodecConfig, start: i64, duration: i64, count: i64) 
         earliest_presentation_time: wrapped,
         presentation_end: wrapped + MediaTime(duration),
         samples: vec![sample; usize::try_from(count).expect("small")],
-        payload: vec![0; usize::try_from(count * 100).expect("small")],
+        payload,
         damage: Damage::default(),
     }
 }
@@ -62,6 +69,8 @@ struct Bench {
     config: ChannelConfig,
     ring: Vec<Entry>,
     seconds: f64,
+    /// How far the machine's wall clock is off.
+    step_us: i64,
     offset: u64,
 }
 
@@ -74,15 +83,16 @@ enum Entry {
 impl Bench {
     fn new(join_seconds: &[u32]) -> Self {
         let window = MediaTime(60 * SECOND);
-        let config = ChannelConfig { period: None, join_seconds: join_seconds.into(), window };
+        let config =
+            ChannelConfig { join_seconds: join_seconds.into(), window, ..ChannelConfig::default() };
         let channel = Channel::new(config.clone());
-        Self { channel, config, ring: Vec::new(), seconds: 0.0, offset: 0 }
+        Self { channel, config, ring: Vec::new(), seconds: 0.0, step_us: 0, offset: 0 }
     }
 
     fn now(&self) -> Now {
         let since = Duration::from_secs_f64(self.seconds);
         let since_us = i64::try_from(since.as_micros()).expect("small");
-        Now { monotonic: Monotonic(since), wall: WallClock(EPOCH_US + since_us) }
+        Now { monotonic: Monotonic(since), wall: WallClock(EPOCH_US + since_us + self.step_us) }
     }
 
     fn sync(&mut self) {
@@ -93,14 +103,16 @@ impl Bench {
         let body = SegmentBody { tracks, ..SegmentBody::default() };
         let verdict = self.channel.on_segment(self.now(), input, name, &body);
         if let Verdict::Store(metas) = &verdict {
-            for (_, meta) in metas.clone() {
+            for (at, meta) in metas.clone() {
+                let TrackSegment { samples, payload, .. } = &body.tracks[at];
+                let hash = content_hash(samples, payload);
                 let table = Extent { file: 0, offset: self.offset, size: 10 };
                 let payload = Extent { file: 0, offset: self.offset + 10, size: meta.payload_size };
                 self.offset += 10 + u64::from(meta.payload_size);
-                let entry = Entry::Media(meta.clone(), table, payload, self.offset);
+                let entry = Entry::Media(meta.clone(), table, payload, hash);
                 self.sync();
                 self.ring.push(entry);
-                self.channel.on_stored(self.now(), meta, (table, payload), self.offset);
+                self.channel.on_stored(self.now(), meta, (table, payload), hash);
             }
             self.channel.on_body_stored(self.now());
         }

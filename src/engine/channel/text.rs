@@ -1,22 +1,22 @@
-//! Lists text. It has no time of its own: it is placed beside the leader's segments.
+//! Lists text. It has no time of its own: it is placed beside other segments.
 
 use crate::engine::channel::candidate::RecordMeta;
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, span};
+use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Listed, MediaRef};
 use crate::units::{MediaTime, Monotonic, TrackId};
 
 impl Channel {
-    /// Text has no time of its own: it is placed beside the leader's segment with the same media
-    /// sequence number, or by PROGRAM-DATE-TIME.
+    /// Text has no time of its own: it is placed by PROGRAM-DATE-TIME, or beside the segment with
+    /// the same media sequence number, of the first track that has one.
     pub(super) fn advance_text(&mut self, now: Monotonic, id: TrackId) -> bool {
         let Some(track) = self.state.track(id).cloned() else { return false };
-        let Some(leader) = self.state.leader().cloned() else { return false };
         let mut waiting: Vec<(u64, usize)> = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             if self.track_of(candidate) == Some(id)
-                && let Some(number) = self.text_number(&candidate.meta, &leader)
+                && let Some(number) = self.text_number(&candidate.meta)
             {
                 waiting.push((number, at));
             }
@@ -29,9 +29,8 @@ impl Channel {
             return true;
         }
         let half_target_ago = self.candidates[at].committed + span(self.target()) / 2 <= now;
-        let Some(beside) = self.listed_number(leader.info.id, number).cloned() else {
-            return false;
-        };
+        let listed = |beside: &TrackState| self.listed_number(beside.info.id, number);
+        let Some(beside) = self.beside_text().find_map(listed).cloned() else { return false };
         if number > next {
             if !half_target_ago {
                 return false;
@@ -51,7 +50,15 @@ impl Channel {
         true
     }
 
-    fn text_number(&self, meta: &RecordMeta, leader: &TrackState) -> Option<u64> {
+    /// The tracks that text may be placed beside, in the order of manifests.
+    fn beside_text(&self) -> impl Iterator<Item = &TrackState> {
+        let timed = |it: &&TrackState| it.info.kind != TrackKind::Text && it.cadence == 0;
+        let mut tracks: Vec<_> = self.state.tracks.iter().filter(timed).collect();
+        tracks.sort_by_key(|track| (track.info.kind, track.order));
+        tracks.into_iter()
+    }
+
+    fn text_number(&self, meta: &RecordMeta) -> Option<u64> {
         let playlists = self.inputs.playlists(meta.input);
         let listed = playlists.segment(&meta.name)?;
         let grid = self.state.grid(0)?;
@@ -64,9 +71,11 @@ impl Channel {
             }
         }
         let top = self.top(meta.input)?;
-        let (key, _) = leader.sources.first()?;
-        let beside = playlists.segment_at(&top.rendition(*key)?.playlist, listed.sequence)?;
-        self.recent.number_of(leader.info.id, meta.input, beside)
+        self.beside_text().find_map(|track| {
+            let (key, _) = track.sources.first()?;
+            let beside = playlists.segment_at(&top.rendition(*key)?.playlist, listed.sequence)?;
+            self.recent.number_of(track.info.id, meta.input, beside)
+        })
     }
 
     pub(super) fn listed_number(&self, id: TrackId, number: u64) -> Option<&Listed> {

@@ -6,8 +6,8 @@ use crate::engine::endpoint::{
     CmafPackage, DashPackage, HlsManifest, HlsPackage, SegmentTemplateFormat, StaleRule,
     StreamOrder, StreamSelection,
 };
-use crate::engine::presentation::{Grid, Init, Listed, MediaRef, Track, TrackInfo};
-use crate::units::{Extent, MediaTime};
+use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
+use crate::units::{Extent, InputNumber, MediaTime};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -144,6 +144,8 @@ impl Channel {
                     payload: extent,
                     sample_count: 60,
                     hash: number ^ u64::from(track.info.id.0) << 40,
+                    input: InputNumber::ONE,
+                    flaws: Flaws::default(),
                 }),
             });
         }

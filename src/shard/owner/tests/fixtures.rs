@@ -2,6 +2,7 @@
 
 use crate::engine::body::SegmentParser;
 use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
 use crate::engine::playlist::{Playlist, parse_playlist};
 use crate::engine::segment::SegmentBody;
 use crate::ring::{Ring, RingConfig, Storage, Tenure, plan_files};
@@ -78,6 +79,7 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
             period: Some((FRAME_COUNT * FRAME_TICKS, 1)),
             join_seconds: vec![2],
             window: MediaTime(60 * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: dir.into(),

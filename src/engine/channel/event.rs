@@ -1,0 +1,132 @@
+//! What a channel tells those who operate it. Nothing here shapes a byte of the output.
+
+use crate::engine::channel::alignment::Apart;
+use crate::engine::presentation::Flaws;
+use crate::units::{InputNumber, TrackId};
+
+/// Something that an operator may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first media is listed: the channel is on air.
+    Started,
+    /// Another input leads.
+    InputSwitched {
+        /// The input that leads now.
+        to: InputNumber,
+        /// Why.
+        reason: SwitchReason,
+    },
+    /// A switch by hand was refused: that input has no sound media.
+    SwitchRefused(InputNumber),
+    /// The inputs' copies of a track were found to be apart, or to be apart otherwise than before:
+    /// they are never mixed until they agree again.
+    Misaligned {
+        /// The track.
+        track: TrackId,
+        /// The input that does not lead.
+        input: InputNumber,
+        /// How.
+        apart: Apart,
+    },
+    /// The inputs' copies of a track agree over as many segments as it takes: either may serve.
+    Aligned {
+        /// The track.
+        track: TrackId,
+        /// Their bytes are the same, too.
+        identical: bool,
+    },
+    /// A discontinuity lies before what is listed next.
+    Discontinuity(Cause),
+    /// A grid began without one: the source's cadence moved.
+    GridMoved,
+    /// Numbers without media were listed.
+    Gaps(TrackId, u64),
+    /// Late media took a gap's place.
+    GapFilled(TrackId),
+    /// Media with flaws was listed, for want of a better copy.
+    Flawed {
+        /// The track.
+        track: TrackId,
+        /// The input that delivered it.
+        input: InputNumber,
+        /// What is wrong.
+        flaws: Flaws,
+    },
+    /// A committed segment came too late to be listed.
+    Late {
+        /// The track.
+        track: TrackId,
+        /// The input that delivered it.
+        input: InputNumber,
+    },
+    /// A committed segment never found its place.
+    Unplaced(String),
+    /// An encoder used the name of another segment that is listed.
+    NameReused(InputNumber),
+    /// A segment was listed half a target ago, and no playlist has named it since.
+    PlaylistLate(InputNumber),
+    /// Every live input has sent ENDLIST.
+    Ended,
+}
+
+/// Why another input leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SwitchReason {
+    /// The input that led has missed its deadline.
+    Missing,
+    /// The input that led went to another timeline, which the other one did not.
+    Jumped,
+    /// The other input's copies have been the ones in time for a while.
+    Late,
+    /// Somebody asked for it.
+    Manual,
+    /// The preferred input has been sound for as long as it takes.
+    FailBack,
+}
+
+impl SwitchReason {
+    /// All of them, in the order of their names here.
+    pub const ALL: [Self; 5] =
+        [Self::Missing, Self::Jumped, Self::Late, Self::Manual, Self::FailBack];
+
+    /// A word for labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Jumped => "jumped",
+            Self::Late => "late",
+            Self::Manual => "manual",
+            Self::FailBack => "fail_back",
+        }
+    }
+}
+
+/// Why there is a discontinuity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// The timestamps of the input that leads jumped, or its encoder began anew.
+    Jump,
+    /// An input leads now whose media is apart from what was listed.
+    Switch,
+    /// The decoder's configuration changed.
+    Configuration,
+    /// The encoder declared one.
+    Declared,
+}
+
+impl Cause {
+    /// All of them, in the order of their names here.
+    pub const ALL: [Self; 4] = [Self::Jump, Self::Switch, Self::Configuration, Self::Declared];
+
+    /// A word for labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jump => "jump",
+            Self::Switch => "switch",
+            Self::Configuration => "configuration",
+            Self::Declared => "declared",
+        }
+    }
+}

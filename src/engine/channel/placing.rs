@@ -1,0 +1,199 @@
+//! Where a copy lies: its media time under the present session, and how that stands to its track.
+
+use crate::engine::channel::Channel;
+use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::grid::unwrap_near;
+use crate::engine::channel::session::is_plausible;
+use crate::engine::channel::state::{Session, TrackState};
+use crate::engine::presentation::Listed;
+use crate::units::{InputNumber, MediaTime, Monotonic};
+use std::time::Duration;
+
+/// The longest hole that is one session still, and the farthest that a wall clock may be off and be
+/// believed: an hour.
+const HOUR: MediaTime = MediaTime(3_600 * 90_000);
+
+/// The longest that a channel may have been silent, going by arrival times alone: 14 days, as long
+/// as a window.
+const SILENCE_MAX: MediaTime = MediaTime(14 * 24 * HOUR.0);
+
+/// Where a candidate stands to its track's listed media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It begins where the track ends, or where its session begins.
+    Next,
+    /// Media is missing before it.
+    Hole,
+    /// It begins before the track's end.
+    Behind,
+    /// Its time does not belong to this session.
+    Foreign,
+}
+
+impl Channel {
+    /// Media time of a segment's start under the present session.
+    pub(super) fn media_start(&self, track: &TrackState, meta: &RecordMeta) -> Option<MediaTime> {
+        let session = self.state.session?;
+        Some(unwrap_near(meta.start, session.shift, self.reference(track, &session)))
+    }
+
+    /// Where a track's next segment is expected: its end, or where others are in a session that it
+    /// has not joined.
+    fn reference(&self, track: &TrackState, session: &Session) -> MediaTime {
+        let joined = |it: &&TrackState| it.session == Some(session.id);
+        if joined(&track) {
+            return track.end;
+        }
+        let ends = self.state.tracks.iter().filter(joined).map(|it| it.end);
+        ends.max().unwrap_or(session.start)
+    }
+
+    /// The listed segment of a track in which `start` lies, where that may be a `frame` early.
+    pub(super) fn listed_at(
+        &self,
+        track: &TrackState,
+        start: MediaTime,
+        frame: MediaTime,
+    ) -> Option<&Listed> {
+        let segments = self.windows.segments(track.info.id)?;
+        let at = segments.partition_point(|listed| listed.end <= start + frame);
+        segments.get(at).filter(|listed| listed.start <= start + frame)
+    }
+
+    /// Where a copy that was there at `committed` stands, and its media time.
+    pub(super) fn place(
+        &self,
+        track: &TrackState,
+        meta: &RecordMeta,
+        committed: Monotonic,
+    ) -> Option<(Place, MediaTime)> {
+        let session = self.state.session?;
+        let start = self.media_start(track, meta)?;
+        let hole_max = self.config.window.max(MediaTime(3 * self.target().0)).min(HOUR);
+        let joined = track.session == Some(session.id);
+        let mut reference = self.reference(track, &session);
+        if !joined {
+            // Anywhere in the session will do: others may have listed a backlog before it.
+            reference = start.clamp(session.start.min(reference), reference);
+        }
+        let ahead = start - reference;
+        let has_jumped = || match self.lag(meta, start) {
+            Some(lag) => lag.0.abs() > self.target().0,
+            None => self.is_too_early(track, ahead, committed),
+        };
+        let place = if near(start, reference, meta.frame()) {
+            Place::Next
+        } else if ahead.0.abs() > hole_max.0 || (ahead.0 > 0 && has_jumped()) {
+            Place::Foreign
+        } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
+            // Tracks of one session begin about together; the grid tells the number.
+            Place::Next
+        } else if ahead.0 > 0 {
+            Place::Hole
+        } else {
+            Place::Behind
+        };
+        Some((place, start))
+    }
+
+    /// How far PROGRAM-DATE-TIME is ahead of a segment's timestamps, beyond what it was before.
+    fn lag(&self, meta: &RecordMeta, start: MediaTime) -> Option<MediaTime> {
+        let listed = self.inputs.playlists(meta.input).segment(&meta.name)?;
+        let date = MediaTime(listed.program_date_time?.ticks_90k());
+        let drift = self.inputs.drift(meta.input)?;
+        Some(date - self.state.clock_offset? - start - drift)
+    }
+
+    /// Media that is far ahead of what came before cannot have been made in the time between. Two
+    /// targets of it may be, sent in a hurry.
+    fn is_too_early(&self, track: &TrackState, ahead: MediaTime, committed: Monotonic) -> bool {
+        let Some(before) = self.advanced.get(&track.info.id) else { return false };
+        ahead - ticks(committed.since(*before)) > MediaTime(2 * self.target().0)
+    }
+
+    /// A copy that no playlist lists, while its track went on elsewhere after it came: from an
+    /// encoder's former life. It says nothing of the timeline.
+    pub(super) fn is_stray(&self, track: &TrackState, at: usize) -> bool {
+        let candidate = &self.candidates[at];
+        let advanced = self.advanced.get(&track.info.id);
+        self.is_unlisted(&candidate.meta) && advanced.is_some_and(|it| *it > candidate.committed)
+    }
+
+    /// True where no playlist of its input lists a copy now.
+    pub(super) fn is_unlisted(&self, meta: &RecordMeta) -> bool {
+        self.inputs.playlists(meta.input).segment(&meta.name).is_none()
+    }
+
+    /// Whether a candidate that lies before its track's end comes from an encoder that began anew,
+    /// by the source's wall clock, else by names.
+    pub(super) fn is_rewound(
+        &self,
+        track: &TrackState,
+        meta: &RecordMeta,
+        start: MediaTime,
+        covered: Option<&Listed>,
+    ) -> bool {
+        if let Some(lag) = self.lag(meta, start) {
+            return lag > self.target();
+        }
+        let id = track.info.id;
+        match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
+            Some((input, name)) if input == meta.input && name == meta.name => {
+                // The same name again: a playlist that ends with it went back.
+                let newest = self.recent.newest_of(id, meta.input);
+                newest.is_some_and(|(_, newest)| newest != name)
+                    && self.inputs.playlists(meta.input).ends_with(name)
+            }
+            Some((input, name)) if input == meta.input => {
+                self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
+            }
+            // Nobody knows: its date tells, or its arrival where the source never gave dates.
+            _ => {
+                let said = self.inputs.playlists(meta.input).segment(&meta.name);
+                let date = said.and_then(|said| said.program_date_time);
+                let undated =
+                    InputNumber::BOTH.into_iter().all(|input| self.inputs.drift(input).is_none());
+                let wall = date.or_else(|| undated.then(|| meta.arrival_start()));
+                let offset = self.state.clock_offset.unwrap_or_default();
+                wall.is_some_and(|wall| wall.ticks_90k() - offset.0 - start.0 > 3 * self.target().0)
+            }
+        }
+    }
+
+    /// Where a copy that was there at `committed` would begin as the first of a session: by
+    /// PROGRAM-DATE-TIME, where that is not absurd, else by how long after the newest listed
+    /// segment it came. It may be before what is published.
+    pub(super) fn start_by_clock(&self, meta: &RecordMeta, committed: Monotonic) -> MediaTime {
+        let offset = self.state.clock_offset.unwrap_or_default();
+        let published = self.published_end();
+        let newest = self.advanced.values().max();
+        let expected =
+            newest.map(|newest| published + ticks(committed.since(*newest)) - meta.duration());
+        let arrival = MediaTime(meta.arrival_start().ticks_90k()) - offset;
+        let said = self.inputs.playlists(meta.input).segment(&meta.name);
+        let date = said.and_then(|said| said.program_date_time).filter(|&time| is_plausible(time));
+        let dated = date.map(|date| MediaTime(date.ticks_90k()) - offset);
+        // W may be absurd, too: then arrival is, and everything goes on where it ended.
+        let guess = expected.unwrap_or_else(|| {
+            if near(arrival, published, SILENCE_MAX) { arrival } else { published }
+        });
+        dated.filter(|dated| near(*dated, guess, HOUR)).unwrap_or(guess)
+    }
+
+    /// Where the listed media of all tracks ends; the session's start before there is any.
+    pub(super) fn published_end(&self) -> MediaTime {
+        let tracks = self.state.tracks.iter().filter(|track| track.next_number.is_some());
+        let start = self.state.session.map(|session| session.start);
+        tracks.map(|track| track.end).max().or(start).unwrap_or_default()
+    }
+}
+
+pub(super) fn near(one: MediaTime, other: MediaTime, tolerance: MediaTime) -> bool {
+    (one - other).0.abs() <= tolerance.0
+}
+
+/// A duration as a span of media time.
+fn ticks(span: Duration) -> MediaTime {
+    let us = i64::try_from(span.as_micros()).unwrap_or(i64::MAX / 9);
+    MediaTime(us.saturating_mul(9) / 100)
+}
