@@ -293,8 +293,8 @@ pub const TAKEOVER_PREPARE_SPAN_MAX: Duration = Duration::from_mins(2);
 /// How long bodies under way may take to end before the channels change hands: the longest segment
 /// that encoders make, pushed as it is made.
 pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
-/// How long the next process may take to read the channels, which nobody owns meanwhile: three times
-/// what a full node takes, less than encoders wait for an answer.
+/// How long the next process may take to read the channels, which nobody owns meanwhile: three
+/// times what a full node takes, less than encoders wait for an answer.
 pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(15);
 
 // Shards that fail.
