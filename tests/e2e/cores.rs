@@ -163,7 +163,7 @@ fn a_shard_that_panics_again_and_again_ends_the_process() {
         eventually("it is back", || serving(&origin).then_some(()));
     }
     inject(&origin, "shard/1/panic");
-    assert!(!origin.wait().success());
+    assert!(!origin.ends_well());
     origin.restart();
 }
 
@@ -173,7 +173,7 @@ fn co_01_a_shard_that_does_not_come_back_ends_the_process() {
     MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..2);
     let before = served(&origin, 2);
     inject(&origin, "shard/1/stall?ms=60000");
-    assert!(!origin.wait().success());
+    assert!(!origin.ends_well());
     assert!(origin.log().contains("a shard is stuck"));
     origin.restart();
     assert!(served(&origin, 2) == before);
