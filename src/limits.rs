@@ -223,6 +223,8 @@ pub const STORAGE_THREAD_COUNT: usize = 1;
 pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
 /// Threads that make live segments: two, so that a large one does not hold up all others.
 pub const MAKING_THREAD_COUNT: usize = 2;
+/// Rings read back at a time when the process starts: a disk's queue is deeper, and cores are few.
+pub const REOPENING_THREAD_COUNT: usize = 8;
 /// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
 pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
 

@@ -17,7 +17,7 @@ use crate::engine::endpoint::Endpoint;
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
 use crate::limits::{
     CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, RELOAD_COUNT_MAX,
-    STORAGE_THREAD_COUNT,
+    REOPENING_THREAD_COUNT, STORAGE_THREAD_COUNT,
 };
 use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
 use crate::shard::listener::listen;
@@ -34,9 +34,10 @@ use crate::units::MediaTime;
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -302,7 +303,7 @@ fn reloading(
 /// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
 fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), StartError> {
     let before = shared.site.load_full();
-    let mut opened = Vec::new();
+    let mut fresh = Vec::new();
     let mut site = Site::default();
     for (index, channel) in config.channels.iter().enumerate() {
         let known = before.channels.get(&channel.id);
@@ -312,12 +313,11 @@ fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), Sta
         );
         let channel = Arc::new(channel_site(config, channel, live));
         if known.is_none() {
-            let reopened = reopen(&channel, shared, patience)
-                .map_err(|error| StartError::Channel { channel: channel.id.to_string(), error })?;
-            opened.push(Adoption { site: Arc::clone(&channel), reopened, lost: None });
+            fresh.push(Arc::clone(&channel));
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
+    let mut opened = reopen_all(&fresh, shared, patience)?;
     for endpoint in &config.endpoints {
         let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
         let counters = before.endpoints.get(&endpoint.id).map_or_else(
@@ -337,12 +337,38 @@ fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), Sta
     Ok(())
 }
 
+/// Reopens channels, some of them at a time: their rings wait for the disk, and for a core each.
+fn reopen_all(
+    channels: &[Arc<ChannelSite>],
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Vec<Adoption>, StartError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut opened = Vec::new();
+        while let Some(site) = channels.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let reopened = reopen(site, shared, patience)
+                .map_err(|error| StartError::Channel { channel: site.id.to_string(), error })?;
+            opened.push(Adoption { site: Arc::clone(site), reopened, lost: None });
+        }
+        Ok(opened)
+    };
+    let opened: Result<Vec<Vec<Adoption>>, StartError> = thread::scope(|scope| {
+        let count = channels.len().min(REOPENING_THREAD_COUNT);
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(opened?.into_iter().flatten().collect())
+}
+
 fn reopen(
     channel: &ChannelSite,
     shared: &Shared,
     patience: Duration,
 ) -> Result<Reopened, ReopenError> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
+    let deadline = begun + patience;
     let (ring, recovered) = loop {
         match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
@@ -356,7 +382,9 @@ fn reopen(
         let damage = &recovered.damage;
         tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
     }
-    Reopened::new(channel, ring, &recovered, owner::now())
+    let reopened = Reopened::new(channel, ring, &recovered, owner::now());
+    channel.live.counters.ring_recovery_us.set_span(begun.elapsed());
+    reopened
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
