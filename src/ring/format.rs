@@ -4,7 +4,7 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, two versions, ring, key, number, size, epoch, boot, before, tag |
+//! | superblock, at 0 | 4096 | magic, versions, ring, key, number, size, epoch, boot, before, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
 //! | head | 64 | magic, kind, rest of the group, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |

@@ -701,7 +701,8 @@ mod tests {
 
     #[test]
     fn a_crowded_shard_passes_fresh_connections_on() {
-        let cases: [(&[(usize, u64)], Option<usize>); 7] = [
+        type Counts = &'static [(usize, u64)];
+        let cases: [(Counts, Option<usize>); 7] = [
             (&[(0, 100)], None),
             (&[(0, 15), (1, 0)], None),
             (&[(0, 100), (1, 80)], None),
