@@ -423,9 +423,10 @@ impl Playback {
         let file = Arc::clone(file);
         let job = move || {
             file.warm(&content);
-            let read = match file.is_unsound(content.payload.offset) {
-                true => Err(io::ErrorKind::InvalidData.into()),
-                false => file.read_at(at.offset, &mut bytes).map(|()| bytes),
+            let read = if file.is_unsound(content.payload.offset) {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                file.read_at(at.offset, &mut bytes).map(|()| bytes)
             };
             done.complete(read);
         };
