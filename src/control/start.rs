@@ -20,7 +20,7 @@ use crate::limits::{
     REOPENING_THREAD_COUNT, STORAGE_THREAD_COUNT,
 };
 use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
-use crate::shard::listener::listen;
+use crate::shard::listener::{listen, refuse_taken};
 use crate::shard::made::{Give, Made};
 use crate::shard::member::{Member, Role, Standing};
 use crate::shard::owner;
@@ -146,6 +146,9 @@ fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> 
     };
     let storage = Storage::start(STORAGE_THREAD_COUNT).map_err(system("storage threads"))?;
     let authenticator = authenticator(config)?;
+    for &address in config.server.http.iter().chain(&config.server.ingest_http) {
+        refuse_taken(address).map_err(|error| StartError::Listen { address, error })?;
+    }
     let listeners: Result<Vec<_>, _> = (0..shards).map(|_| listeners(config)).collect();
     let shared = Shared::new(
         listeners?,

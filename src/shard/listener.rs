@@ -33,6 +33,23 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Makes sure that nobody listens at `address`: SO_REUSEPORT would let a second process of the
+/// same user in, and half of the connections would be its own. To be asked before [`listen`].
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AddrInUse`] where somebody does; else what the system says.
+pub fn refuse_taken(address: SocketAddr) -> io::Result<()> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // What a process that ended has left of its connections is no hindrance.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&SockAddr::from(address))
+}
+
 /// The bounds on open connections, shared by all shards. Taken when a connection is accepted and
 /// given back when it closes, on whichever shard that is; never on the way of a byte.
 #[derive(Debug)]
@@ -209,6 +226,18 @@ pub async fn accept(
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn st_23_an_address_where_somebody_listens_is_refused() {
+        let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let listener = listen(free).expect("a listener");
+        let taken = listener.local_addr().expect("bound");
+        let refused = refuse_taken(taken).map_err(|error| error.kind());
+        assert_eq!(refused, Err(io::ErrorKind::AddrInUse));
+        assert!(listen(taken).is_ok(), "which alone would not be told");
+        drop(listener);
+        assert!(refuse_taken(free).is_ok());
+    }
 
     #[test]
     fn limits_count_and_give_back() {

@@ -130,8 +130,6 @@ impl Twins {
             if self.ends.load(Ordering::Acquire) {
                 return Ok(());
             }
-            let playlist = variant.playlist_of(0..at + 1);
-            encoder.try_request("PUT", &variant.playlist, playlist.as_bytes())?;
             let stored = encoder.try_request("PUT", &segment.name, &segment.body)?;
             if stored.status == 503 {
                 continue;
@@ -140,6 +138,8 @@ impl Twins {
             self.acknowledged[input].store(at + 1, Ordering::Release);
             // Encoders have their pace: the media must last for all rounds.
             thread::sleep(SEGMENT_PAUSE);
+            let playlist = variant.playlist_of(0..at + 1);
+            encoder.try_request("PUT", &variant.playlist, playlist.as_bytes())?;
             encoder.try_request("PUT", "channel.m3u8", LONG.multivariant.as_bytes())?;
         }
     }
