@@ -5,7 +5,7 @@
 //! accepts on it, however many shards there are.
 
 use crate::control::config::Config;
-use crate::shard::listener::{begin_listening, bind};
+use crate::shard::listener::{begin_listening, bind, refuse_taken};
 use crate::shard::moving::Role;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -58,6 +58,9 @@ impl Sockets {
         for (role, address) in addresses(config) {
             let refused = |error| ListenError { address, error };
             let mut group = of_address(address);
+            if group.is_empty() {
+                refuse_taken(address).map_err(refused)?;
+            }
             for _ in group.len()..shards {
                 let socket = bind(address).map_err(refused)?;
                 unheard.push((address, socket.try_clone().map_err(refused)?));
