@@ -1,16 +1,17 @@
 //! The control listener's pages: metrics, health, status and the watch page.
 //!
-//! Everything here reads; nothing changes the program. All of the watch page comes from the
+//! Everything here reads but one thing: an operator may have another input lead. All of the watch page comes from the
 //! binary, so that it works on a machine that can't reach the internet.
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
+use crate::units::InputNumber;
 use arc_swap::ArcSwap;
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use std::sync::Arc;
 
@@ -21,7 +22,13 @@ pub struct Pages {
     pub registry: Arc<ArcSwap<Registry>>,
     /// State of the data plane.
     pub status: StatusSource,
+    /// Has another input lead.
+    pub switch: SwitchInput,
 }
+
+/// Asks a channel to be led by an input as soon as it can. False where there is no such channel,
+/// or no such input of it. Must not wait.
+pub type SwitchInput = Arc<dyn Fn(&str, InputNumber) -> bool + Send + Sync>;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -42,6 +49,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/status", get(status))
+        .route("/channels/{id}/switch", post(switch))
         .with_state(pages)
 }
 
@@ -66,6 +74,24 @@ async fn readiness(State(pages): State<Pages>) -> Response {
     let readiness = (pages.status)().readiness;
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
+}
+
+/// `POST /channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no such
+/// input, 400 where none is named. What it comes to is in the log and the metrics.
+async fn switch(
+    State(pages): State<Pages>,
+    Path(channel): Path<String>,
+    RawQuery(query): RawQuery,
+) -> (StatusCode, &'static str) {
+    let named = query.as_deref().and_then(|query| query.strip_prefix("input="));
+    let Some(input) = named.and_then(|it| it.parse().ok()).and_then(InputNumber::new) else {
+        return (StatusCode::BAD_REQUEST, "expected ?input=1 or ?input=2\n");
+    };
+    if (pages.switch)(&channel, input) {
+        (StatusCode::ACCEPTED, "told\n")
+    } else {
+        (StatusCode::NOT_FOUND, "no such channel, or no such input of it\n")
+    }
 }
 
 async fn status(State(pages): State<Pages>) -> Response {

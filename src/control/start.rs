@@ -4,7 +4,7 @@
 use crate::control::access_log::AccessLog;
 use crate::control::cli;
 use crate::control::config::{self, Config, ConfigErrors};
-use crate::control::http::Pages;
+use crate::control::http::{Pages, SwitchInput};
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::shards::Shards;
@@ -240,7 +240,16 @@ fn control(
         let rates = rates::Rates::default();
         Arc::new(move || status(&shown.load(), &shared, &rates))
     };
-    let pages = Pages { registry: Arc::clone(&registry), status };
+    let switch: SwitchInput = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |channel, input| {
+            let site = shared.site.load();
+            let channel = site.channels.get(channel);
+            let channel = channel.filter(|it| it.users[input.index()].is_some());
+            channel.map(|channel| channel.live.want_input(input)).is_some()
+        })
+    };
+    let pages = Pages { registry: Arc::clone(&registry), status, switch };
     let reloads = {
         let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
         reloading(move |mut config: Config| {
@@ -384,7 +393,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
-            preference: Preference::default(),
+            preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),
