@@ -11,8 +11,9 @@ use crate::viewer::{endpoints, manifests};
 use crate::worlds::{CALM, LENGTH, OPENING, WINDOW_SECONDS, World};
 use headwater::engine::presentation::Presentation;
 
-/// Segments in a row that both encoders brought whole, after which they count as alike.
-const ALIKE_COUNT: usize = 4;
+/// Segments in a row that both encoders brought whole, after which they count as alike: a few, and
+/// those during which late copies of earlier ones may come.
+const ALIKE_COUNT: usize = 9;
 /// The first segments put the channel on air, and are not compared.
 const COMPARED_FROM: usize = 2;
 
@@ -60,7 +61,6 @@ pub fn one_good_copy(seed: u64, talks: bool) {
     until_the_end(&show, &plans, &mut all);
     let arrivals = arrivals_ms(&show, &all);
     world.run(all, &mut dice, &mut judge);
-    world.finish();
     for (name, shown) in world.tracks() {
         let all: Vec<_> = shown.entries.iter().map(|it| world.made(it).map(|it| it.at)).collect();
         let first = all[0].expect("it begins with media");
@@ -73,7 +73,7 @@ pub fn one_good_copy(seed: u64, talks: bool) {
         for (at, &shown_ms) in (first..).zip(&shown.shown_ms).skip_while(|it| it.0 <= OPENING) {
             let at = usize::try_from(at).unwrap();
             // Encoders that were alike lately are waited for not at all.
-            let lately = at - ALIKE_COUNT..at;
+            let lately = at.saturating_sub(ALIKE_COUNT)..at;
             let alike = lately.start >= COMPARED_FROM
                 && lately.clone().all(|at| plans.iter().all(|it| it.is_all_good(at)));
             let patience_ms = if alike { 0 } else { show.target_ms() * 6 / 10 };
@@ -81,6 +81,7 @@ pub fn one_good_copy(seed: u64, talks: bool) {
             assert!(late_ms <= patience_ms, "{name} {at} was shown {late_ms} ms late, {alike}");
         }
     }
+    world.finish();
 }
 
 /// When the last of the first whole copies of all of segments `0..=n` has come, for each n.
@@ -120,7 +121,7 @@ pub fn two_origins(seed: u64, talks: bool) {
         let began_ms = dice.roll(show.start(OPENING - 2) / 90);
         all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
         world.run(all, &mut dice, &mut judge);
-        world.finish();
+        world.settle(2 * show.target_ms());
         published.push(world.origin.published);
     }
     for endpoint in endpoints(WINDOW_SECONDS) {

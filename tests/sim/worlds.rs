@@ -77,10 +77,16 @@ impl World {
         });
     }
 
+    /// Lets time pass in which nothing comes and nothing happens.
+    pub fn settle(&mut self, ms: i64) {
+        self.origin.calm_down();
+        let until = self.origin.ms + ms;
+        self.origin.wait_until(until, &mut Dice::new(0), &mut |_| {});
+    }
+
     /// Lets everything that waits be settled: nothing that was kept is forgotten.
     pub fn finish(&mut self) {
-        let until = self.origin.ms + 20_000;
-        self.origin.wait_until(until, &mut Dice::new(0), &mut |_| {});
+        self.settle(20_000);
         assert_eq!(self.origin.forgotten(), [], "neither listed nor dropped");
         self.origin.oracle.check_all();
         self.viewers.look_all(&self.origin.published, self.keeps_all);
