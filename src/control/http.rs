@@ -1,7 +1,7 @@
 //! The control listener's pages: metrics, health, status and the watch page.
 //!
-//! Everything here reads but one thing: an operator may have another input lead. All of the watch page comes from the
-//! binary, so that it works on a machine that can't reach the internet.
+//! Everything here reads but one thing: an operator may have another input lead. All of the watch
+//! page comes from the binary, so that it works on a machine that can't reach the internet.
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
