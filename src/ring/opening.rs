@@ -61,6 +61,8 @@ impl Ring {
                 let boot = current_boot()?;
                 Self::open_claimed(&config, &of_job, claim, tenure, boot, Some(&known))
             });
+            // Whoever waits for this may be about to end the storage threads.
+            drop(of_job);
             done(opened.map(|(mut ring, recovered)| {
                 // The owner before may hold the space of its spares for a while yet.
                 ring.disk_is_full = ring.make_all_spares().is_err();
