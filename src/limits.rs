@@ -101,7 +101,7 @@ pub const HAND_OVER_COUNT_MAX: u32 = 16;
 /// Access records of one shard waiting for the log: 100 ms at 100 000 requests per second.
 pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
 /// How long requests under way may take to end once the process drains.
-pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+pub const DRAIN_SPAN_MAX: Duration = Duration::from_secs(30);
 
 // Pushed playlists.
 
@@ -199,7 +199,7 @@ pub const CHANGE_BATCH_SIZE_MAX: usize = RING_HEADER_SIZE_MAX / 2;
 pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
 /// How far before the newest record one may have arrived to be judged again after a restart:
 /// three targets of 20 s.
-pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+pub const UNLISTED_AGE_MAX: Duration = Duration::from_mins(1);
 
 // Rings and storage.
 
@@ -279,23 +279,46 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
 
+// Takeovers by another process.
+
+/// Bytes of one message between a process and the one that follows it: the replay window, each
+/// nonce with 35 bytes at most.
+pub const TAKEOVER_MESSAGE_SIZE_MAX: usize = 1 << 20;
+/// Listening sockets passed to the next process: eight addresses with a socket for each of the
+/// most shards.
+pub const TAKEOVER_LISTENER_COUNT_MAX: u32 = 8_192;
+/// Connections that wait to be passed to the next process: those of a thousand encoders, with four
+/// renditions each.
+pub const DEPARTURE_COUNT_MAX: usize = 4_096;
+/// How long a process and the one that is to follow it wait for one another's next word, where
+/// nothing has to be done for it first.
+pub const TAKEOVER_WORD_SPAN_MAX: Duration = Duration::from_secs(5);
+/// How long the next process may prepare: its cache rings are allocated meanwhile.
+pub const TAKEOVER_PREPARE_SPAN_MAX: Duration = Duration::from_mins(2);
+/// How long bodies under way may take to end before the channels change hands: the longest segment
+/// that encoders make, pushed as it is made.
+pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
+/// How long the next process may take to read the channels, which nobody owns meanwhile: three
+/// times what a full node takes, less than encoders wait for an answer.
+pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(15);
+
 // Shards that fail.
 
 /// Between two looks of a shard at what others have decided, and of the judge at the shards.
-pub const SHARD_TICK_SPAN: std::time::Duration = std::time::Duration::from_millis(100);
+pub const SHARD_TICK_SPAN: Duration = Duration::from_millis(100);
 /// How long a shard may be silent before its channels are given to others: ten of its ticks.
-pub const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+pub const SHARD_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a shard may be silent before the process ends: longer than any stall that a kernel or a
 /// hypervisor has an excuse for, shorter than a player's buffer.
-pub const SHARD_STUCK_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+pub const SHARD_STUCK_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Panicked shards that are started again within [`SHARD_RESTART_SPAN`]; with one more the process
 /// drains, for the service manager to start anew.
 pub const SHARD_RESTART_COUNT_MAX: usize = 5;
 /// See [`SHARD_RESTART_COUNT_MAX`].
-pub const SHARD_RESTART_SPAN: std::time::Duration = std::time::Duration::from_mins(10);
+pub const SHARD_RESTART_SPAN: Duration = Duration::from_mins(10);
 /// How long an encoder's request waits for a channel that is being taken over: reading back the
 /// ring of a day takes about as long.
-pub const CHANNEL_ADOPTION_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+pub const CHANNEL_ADOPTION_SPAN_MAX: Duration = Duration::from_secs(3);
 
 // Seeing what happens: console, comparison of origins.
 
@@ -317,3 +340,4 @@ const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
 const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
+const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);

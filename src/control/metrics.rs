@@ -30,6 +30,10 @@ pub struct ProcessCounters {
     pub reloads: Counter,
     /// Reloads refused for mistakes.
     pub reloads_refused: Counter,
+    /// Takeovers, one after another, that led to this process.
+    pub takeovers: Counter,
+    /// Other processes that were to take over from this one and did not.
+    pub takeovers_failed: Counter,
     /// Access records written.
     pub access_records: Counter,
     /// Access records lost to a full queue or a failed write.

@@ -30,6 +30,15 @@ const IDLE_AFTER_UPLOAD_SPAN_MAX: Duration = Duration::from_mins(2);
 const HAND_OVER_SPAN_MAX: Duration = Duration::from_secs(1);
 const HAND_OVER_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
+/// Where a connection belongs that does not belong here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the shard of this index.
+    Shard(usize),
+    /// In the process that follows this one.
+    Successor,
+}
+
 /// What answers a shard's requests.
 pub trait Service: 'static {
     /// The files that plans hold.
@@ -37,18 +46,17 @@ pub trait Service: 'static {
     /// What is known of a connection between its requests; moves with it.
     type Session: Default + Send;
 
-    /// Where a connection with this request belongs: `None` for this shard, else the index of the
-    /// shard to hand it to.
-    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<usize>;
+    /// Where a connection with this request belongs; `None` for this shard.
+    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<Place>;
 
-    /// Gives a connection to shard `owner`, without waiting.
+    /// Gives a connection to `owner`, without waiting.
     ///
     /// # Errors
     ///
-    /// The connection back, where that shard's mailbox is full.
+    /// The connection back, where too many wait there.
     fn hand_over(
         &self,
-        owner: usize,
+        owner: Place,
         moving: MovingConnection<Self::Session>,
     ) -> Result<(), MovingConnection<Self::Session>>;
 
@@ -109,11 +117,11 @@ pub struct RefusedHead<'a> {
 /// A connection between two shards: at a request boundary, no operation in flight.
 #[derive(Debug)]
 pub struct MovingConnection<S> {
-    fd: OwnedFd,
-    peer: SocketAddr,
-    ticket: ConnectionTicket,
-    unread: Vec<u8>,
-    session: S,
+    pub(super) fd: OwnedFd,
+    pub(super) peer: SocketAddr,
+    pub(super) ticket: ConnectionTicket,
+    pub(super) unread: Vec<u8>,
+    pub(super) session: S,
 }
 
 /// What the connections of one shard share.
@@ -136,10 +144,12 @@ pub struct Serving {
 }
 
 /// Counts a request or connection as open while it lives.
-struct Open<'a>(&'a Cell<usize>);
+pub struct Open<'a>(&'a Cell<usize>);
 
 impl<'a> Open<'a> {
-    fn new(count: &'a Cell<usize>) -> Self {
+    /// Counts one more in `count`.
+    #[must_use]
+    pub fn new(count: &'a Cell<usize>) -> Self {
         count.set(count.get() + 1);
         Self(count)
     }
@@ -386,10 +396,10 @@ async fn refuse<V: Service>(
     }
 }
 
-/// Moves a connection to `owner`; where its mailbox stays full, answers 503.
+/// Moves a connection to `owner`; where too many wait there for too long, answers 503.
 async fn hand_over<V: Service>(
     connection: Connection<V::Session>,
-    owner: usize,
+    owner: Place,
     service: &V,
     serving: &Serving,
 ) {

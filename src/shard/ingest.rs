@@ -24,13 +24,14 @@ use crate::shard::rt;
 use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a connection keeps between an encoder's requests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderSession {
     /// The user who was let in on this connection.
     username: Option<String>,
@@ -458,7 +459,8 @@ fn explained(status: u16, text: &str) -> Plan<SharedFile> {
     Plan::new(head, vec![Piece::Bytes(bytes)])
 }
 
-fn transient(text: &'static str) -> Plan<SharedFile> {
+/// 503, to be tried again in a second.
+pub(super) fn transient(text: &'static str) -> Plan<SharedFile> {
     let mut plan = explained(503, text);
     plan.head.retry_after = Some(1);
     plan

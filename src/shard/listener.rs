@@ -3,7 +3,7 @@
 
 use super::rt::{self, AcceptError, Listener, Socket, SocketOptions};
 use crate::limits::{CONNECTIONS_KEPT_PART, LISTEN_BACKLOG};
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,12 +15,13 @@ use std::time::Duration;
 /// How long accepting pauses when the process is out of descriptors or memory.
 const ACCEPT_PAUSE_SPAN: Duration = Duration::from_millis(100);
 
-/// A listening socket of the SO_REUSEPORT group at `address`. An IPv6 address means IPv6 only.
+/// A socket of the SO_REUSEPORT group at `address` that does not [listen](begin_listening) yet: no
+/// connection is given to it. An IPv6 address means IPv6 only.
 ///
 /// # Errors
 ///
 /// Where the address cannot be bound: taken by another program, or not ours.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -29,12 +30,20 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
 }
 
+/// Has a socket listen: the kernel gives connections to it from now on.
+///
+/// # Errors
+///
+/// The system's.
+pub fn begin_listening(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).listen(LISTEN_BACKLOG)
+}
+
 /// Makes sure that nobody listens at `address`: SO_REUSEPORT would let a second process of the
-/// same user in, and half of the connections would be its own. To be asked before [`listen`].
+/// same user in, and half of the connections would be its own. To be asked before [`bind`].
 ///
 /// # Errors
 ///
@@ -230,11 +239,12 @@ mod tests {
     #[test]
     fn st_23_an_address_where_somebody_listens_is_refused() {
         let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        let listener = listen(free).expect("a listener");
+        let listener = bind(free).expect("a socket");
+        begin_listening(&listener).expect("listens");
         let taken = listener.local_addr().expect("bound");
         let refused = refuse_taken(taken).map_err(|error| error.kind());
         assert_eq!(refused, Err(io::ErrorKind::AddrInUse));
-        assert!(listen(taken).is_ok(), "which alone would not be told");
+        assert!(bind(taken).is_ok(), "which alone would not be told");
         drop(listener);
         assert!(refuse_taken(free).is_ok());
     }

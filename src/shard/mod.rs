@@ -5,6 +5,7 @@
 //! container or playlist.
 
 pub mod backoff;
+pub mod changeover;
 pub mod connection;
 pub mod counters;
 pub mod history;
@@ -17,6 +18,7 @@ pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
 pub mod member;
+pub mod moving;
 pub mod node;
 pub mod outgoing;
 pub mod owner;

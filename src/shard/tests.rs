@@ -1,10 +1,10 @@
 //! A small server on the whole of this layer, spoken to by plain sockets, on each driver.
 
 use super::connection::{
-    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+    Connection, Finished, MovingConnection, Place, RefusedHead, Service, Serving, serve,
 };
 use super::incoming::Body;
-use super::listener::{AcceptCounters, ConnectionLimits, accept, listen};
+use super::listener::{AcceptCounters, ConnectionLimits, accept, begin_listening, bind};
 use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
@@ -96,12 +96,15 @@ impl Service for TestService {
     type File = TestFile;
     type Session = u32;
 
-    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<usize> {
-        (head.path == "/elsewhere" && self.shard == 0).then_some(1)
+    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<Place> {
+        (head.path == "/elsewhere" && self.shard == 0).then_some(Place::Shard(1))
     }
 
-    fn hand_over(&self, owner: usize, moving: Moving) -> Result<(), Moving> {
-        self.mailboxes[owner].try_send(moving)
+    fn hand_over(&self, owner: Place, moving: Moving) -> Result<(), Moving> {
+        match owner {
+            Place::Shard(owner) => self.mailboxes[owner].try_send(moving),
+            Place::Successor => Err(moving),
+        }
     }
 
     async fn answer(
@@ -186,7 +189,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
         lost: Arc::default(),
     };
     for driver in [Driver::UringDeferred, Driver::Uring, Driver::Epoll] {
-        let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let socket = bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        begin_listening(&socket).expect("nobody else listens there");
         let address = socket.local_addr().expect("bound");
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<Moving>(8)).unzip();
         let mut sockets = vec![Some(socket), None].into_iter();

@@ -29,5 +29,6 @@ mod source;
 mod stale;
 mod storage;
 mod subtitles;
+mod takeover;
 mod timeline;
 mod without_io_uring;

@@ -412,6 +412,20 @@ pub(super) static METRICS: &[Metric] = &[
         "Reloads refused for mistakes; the old configuration stays.",
     ),
     metric(
+        "headwater_takeovers_total",
+        COUNTER,
+        Plain,
+        Process(|p| &p.takeovers),
+        "Takeovers since a process was started without one.",
+    ),
+    metric(
+        "headwater_takeovers_failed_total",
+        COUNTER,
+        Plain,
+        Process(|p| &p.takeovers_failed),
+        "Processes that were to take over and did not; this one went on.",
+    ),
+    metric(
         "headwater_access_records_total",
         COUNTER,
         Plain,
