@@ -84,6 +84,9 @@ pub const SEND_PIECE_COUNT_MAX: usize = 64;
 /// cache, no copies. Less costs wake-ups: over loopback to 64 readers of 2 MB segments a GB takes
 /// 0.168 CPU seconds at 128 KiB, 0.113 at 1 MiB, 0.083 at 4 MiB and without a bound.
 pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
+/// Bytes that may wait in all sockets together before long responses are refused: five hundred
+/// readers who have stopped reading, each with [`SOCKET_UNSENT_SIZE_MAX`].
+pub const SOCKETS_QUEUED_SIZE_MAX: u64 = 2 << 30;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
@@ -220,6 +223,8 @@ pub const STORAGE_THREAD_COUNT: usize = 1;
 pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
 /// Threads that make live segments: two, so that a large one does not hold up all others.
 pub const MAKING_THREAD_COUNT: usize = 2;
+/// Rings read back at a time when the process starts: a disk's queue is deeper, and cores are few.
+pub const REOPENING_THREAD_COUNT: usize = 8;
 /// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
 pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
 

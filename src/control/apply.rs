@@ -6,12 +6,15 @@ use crate::engine::channel::ChannelConfig;
 use crate::engine::channel::switching::Preference;
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::UserHashes;
+use crate::limits::REOPENING_THREAD_COUNT;
 use crate::ring::{Ring, RingConfig, RingError};
 use crate::shard::owner;
 use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,7 +43,7 @@ pub struct ApplyError {
 /// [`ApplyError`].
 pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), ApplyError> {
     let before = shared.site.load_full();
-    let mut opened = Vec::new();
+    let mut fresh = Vec::new();
     let mut site = Site::default();
     for (index, channel) in config.channels.iter().enumerate() {
         let known = before.channels.get(&channel.id);
@@ -50,12 +53,11 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
         );
         let channel = Arc::new(channel_site(config, channel, live));
         if known.is_none() {
-            let reopened = reopen(&channel, shared, patience)
-                .map_err(|error| ApplyError { channel: channel.id.to_string(), error })?;
-            opened.push(Adoption { site: Arc::clone(&channel), reopened, lost: None });
+            fresh.push(Arc::clone(&channel));
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
+    let mut opened = reopen_all(&fresh, shared, patience)?;
     for endpoint in &config.endpoints {
         let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
         let counters = before.endpoints.get(&endpoint.id).map_or_else(
@@ -75,12 +77,38 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
     Ok(())
 }
 
+/// Reopens channels, some of them at a time: their rings wait for the disk, and for a core each.
+fn reopen_all(
+    channels: &[Arc<ChannelSite>],
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Vec<Adoption>, ApplyError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut opened = Vec::new();
+        while let Some(site) = channels.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let reopened = reopen(site, shared, patience)
+                .map_err(|error| ApplyError { channel: site.id.to_string(), error })?;
+            opened.push(Adoption { site: Arc::clone(site), reopened, lost: None });
+        }
+        Ok(opened)
+    };
+    let opened: Result<Vec<Vec<Adoption>>, ApplyError> = thread::scope(|scope| {
+        let count = channels.len().min(REOPENING_THREAD_COUNT);
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(opened?.into_iter().flatten().collect())
+}
+
 fn reopen(
     channel: &ChannelSite,
     shared: &Shared,
     patience: Duration,
 ) -> Result<Reopened, ReopenError> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
+    let deadline = begun + patience;
     let (ring, recovered) = loop {
         match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
@@ -94,7 +122,9 @@ fn reopen(
         let damage = &recovered.damage;
         tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
     }
-    Reopened::new(channel, ring, &recovered, owner::now())
+    let reopened = Reopened::new(channel, ring, &recovered, owner::now());
+    channel.live.counters.ring_recovery_us.set_span(begun.elapsed());
+    reopened
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {

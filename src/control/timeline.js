@@ -14,6 +14,7 @@ const MARKS = [
   { name: 'gap', sign: '×', fill: '#cc3311', text: 'listed without media' },
   { name: 'divergent', sign: '≠', fill: '#aa3377', text: 'other bytes than the copy in use' },
   { name: 'damaged', sign: '!', fill: '#ee7733', text: 'something of it was lost' },
+  { name: 'odd', sign: '~', fill: '#885522', text: 'not as long as its place, for want of a better copy' },
   { name: 'late', sign: 'L', fill: '#ddcc66', ink: '#000', text: 'late by half a segment or more' },
   { name: 'filled', sign: 'f', fill: '#009988', text: 'late media took a gap’s place' },
   { name: 'standby', sign: 's', fill: 'none', line: '#888888', text: 'the other input is in use' },

@@ -9,10 +9,10 @@ use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, SendError, prepare_first, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
-use crate::http::plan::Plan;
+use crate::http::plan::{Plan, total_size};
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{CacheControl, Persistence, ResponseHead};
-use crate::limits::INPUT_BUFFER_IDLE_SIZE;
+use crate::limits::{BULK_RESPONSE_SIZE_MIN, INPUT_BUFFER_IDLE_SIZE};
 use crate::units::{Monotonic, WallClock};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
@@ -132,6 +132,10 @@ pub struct Serving {
     pub counters: SendCounters,
     /// No request after the one under way: the shard drains.
     pub is_draining: Cell<bool>,
+    /// No long responses: sockets hold more than they may.
+    pub is_full: Cell<bool>,
+    /// Long responses refused for that.
+    pub refused: Cell<u64>,
     /// Requests that are being answered.
     pub open_requests: Cell<usize>,
     /// Connections on this shard.
@@ -168,6 +172,8 @@ impl Serving {
             turns: Turns::new()?,
             counters: SendCounters::default(),
             is_draining: Cell::new(false),
+            is_full: Cell::new(false),
+            refused: Cell::new(0),
             open_requests: Cell::new(0),
             open_connections: Cell::new(0),
             date: RefCell::default(),
@@ -312,6 +318,10 @@ async fn answer<V: Service>(
     // What a panic was about stays in the log; the client is told that it was not its fault.
     let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
     let mut plan = plan.without_content_for(head.method);
+    if serving.is_full.get() && total_size(&plan.pieces) >= BULK_RESPONSE_SIZE_MIN {
+        serving.refused.set(serving.refused.get() + 1);
+        plan = overloaded();
+    }
     if let Err(error) = prepare_first(&plan.pieces, &serving.counters).await {
         tracing::debug!(%peer, path = head.path, %error, "response not begun");
         plan = unready(&error);
@@ -342,15 +352,20 @@ async fn answer<V: Service>(
     ended.is_ok() && goes_on && body.skip().await
 }
 
+/// The answer where there is no room for a response now.
+fn overloaded<F: Clone>() -> Plan<F> {
+    let (cache_control, retry_after) = (Some(CacheControl::MaxAge(1)), Some(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(503) })
+}
+
 /// The answer where what a response needs first cannot be read: 503 while storage is overloaded,
 /// else 502, so that a CDN asks the other origin.
 fn unready<F: Clone>(error: &SendError) -> Plan<F> {
-    let (status, retry_after) = match error {
-        SendError::StorageBusy => (503, Some(1)),
-        _ => (502, None),
-    };
+    if matches!(error, SendError::StorageBusy) {
+        return overloaded();
+    }
     let cache_control = Some(CacheControl::MaxAge(1));
-    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+    Plan::status(ResponseHead { cache_control, ..ResponseHead::new(502) })
 }
 
 /// Refuses what is no request, or was not whole in time.

@@ -23,6 +23,8 @@ pub enum Mark {
     Standby,
     /// Something of it was lost on the way.
     Damaged,
+    /// Of the output: listed for want of a better copy, not as long as its place.
+    Odd,
     /// Of an input: it came later than its kind, by half a segment or more.
     Late,
     /// Of an input: it did not come.
@@ -39,12 +41,13 @@ pub enum Mark {
 
 impl Mark {
     /// All, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Used,
         Self::Duplicate,
         Self::Divergent,
         Self::Standby,
         Self::Damaged,
+        Self::Odd,
         Self::Late,
         Self::Missing,
         Self::Gap,
@@ -62,6 +65,7 @@ impl Mark {
             Self::Divergent => "divergent",
             Self::Standby => "standby",
             Self::Damaged => "damaged",
+            Self::Odd => "odd",
             Self::Late => "late",
             Self::Missing => "missing",
             Self::Gap => "gap",
@@ -187,8 +191,7 @@ impl History {
         if matches!(event, Event::InputSwitched { .. }) {
             self.pending = self.pending.with(Mark::Switch);
         }
-        let (kind, text) = told(event);
-        self.note(Happening { at, kind, text });
+        self.note(Happening { at, kind: event.kind(), text: event.to_string() });
     }
 
     /// Something happened.
@@ -259,48 +262,6 @@ fn note(row: &mut VecDeque<Cell>, cell: Cell) {
     row.insert(after, cell);
     if row.len() > HISTORY_CELL_COUNT_MAX {
         row.pop_front();
-    }
-}
-
-/// A channel's event in words.
-fn told(event: &Event) -> (&'static str, String) {
-    match event {
-        Event::Started => ("start", "on air".to_owned()),
-        Event::InputSwitched { to, reason } => {
-            ("switch", format!("input {} leads: {}", to.number(), reason.name()))
-        }
-        Event::SwitchRefused(input) => {
-            ("refused", format!("input {} has no sound media to lead with", input.number()))
-        }
-        Event::Misaligned { track, input, apart } => {
-            ("apart", format!("track {}: input {} is apart: {apart:?}", track.0, input.number()))
-        }
-        Event::Aligned { track, identical: true } => {
-            ("aligned", format!("track {}: the inputs are identical", track.0))
-        }
-        Event::Aligned { track, identical: false } => {
-            ("aligned", format!("track {}: the inputs are aligned", track.0))
-        }
-        Event::Discontinuity(cause) => {
-            ("discontinuity", format!("of this cause: {}", cause.name()))
-        }
-        Event::GridMoved => ("grid", "the source's segment duration moved".to_owned()),
-        Event::Gaps(track, count) => ("gap", format!("track {}: {count} missing", track.0)),
-        Event::GapFilled(track) => ("filled", format!("track {}: late, in place", track.0)),
-        Event::Flawed { track, input, flaws } => {
-            ("flawed", format!("track {}: of input {}: {flaws:?}", track.0, input.number()))
-        }
-        Event::Late { track, input } => {
-            ("late", format!("track {}: of input {}: too late", track.0, input.number()))
-        }
-        Event::NameReused(input) => {
-            ("reused", format!("input {} used a listed segment's name again", input.number()))
-        }
-        Event::PlaylistLate(input) => {
-            ("playlist", format!("input {} has not listed what it sent", input.number()))
-        }
-        Event::Unplaced(name) => ("unplaced", format!("{name} belongs nowhere")),
-        Event::Ended => ("end", "ended by the source".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::http::request::{HeadError, RequestHead, TargetFault};
 use crate::http::response::{CacheControl, ResponseHead};
 use crate::limits::{
     CHANNEL_ADOPTION_SPAN_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX, SHARD_TICK_SPAN,
+    SOCKETS_QUEUED_SIZE_MAX,
 };
 use crate::shard::changeover::Phase;
 use crate::shard::connection::{
@@ -41,6 +42,8 @@ use std::time::Duration;
 
 /// How often a shard looks that others wait for.
 const STAND_BY_SPAN: Duration = Duration::from_millis(5);
+/// Between two looks at what waits in sockets: a system call for each of them.
+const SOCKETS_LOOK_SPAN: Duration = Duration::from_secs(1);
 /// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
 const CROWDED_QUARTERS: u64 = 5;
 /// Connections below which a shard is not crowded, whatever others have.
@@ -294,6 +297,7 @@ impl Node {
     async fn tick_until_leaving(self: &Rc<Self>) {
         let (changeover, draining) = (&self.shared.changeover, &self.shared.draining);
         let mut sync_due = Monotonic::default();
+        let mut look_due = Monotonic::default();
         while changeover.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
             let now = rt::now();
             self.member().beat();
@@ -310,6 +314,10 @@ impl Node {
                     owner.sync();
                 }
                 sync_due = now + self.shared.sync_interval;
+            }
+            if now >= look_due {
+                self.look_at_sockets();
+                look_due = now + SOCKETS_LOOK_SPAN;
             }
             self.count();
             self.follow_changeover(owners);
@@ -374,6 +382,14 @@ impl Node {
         let counts: Vec<(usize, u64)> =
             self.shared.serving().map(|shard| (shard, count(shard))).collect();
         less_crowded_than(self.shard, &counts)
+    }
+
+    /// Sees what waits in this shard's sockets, and whether all shards together have room for more.
+    fn look_at_sockets(&self) {
+        self.counters().queued_bytes.set(rt::open_sockets().queued_size());
+        let queued = self.shared.counters.iter().map(|shard| shard.queued_bytes.value());
+        self.serving.is_full.set(queued.sum::<u64>() > SOCKETS_QUEUED_SIZE_MAX);
+        self.counters().add_hits(Limit::SocketsQueued, self.serving.refused.take());
     }
 
     /// Brings the gauges up to date.

@@ -67,6 +67,11 @@ struct Inner {
     /// For eyes.
     history: History,
     history_changed: bool,
+    /// When records that wait to be listed were whole, by their payloads.
+    whole: VecDeque<(Extent, Monotonic)>,
+    /// The same of those listed since the last presentation, and of those in it that are not shown.
+    listed: Vec<Monotonic>,
+    presented: Vec<Monotonic>,
     /// Bodies committed since the last tick, to be put into it.
     unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
@@ -154,6 +159,9 @@ impl Owner {
             body_size_recent: 0,
             history: History::clone(&site.live.history.load()),
             history_changed: false,
+            whole: VecDeque::new(),
+            listed: Vec::new(),
+            presented: Vec::new(),
             unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
@@ -267,7 +275,9 @@ impl Owner {
         let written = written.await.map_err(|_| Uncommitted::Abandoned)??;
         let stored = placed.into_iter().zip(written);
         let stored = stored.map(|((meta, location), written)| (meta, location, written.hash));
-        let listed = self.inner.borrow_mut().list(&self.site(), stored.collect());
+        let stored: Vec<_> = stored.collect();
+        self.inner.borrow_mut().note_whole(at.monotonic, &stored);
+        let listed = self.inner.borrow_mut().list(&self.site(), stored);
         self.publish();
         self.show_ring();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
@@ -415,6 +425,9 @@ impl Owner {
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
         site.live.publish(published);
+        for whole in self.inner.borrow_mut().presented.drain(..) {
+            counters.publication.observe(rt::now().0.saturating_sub(whole.0));
+        }
     }
 
     /// How old the edge of `published` is, which replaces `before`.
@@ -445,7 +458,9 @@ impl Inner {
             self.note_event(&event);
         }
         let changes = self.channel.take_changes();
-        changes.iter().for_each(|change| self.note_change(site, change));
+        for change in &changes {
+            self.note_change(site, change);
+        }
         self.unwritten.extend(changes);
         stepped.ok()
     }
@@ -632,6 +647,7 @@ impl Inner {
     /// What viewers are to see once all changes so far are written.
     fn present(&mut self, site: &ChannelSite) -> Option<Published> {
         let presentation = self.step(site, Channel::present)?;
+        self.presented.append(&mut self.listed);
         self.files_changed = false;
         let epoch = self.ring.tenure().epoch();
         Some(Published::new(epoch, presentation, self.ring.files()))
@@ -667,53 +683,30 @@ fn window_us(presentation: &Presentation) -> u64 {
 
 /// Logs and counts what the channel tells.
 fn report(site: &ChannelSite, event: &Event) {
+    let (channel, kind) = (&*site.id, event.kind());
+    if event.is_good() {
+        tracing::info!(channel, kind, "{event}");
+    } else {
+        tracing::warn!(channel, kind, "{event}");
+    }
     let counters: &ChannelCounters = &site.live.counters;
-    let channel = &*site.id;
+    let of_input = |input: &InputNumber| &counters.inputs[input.index()];
     match event {
-        Event::Started => tracing::info!(channel, "on air"),
-        Event::InputSwitched { to, reason } => {
-            counters.input_switches.add(1);
-            let (input, reason) = (to.number(), reason.name());
-            tracing::warn!(channel, input, reason, "the other input leads");
-        }
-        Event::SwitchRefused(input) => {
-            tracing::warn!(channel, input = input.number(), "no sound media there to switch to");
-        }
-        Event::Misaligned { track, input, apart } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, ?apart, "the inputs are apart: not merged");
-        }
-        Event::Aligned { track, identical } => {
-            tracing::info!(channel, track = track.0, identical, "the inputs are aligned");
-        }
-        Event::Discontinuity(cause) => {
-            counters.discontinuities.add(1);
-            tracing::warn!(channel, cause = cause.name(), "discontinuity");
-        }
-        Event::GridMoved => tracing::warn!(channel, "the source's segment duration moved"),
-        Event::Gaps(track, count) => {
-            counters.gaps.add(*count);
-            tracing::warn!(channel, track = track.0, count, "segments are missing");
-        }
-        Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place");
-        }
-        Event::Flawed { track, input, flaws } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, ?flaws, "listed for want of a better copy");
-        }
-        Event::Late { track, input } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, "segment came too late");
-        }
-        Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
-        Event::NameReused(input) => {
-            tracing::info!(channel, input = input.number(), "a name was used again");
-        }
-        Event::PlaylistLate(input) => {
-            tracing::warn!(channel, input = input.number(), "no playlist names what is listed");
-        }
-        Event::Ended => tracing::info!(channel, "ended by the source"),
+        Event::InputSwitched { reason, .. } => counters.input_switches[*reason as usize].add(1),
+        Event::Misaligned { .. } => counters.misaligned.add(1),
+        Event::Discontinuity(cause) => counters.discontinuities[*cause as usize].add(1),
+        Event::Gaps(_, count) => counters.gaps.add(*count),
+        Event::Flawed { .. } => counters.flawed.add(1),
+        Event::Late { input, .. } => of_input(input).unlisted.add(1),
+        Event::NameReused(input) => of_input(input).names_reused.add(1),
+        Event::PlaylistLate(input) => of_input(input).playlists_late.add(1),
+        Event::Started
+        | Event::SwitchRefused(_)
+        | Event::Aligned { .. }
+        | Event::GridMoved
+        | Event::GapFilled(_)
+        | Event::Unplaced(_)
+        | Event::Ended => {}
     }
 }
 

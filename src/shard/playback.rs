@@ -263,7 +263,7 @@ impl Playback {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
                 }
-                refusal(&why)
+                refusal(why)
             }
         }
     }
@@ -423,9 +423,10 @@ impl Playback {
         let file = Arc::clone(file);
         let job = move || {
             file.warm(&content);
-            let read = match file.is_unsound(content.payload.offset) {
-                true => Err(io::ErrorKind::InvalidData.into()),
-                false => file.read_at(at.offset, &mut bytes).map(|()| bytes),
+            let read = if file.is_unsound(content.payload.offset) {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                file.read_at(at.offset, &mut bytes).map(|()| bytes)
             };
             done.complete(read);
         };
@@ -532,7 +533,7 @@ fn stale(status: u16) -> Plan<SharedFile> {
     Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
-fn refusal(why: &Refusal) -> Plan<SharedFile> {
+fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),

@@ -59,7 +59,9 @@ impl<T: Clone + Send + 'static> Renderings<T> {
         rt::spawn(async move {
             let made = made.await.ok();
             let waiters = flights.borrow_mut().remove(&key).unwrap_or_default();
-            waiters.into_iter().for_each(|waiter| waiter.complete(made.clone()));
+            for waiter in waiters {
+                waiter.complete(made.clone());
+            }
         });
         Some(())
     }

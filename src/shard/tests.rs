@@ -129,6 +129,10 @@ impl Service for TestService {
                 range(9, TestFile { resident, storage_busy: true, ..file })
             }
             "/memory" => plan(vec![Piece::Bytes(Bytes::from(vec![7; 9_000])); 200]),
+            "/full" => {
+                self.serving.is_full.set(true);
+                text("full".to_owned())
+            }
             "/refused" => Plan::status(ResponseHead::new(401)),
             "/panic" => panic!("of a service"),
             "/sum" => {
@@ -384,6 +388,17 @@ fn malformed_heads_and_panics_end_their_connection_alone() {
         panicking.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(panicking));
         assert_eq!(ask(&mut kept, &get("/a")).1, "shard 0 request 2");
+    });
+}
+
+#[test]
+fn long_responses_are_refused_while_sockets_are_full() {
+    with_server(|address, _| {
+        let mut stream = connect(address);
+        assert_eq!(ask(&mut stream, &get("/full")).1, "full");
+        let (head, _) = ask(&mut stream, &get("/file"));
+        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1"), "{head}");
+        assert_eq!(ask(&mut stream, &get("/a")).1, "shard 0 request 3", "short ones are not");
     });
 }
 

@@ -67,7 +67,9 @@ fn a_lost_segment_is_seen_in_the_row_of_its_input() {
         (0..second.len()).filter(|&at| second[at].contains(&"missing")).collect();
     assert_eq!(missing.len(), 1, "{shown}");
     assert!(marks(&shown, 0).iter().all(|cell| !cell.contains(&"missing")), "{shown}");
-    assert!(marks(&shown, 2).iter().all(Vec::is_empty), "the output lacks nothing: {shown}");
+    // The first and the last sound of a source are not as long as the others.
+    let whole = |cell: &Vec<&str>| cell.iter().all(|mark| *mark == "odd");
+    assert!(marks(&shown, 2).iter().all(whole), "the output lacks nothing: {shown}");
     let kinds: Vec<&Value> =
         shown["happenings"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
     assert!(kinds.contains(&&Value::from("start")), "{shown}");
@@ -77,6 +79,8 @@ fn a_lost_segment_is_seen_in_the_row_of_its_input() {
     };
     // Pictures and sound of each.
     assert_eq!(listed(1) + listed(2), 2 * SEGMENT_COUNT as u64);
+    let published = origin.metric("headwater_publication_seconds_count", "channel=\"demo\"");
+    assert_eq!(published, 2 * SEGMENT_COUNT as u64);
     let mut control = Connection::open(origin.control());
     assert_eq!(control.request("GET", "/api/channels/none/timeline", &[], b"").status, 404);
 }

@@ -45,10 +45,10 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "a file that has readers is used again",
-        file: "src/ring/rotation.rs",
-        old: "                let _stays_until_the_next_open = unlinked.unlink();",
-        new: "                let _overwritten = unlinked.write_at(4_096, &vec![0xff; 1 << 18]);
-                let _stays_until_the_next_open = unlinked.unlink();",
+        file: "src/ring/jobs.rs",
+        old: "            let _stays_until_the_next_open = file.unlink();",
+        new: "            let _overwritten = file.write_at(4_096, &vec![0xff; 1 << 18]);
+            let _stays_until_the_next_open = file.unlink();",
         program: CANARY,
         test: "large_writes_on_disk",
     },
@@ -91,6 +91,14 @@ pub const MUTATIONS: &[Mutation] = &[
         new: "self.is_begun",
         program: LIB,
         test: "a_failed_file_is_given_up_for_a_fresh_one",
+    },
+    Mutation {
+        what: "an owner that was replaced still writes",
+        file: "src/ring/tenure.rs",
+        old: "        let may = self.is_current();",
+        new: "        let may = self.is_current() || self.epoch > 0 || self.epoch == 0;",
+        program: LIB,
+        test: "ring::tests::succession",
     },
     Mutation {
         what: "memory of a body is not given back",

@@ -165,9 +165,10 @@ impl Plan {
                 all.push(Delivery { at_ms, input, push });
             });
         }
-        let told = self.lives.iter().map(|life| life.from).chain(self.last_rung.change());
-        for at in told {
-            let at_ms = self.made_ms(show, at) + 30;
+        // A process tells its ladder with its first segment, and a change of it before.
+        let begun = self.lives.iter().map(|life| (life.from, 30));
+        for (at, after_ms) in begun.chain(self.last_rung.change().map(|at| (at, -200))) {
+            let at_ms = self.made_ms(show, at) + after_ms;
             let rungs = show.rungs - i64::from(!self.last_rung.is_there(at));
             let top = Playlist::Multivariant(show.top(rungs));
             let push = Push::List("channel.m3u8".into(), Rc::new(top));

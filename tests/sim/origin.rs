@@ -7,7 +7,6 @@ use crate::oracle::{self, Oracle};
 use crate::show::Body;
 use headwater::engine::channel::candidate::RecordMeta;
 use headwater::engine::channel::state::{Change, State};
-use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Event, Now, Recovery, Verdict};
 use headwater::engine::playlist::Playlist;
 use headwater::engine::presentation::Presentation;
@@ -99,12 +98,8 @@ pub struct Origin {
 impl Origin {
     pub fn new(habits: Habits, end_ms: i64) -> Self {
         let window = MediaTime(habits.window_seconds * 90_000);
-        let config = ChannelConfig {
-            period: None,
-            join_seconds: JOIN_SECONDS.into(),
-            window,
-            preference: Preference::default(),
-        };
+        let config =
+            ChannelConfig { join_seconds: JOIN_SECONDS.into(), window, ..ChannelConfig::default() };
         let first = (1, vec![Record::State(Box::default())]);
         Self {
             channel: Channel::new(config.clone()),

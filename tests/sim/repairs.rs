@@ -30,8 +30,18 @@ enum Break {
 pub fn breaks(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let mut show = Show::draw(&mut dice, LENGTH);
-    let kind =
-        dice.pick(&[Break::Away, Break::Jump, Break::Renames, Break::Reconfigures, Break::Ends]);
+    let kind = dice.pick(&[
+        Break::Away,
+        Break::Jump,
+        Break::Renames,
+        Break::Reconfigures,
+        Break::Ends,
+        Break::RungLeaves,
+        Break::RungComes,
+    ]);
+    if matches!(kind, Break::RungLeaves | Break::RungComes) {
+        show.rungs = 2;
+    }
     show.dated = dice.chance(70);
     let at = OPENING + dice.roll(LENGTH - CALM - OPENING - 4);
     let mut plan = Plan::sound(&show);

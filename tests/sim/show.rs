@@ -4,9 +4,8 @@
 use crate::dice::Dice;
 use headwater::engine::codec::{AacConfig, CodecConfig, VideoConfig};
 use headwater::engine::playlist::{Multivariant, Rendition, RenditionKind, Variant};
-use headwater::engine::sample_table;
+use headwater::engine::sample_table::content_hash;
 use headwater::engine::segment::{Damage, Sample, SegmentBody, TrackSegment};
-use headwater::ring::content_hash;
 use headwater::units::MediaTime;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -242,7 +241,7 @@ fn new_body(show: &Show, make: Make, at: i64, which: usize, shape: Shape) -> Bod
                 track.samples[0].random_access = false;
             }
         }
-        hashes.push((content_hash(&sample_table::encode(&track.samples), &track.payload), shape));
+        hashes.push((content_hash(&track.samples, &track.payload), shape));
     }
     let media = SegmentBody { tracks, ..SegmentBody::default() };
     Body { media, hashes, duration: to - from, at, which }

@@ -6,7 +6,6 @@ use crate::encoder::{EPOCH_US, newest};
 use crate::heap;
 use crate::show::{Make, Reel, Shape, Show, Sound};
 use headwater::engine::channel::state::{Change, State};
-use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Recovery, Verdict};
 use headwater::engine::playlist::{Playlist, PlaylistSegment};
 use headwater::engine::presentation::Listed;
@@ -49,12 +48,7 @@ fn a_week_is_continuous_and_memory_stays_flat() {
         ..Show::draw(&mut dice, 1)
     };
     let window = MediaTime(600 * 90_000);
-    let config = ChannelConfig {
-        period: None,
-        join_seconds: vec![12, 36],
-        window,
-        preference: Preference::default(),
-    };
+    let config = ChannelConfig { join_seconds: vec![12, 36], window, ..ChannelConfig::default() };
     let mut week = Week {
         show: show.clone(),
         channel: Channel::new(config),

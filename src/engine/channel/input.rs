@@ -78,6 +78,11 @@ impl Inputs {
         self.inputs[input.index()].playlists.on_media(name, list);
     }
 
+    /// A body arrived, see [`Playlists::on_body`].
+    pub fn on_body(&mut self, input: InputNumber, name: &str, start: MediaTime) {
+        self.inputs[input.index()].playlists.on_body(name, start);
+    }
+
     /// The input goes on after ENDLIST.
     pub fn resume(&mut self, input: InputNumber) {
         self.inputs[input.index()].playlists.resume();

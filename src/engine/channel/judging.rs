@@ -41,6 +41,9 @@ impl Channel {
             return (twin.hash == arrival.hash()).then_some(DropReason::Duplicate);
         }
         let track = self.track_fed_by(meta)?.clone();
+        if self.second_twin(&track, arrival) {
+            return Some(DropReason::Duplicate);
+        }
         if meta.kind() == TrackKind::Text {
             let newest = self.recent.newest_of(track.info.id, meta.input);
             let again = newest.is_some_and(|(_, name)| name == meta.name);
@@ -58,6 +61,24 @@ impl Channel {
             return (!needed).then_some(DropReason::Standby);
         }
         self.judge_waiting((&track, start), arrival)
+    }
+
+    /// The other input's candidate with the same bytes at the same source time, on whatever
+    /// timeline: both inputs have delivered it now.
+    fn second_twin(&mut self, track: &TrackState, arrival: &Arrival<'_>) -> bool {
+        let meta = &arrival.meta;
+        let is_twin = |it: &Candidate| {
+            it.meta.input != meta.input
+                && it.meta.start == meta.start
+                && it.meta.kind() == meta.kind()
+                && self.track_of(it) == Some(track.info.id)
+                && it.hash == arrival.hash()
+        };
+        let twin = self.candidates.iter().position(is_twin);
+        if let Some(at) = twin {
+            self.candidates[at].is_seconded = true;
+        }
+        twin.is_some()
     }
 
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began

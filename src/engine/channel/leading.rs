@@ -73,15 +73,17 @@ impl Channel {
         self.events.push(Event::InputSwitched { to, reason });
     }
 
-    /// The newest listed segment is the other input's, and what the one that leads has sent lies
-    /// on another timeline.
+    /// What the input that leads has sent lies on another timeline, and the other one has gone on
+    /// with this one since.
     fn has_jumped(&self, active: InputNumber) -> bool {
         let Some(leader) = self.leader() else { return false };
         let segments = self.windows.segments(leader.info.id);
         let newest = segments.and_then(|segments| segments.last()?.media.as_ref());
+        let advanced = self.advanced.get(&leader.info.id);
         newest.is_some_and(|media| media.input != active)
             && self.candidates.iter().any(|it| {
                 it.meta.input == active
+                    && advanced.is_some_and(|advanced| *advanced > it.committed)
                     && self.track_of(it) == Some(leader.info.id)
                     && self.leaves_session(it)
             })

@@ -60,9 +60,9 @@ impl Channel {
         let Some(track) = self.state.track(id).cloned() else { return false };
         let mut waiting: Vec<(Place, MediaTime, usize)> = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
-            let Candidate { meta, committed, .. } = candidate;
+            let Candidate { meta, committed, is_seconded, .. } = candidate;
             if self.track_of(candidate) == Some(id)
-                && !self.is_apart(meta.input)
+                && (*is_seconded || !self.is_apart(meta.input))
                 && let Some((place, start)) = self.place(&track, meta, *committed)
             {
                 waiting.push((place, start, at));
@@ -158,6 +158,16 @@ impl Channel {
     /// Lists a candidate as `number`, and as gaps what is missing before it.
     fn list_at(&mut self, track: &TrackState, at: usize, (number, start): (u64, MediaTime)) {
         let missing = track.next_number.map_or(0, |next| number - next);
+        if self.state.ended {
+            // What was offered as complete at the end of the stream stays as it is.
+            let joined = track.session == self.state.session.map(|session| session.id);
+            if joined && self.grid_of(track.cadence, number).map(|it| it.id) == track.grid {
+                let from = if missing > 0 { track.end } else { start };
+                self.begin_grids(from, None, None, false);
+            }
+            self.inputs.resume(self.candidates[at].meta.input);
+            self.emit(Change::Ended(false));
+        }
         if missing > limits::HOLE_GAP_COUNT_MAX {
             // Away for longer than gaps are listed: it begins anew, with an empty window.
             let fresh =
@@ -226,6 +236,10 @@ impl Channel {
             return false;
         };
         let current = track.init.and_then(|init| self.state.inits.get(&init));
+        // Transport streams were made without sound that was given up.
+        if meta.kind() == TrackKind::Audio && gap.start < self.state.sound_edge {
+            return false;
+        }
         if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
             || current.is_none_or(|init| init.config != meta.config)
         {
@@ -283,7 +297,12 @@ impl Channel {
         let mut start = track.end;
         for gap in next..number {
             let Some(grid) = self.grid_of(track.cadence, gap) else { return };
-            let end = if gap + 1 == number { until } else { grid.start_at(gap + 1) };
+            // A discontinuity needs no gap up to it.
+            let breaks = self
+                .grid_of(track.cadence, number)
+                .is_some_and(|next| self.breaks_between(track.cadence, grid.id, next.id));
+            let reaches = gap + 1 == number && !breaks;
+            let end = if reaches { until } else { grid.start_at(gap + 1) };
             let end = end.clamp(start, until.max(start));
             let (grid, discontinuity) = (grid.id, self.breaks_before(id, grid.id));
             let listed = Listed { number: gap, grid, start, end, discontinuity, media: None };
@@ -303,17 +322,10 @@ impl Channel {
         let tagged = leads && said.is_some_and(|said| said.discontinuity);
         let joined = track.session == self.state.session.map(|session| session.id);
         let fresh = self.state.grid(track.cadence).is_some_and(|it| it.first_number == number);
-        if joined && !fresh && (changed || tagged || self.state.ended) {
-            // What was offered as complete at the end of the stream stays as it is.
-            self.begin_grids(start, None, None, changed || tagged);
-            if changed || tagged {
-                let cause = if changed { Cause::Configuration } else { Cause::Declared };
-                self.events.push(Event::Discontinuity(cause));
-            }
-        }
-        if self.state.ended {
-            self.inputs.resume(meta.input);
-            self.emit(Change::Ended(false));
+        if joined && !fresh && (changed || tagged) {
+            self.begin_grids(start, None, None, true);
+            let cause = if changed { Cause::Configuration } else { Cause::Declared };
+            self.events.push(Event::Discontinuity(cause));
         }
         let Some(grid) = self.grid_of(track.cadence, number).map(|grid| grid.id) else { return };
         let listed = self.listed_media(&track, at, (number, grid), start);

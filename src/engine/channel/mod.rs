@@ -222,6 +222,9 @@ impl Channel {
         self.inputs.on_segment(input, now.monotonic);
         let arrivals = metas.into_iter().zip(&body.tracks);
         let arrivals: Vec<_> = arrivals.map(|(meta, track)| Arrival::new(meta, track)).collect();
+        if let Some(first) = arrivals.first() {
+            self.inputs.on_body(input, name, first.meta.start);
+        }
         self.note_health(now.monotonic, &arrivals);
         self.note_name(&arrivals);
         let mut reason = None;
@@ -547,9 +550,11 @@ impl Recovery {
         (channel.windows, channel.inputs) = (self.windows, inputs);
         channel.recent = self.recent;
         // A restart of ours is no reason to switch.
-        if let Some(active) = channel.state.active {
-            let span = span(channel.target());
-            channel.inputs.presume_alive(active, now.monotonic, span);
+        for input in InputNumber::BOTH {
+            if channel.state.active == Some(input) || channel.recent.knows(input) {
+                let span = span(channel.target());
+                channel.inputs.presume_alive(input, now.monotonic, span);
+            }
         }
         channel.number_joins();
         for (meta, table, payload, hash) in self.unlisted {

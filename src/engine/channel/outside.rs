@@ -1,9 +1,9 @@
-//! What who watches a channel asks of it: when a segment plays, and where it came from. Nothing of
-//! this reaches an output byte.
+//! What who watches a channel asks of it: when a segment plays. Nothing of this reaches an output
+//! byte.
 
 use crate::engine::channel::Channel;
 use crate::engine::channel::grid::unwrap_near;
-use crate::units::{InputNumber, MediaTime, TrackId, WallClock};
+use crate::units::{MediaTime, WallClock};
 
 impl Channel {
     /// The wall clock, by the channel's, of an instant near the live edge in source time; `None`
@@ -19,11 +19,5 @@ impl Channel {
     #[must_use]
     pub fn wall_of_media(&self, at: MediaTime) -> Option<WallClock> {
         Some(WallClock::from_ticks_90k((at + self.state.clock_offset?).ticks()))
-    }
-
-    /// The input that a listed segment came from; `None` for a gap, and for one listed long ago.
-    #[must_use]
-    pub fn input_of(&self, track: TrackId, number: u64) -> Option<InputNumber> {
-        self.recent.source_of(track, number).map(|(input, _)| input)
     }
 }

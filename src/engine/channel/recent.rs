@@ -18,6 +18,11 @@ impl RecentNames {
         self.entries.push_back((track, number, input, name.to_owned()));
     }
 
+    /// True where something of `input` was listed lately.
+    pub(super) fn knows(&self, input: InputNumber) -> bool {
+        self.entries.iter().any(|entry| entry.2 == input)
+    }
+
     pub(super) fn source_of(&self, track: TrackId, number: u64) -> Option<(InputNumber, &str)> {
         let found = self.entries.iter().rfind(|entry| (entry.0, entry.1) == (track, number));
         found.map(|(_, _, input, name)| (*input, name.as_str()))

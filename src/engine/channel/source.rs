@@ -159,6 +159,8 @@ pub struct ListedName {
     pub program_date_time: Option<WallClock>,
     /// EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
+    /// Source time at which the body of that name began, once it was delivered.
+    body: Option<MediaTime>,
 }
 
 /// An input's playlists, as far as they are remembered. Rebuilt from what the encoder sends on.
@@ -201,16 +203,41 @@ impl Playlists {
                 duration: segment.duration,
                 program_date_time: segment.date,
                 discontinuity: segment.discontinuity,
+                body: None,
             };
             (name_of_uri(&segment.uri).to_owned(), listed)
         });
+        let mut segments: BTreeMap<_, _> = segments.collect();
+        if let Some(before) = self.lists.get(name) {
+            for (name, before) in &before.segments {
+                if let Some(listed) = segments.get_mut(name) {
+                    // The same entry speaks of the same body.
+                    let unused = ListedName { body: None, ..before.clone() };
+                    listed.body = before.body.filter(|_| *listed == unused);
+                }
+            }
+        }
         let known = KnownPlaylist {
             turn: self.taken,
             target: MediaTime(i64::from(list.target_duration) * 90_000),
             ended: list.ended,
-            segments: segments.collect(),
+            segments,
         };
         self.lists.insert(name.to_owned(), known);
+    }
+
+    /// A body called `name` was delivered, whose media begins at source time `start`. Where an
+    /// encoder began anew and uses its names again, what its old playlists say is of other media.
+    pub fn on_body(&mut self, name: &str, start: MediaTime) {
+        for list in self.lists.values_mut() {
+            let Some(listed) = list.segments.get_mut(name) else { continue };
+            let is_other = listed.body.is_some_and(|body| body != start);
+            if is_other && listed.program_date_time.is_some() {
+                list.segments.remove(name);
+            } else {
+                listed.body = Some(start);
+            }
+        }
     }
 
     /// What is known of the segment called `name`.

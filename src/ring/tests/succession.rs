@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::ring::format::Head;
+use crate::ring::format::{FORMAT_VERSION, Superblock};
+use crate::ring::record::write_record;
 use crate::ring::rotation::LiveFile;
 use crate::ring::tenure::Placement;
 

@@ -2,13 +2,16 @@
 
 use super::{Committed, Inner};
 use crate::engine::channel::Event;
+use crate::engine::channel::candidate::RecordMeta;
 use crate::engine::channel::state::Change;
+use crate::engine::presentation::Flaws;
 use crate::engine::segment::SegmentBody;
-use crate::limits::HISTORY_CELL_COUNT_MAX;
+use crate::limits::{CANDIDATE_COUNT_MAX, HISTORY_CELL_COUNT_MAX};
+use crate::ring::Location;
 use crate::shard::history::{Cell, Happening, Mark, Marks};
 use crate::shard::rt;
 use crate::shard::site::ChannelSite;
-use crate::units::{InputNumber, MediaTime, WallClock};
+use crate::units::{InputNumber, MediaTime, Monotonic, WallClock};
 
 /// What the picture needs of a body.
 pub(super) struct Arrival {
@@ -39,14 +42,28 @@ impl Inner {
         self.history_changed = true;
     }
 
+    /// Records of a body that was whole at `at` are committed.
+    pub(super) fn note_whole(&mut self, at: Monotonic, stored: &[(RecordMeta, Location, u64)]) {
+        for (_, location, _) in stored {
+            if self.whole.len() == CANDIDATE_COUNT_MAX {
+                self.whole.pop_front();
+            }
+            self.whole.push_back((location.payload, at));
+        }
+    }
+
     /// Counts a listed segment for its input, and puts it into the picture.
     pub(super) fn note_change(&mut self, site: &ChannelSite, change: &Change) {
-        let (Change::Listed(track, listed) | Change::Filled(track, listed)) = change else {
+        let (Change::Listed(_, listed) | Change::Filled(_, listed)) = change else {
             return;
         };
-        let input = self.channel.input_of(*track, listed.number);
-        if let Some(input) = input.filter(|_| listed.media.is_some()) {
-            site.live.counters.inputs[input.index()].listed.add(1);
+        let input = listed.media.as_ref().map(|media| media.input);
+        if let Some(media) = &listed.media {
+            site.live.counters.inputs[media.input.index()].listed.add(1);
+            let known = self.whole.iter().position(|(payload, _)| *payload == media.payload);
+            if let Some((_, at)) = known.and_then(|known| self.whole.remove(known)) {
+                self.listed.push(at);
+            }
         }
         let (start, end) =
             (self.channel.wall_of_media(listed.start), self.channel.wall_of_media(listed.end));
@@ -54,6 +71,15 @@ impl Inner {
         let mut marks = Marks::default();
         if listed.media.is_none() {
             marks = marks.with(Mark::Gap);
+        }
+        if let Some(media) = &listed.media {
+            let Flaws { damaged, no_random_access, odd_duration } = media.flaws;
+            if damaged || no_random_access {
+                marks = marks.with(Mark::Damaged);
+            }
+            if odd_duration {
+                marks = marks.with(Mark::Odd);
+            }
         }
         if listed.discontinuity {
             marks = marks.with(Mark::Discontinuity);

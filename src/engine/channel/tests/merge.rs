@@ -506,12 +506,9 @@ fn sound_whose_frames_lie_between_the_others_is_not_mixed() {
     bench.put(ONE, "a5.ts", body(5, 0));
     bench.wait(1.4);
     let presentation = bench.channel.present();
-    for name in ["v1", "a1"] {
-        let segments = &presentation.track(name).expect("track").segments;
-        let inputs: Vec<_> =
-            segments.iter().filter_map(|it| Some(it.media.as_ref()?.input)).collect();
-        assert_eq!(inputs, [ONE; 6], "{name}");
-    }
+    let segments = &presentation.track("a1").expect("track").segments;
+    let inputs: Vec<_> = segments.iter().filter_map(|it| Some(it.media.as_ref()?.input)).collect();
+    assert_eq!(inputs, [ONE; 6]);
     assert!(
         bench
             .events()
