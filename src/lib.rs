@@ -48,6 +48,13 @@
 //! 4. What is no view of a ring (transport streams, joined tables) is [made](shard::made) once on a
 //!    storage thread, however many ask.
 //!
+//! # When one process follows another
+//!
+//! A new process takes everything over from the running one ([`control::takeover`]): listening
+//! sockets are passed, never closed; pushes under way end, and the shards let their channels go
+//! ([`shard::changeover`]); the new process reads the rings as after any restart, publishes, and
+//! serves. Each [connection](shard::moving) follows with its next request.
+//!
 //! # Invariants
 //!
 //! *Invariant:* no byte of a ring file changes once it has been handed out. Nothing overwrites,

@@ -84,6 +84,9 @@ pub const SEND_PIECE_COUNT_MAX: usize = 64;
 /// cache, no copies. Less costs wake-ups: over loopback to 64 readers of 2 MB segments a GB takes
 /// 0.168 CPU seconds at 128 KiB, 0.113 at 1 MiB, 0.083 at 4 MiB and without a bound.
 pub const SOCKET_UNSENT_SIZE_MAX: u32 = 4 << 20;
+/// Bytes that may wait in all sockets together before long responses are refused: five hundred
+/// readers who have stopped reading, each with [`SOCKET_UNSENT_SIZE_MAX`].
+pub const SOCKETS_QUEUED_SIZE_MAX: u64 = 2 << 30;
 /// Bytes per second below which a response is cut, once it has lasted a minute: half of what a
 /// 64 kbit/s audio rendition needs.
 pub const SEND_RATE_MIN: u64 = 4 << 10;
@@ -98,12 +101,14 @@ pub const HAND_OVER_COUNT_MAX: u32 = 16;
 /// Access records of one shard waiting for the log: 100 ms at 100 000 requests per second.
 pub const ACCESS_RECORD_COUNT_MAX: usize = 10_000;
 /// How long requests under way may take to end once the process drains.
-pub const DRAIN_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+pub const DRAIN_SPAN_MAX: Duration = Duration::from_secs(30);
 
 // Pushed playlists.
 
 /// Bytes of one pushed playlist.
 pub const PLAYLIST_SIZE_MAX: u64 = 1 << 20;
+/// How many times larger than its gzip form a pushed playlist may be; honest ones are ten times.
+pub const GZIP_RATIO_MAX: u64 = 20;
 /// Bytes of one pushed multivariant playlist; the state record of a ring file holds two.
 pub const MULTIVARIANT_SIZE_MAX: u64 = 128 << 10;
 /// Lines of one pushed playlist.
@@ -194,7 +199,7 @@ pub const CHANGE_BATCH_SIZE_MAX: usize = RING_HEADER_SIZE_MAX / 2;
 pub const CHANGE_UNWRITTEN_COUNT_MAX: usize = 72_000;
 /// How far before the newest record one may have arrived to be judged again after a restart:
 /// three targets of 20 s.
-pub const UNLISTED_AGE_MAX: std::time::Duration = std::time::Duration::from_mins(1);
+pub const UNLISTED_AGE_MAX: Duration = Duration::from_mins(1);
 
 // Rings and storage.
 
@@ -218,6 +223,8 @@ pub const STORAGE_THREAD_COUNT: usize = 1;
 pub const STORAGE_THREAD_COUNT_MAX: usize = 64;
 /// Threads that make live segments: two, so that a large one does not hold up all others.
 pub const MAKING_THREAD_COUNT: usize = 2;
+/// Rings read back at a time when the process starts: a disk's queue is deeper, and cores are few.
+pub const REOPENING_THREAD_COUNT: usize = 8;
 /// Ring files mapped at a time: 64 of each of 64 channels. The others are read without a mapping.
 pub const MAPPED_FILE_COUNT_MAX: usize = 4_096;
 
@@ -228,6 +235,9 @@ pub const RESPONSE_CACHE_COUNT_MAX: usize = 4_096;
 /// Bytes in memory of all responses that a shard keeps ready: a manifest of 2 h is 300 KiB, and a
 /// hundred endpoints have a handful each.
 pub const RESPONSE_CACHE_SIZE_MAX: u64 = 64 << 20;
+/// Segments of a manifest that a shard writes itself: with its gzip form half a millisecond. Longer
+/// ones are written on a making thread.
+pub const MANIFEST_ENTRY_COUNT_INLINE_MAX: usize = 512;
 /// Requests that may wait for one value that is being made.
 pub const MADE_WAITER_COUNT_MAX: usize = 20_000;
 /// Bytes of `storage.cache`: two cache rings, each of as many files as a ring must have.
@@ -269,26 +279,55 @@ pub const BOX_DEPTH_MAX: usize = 8;
 /// few hundred, a sample of a fragment four.
 pub const READ_COUNT_MAX: u32 = 1_000_000;
 
+// Takeovers by another process.
+
+/// Bytes of one message between a process and the one that follows it: the replay window, each
+/// nonce with 35 bytes at most.
+pub const TAKEOVER_MESSAGE_SIZE_MAX: usize = 1 << 20;
+/// Listening sockets passed to the next process: eight addresses with a socket for each of the
+/// most shards.
+pub const TAKEOVER_LISTENER_COUNT_MAX: u32 = 8_192;
+/// Connections that wait to be passed to the next process: those of a thousand encoders, with four
+/// renditions each.
+pub const DEPARTURE_COUNT_MAX: usize = 4_096;
+/// How long a process and the one that is to follow it wait for one another's next word, where
+/// nothing has to be done for it first.
+pub const TAKEOVER_WORD_SPAN_MAX: Duration = Duration::from_secs(5);
+/// How long the next process may prepare: its cache rings are allocated meanwhile.
+pub const TAKEOVER_PREPARE_SPAN_MAX: Duration = Duration::from_mins(2);
+/// How long bodies under way may take to end before the channels change hands: the longest segment
+/// that encoders make, pushed as it is made.
+pub const TAKEOVER_BODY_SPAN_MAX: Duration = Duration::from_secs(12);
+/// How long the next process may take to read the channels, which nobody owns meanwhile: three
+/// times what a full node takes, less than encoders wait for an answer.
+pub const TAKEOVER_READ_SPAN_MAX: Duration = Duration::from_secs(15);
+
 // Shards that fail.
 
 /// Between two looks of a shard at what others have decided, and of the judge at the shards.
-pub const SHARD_TICK_SPAN: std::time::Duration = std::time::Duration::from_millis(100);
+pub const SHARD_TICK_SPAN: Duration = Duration::from_millis(100);
 /// How long a shard may be silent before its channels are given to others: ten of its ticks.
-pub const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+pub const SHARD_SILENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a shard may be silent before the process ends: longer than any stall that a kernel or a
 /// hypervisor has an excuse for, shorter than a player's buffer.
-pub const SHARD_STUCK_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+pub const SHARD_STUCK_SPAN_MAX: Duration = Duration::from_secs(10);
 /// Panicked shards that are started again within [`SHARD_RESTART_SPAN`]; with one more the process
 /// drains, for the service manager to start anew.
 pub const SHARD_RESTART_COUNT_MAX: usize = 5;
 /// See [`SHARD_RESTART_COUNT_MAX`].
-pub const SHARD_RESTART_SPAN: std::time::Duration = std::time::Duration::from_mins(10);
+pub const SHARD_RESTART_SPAN: Duration = Duration::from_mins(10);
 /// How long an encoder's request waits for a channel that is being taken over: reading back the
 /// ring of a day takes about as long.
-pub const CHANNEL_ADOPTION_SPAN_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+pub const CHANNEL_ADOPTION_SPAN_MAX: Duration = Duration::from_secs(3);
 
 // Seeing what happens: console, comparison of origins.
 
+/// Log lines of refused pushes and damaged bodies that a shard writes in a second: what one reads.
+pub const REFUSAL_LINE_COUNT_MAX: u32 = 20;
+/// Segments of each row of a channel's picture: five minutes of 2 s segments, 8 KiB a row.
+pub const HISTORY_CELL_COUNT_MAX: usize = 150;
+/// Happenings shown of a channel.
+pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 
@@ -301,3 +340,4 @@ const _: () = assert!(REPLAY_SET_COUNT.is_power_of_two());
 const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
+const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);

@@ -13,6 +13,6 @@ fn main() -> ExitCode {
         Action::Check { config } => cli::check(config.as_deref()),
         Action::Diff { first, second } => cli::diff(&first, &second),
         Action::Inspect { target } => cli::inspect(&target),
-        Action::Serve { config } => start::serve(config),
+        Action::Serve { config, takeover } => start::serve(config, takeover),
     }
 }

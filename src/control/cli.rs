@@ -28,6 +28,9 @@ pub enum Action {
         /// Configuration; else ./headwater.toml, then /etc/headwater/headwater.toml, then defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Takes everything over from the process that serves from the same storage.dir.
+        #[arg(long)]
+        takeover: bool,
     },
     /// Prints what a segment, initialisation segment or playlist holds.
     Inspect {
@@ -125,7 +128,10 @@ mod tests {
     fn arguments() {
         Arguments::command().debug_assert();
         let serve = Arguments::try_parse_from(["headwater", "serve", "--config", "a.toml"]);
-        assert_eq!(serve.unwrap().action, Action::Serve { config: Some("a.toml".into()) });
+        let config = Some("a.toml".into());
+        assert_eq!(serve.unwrap().action, Action::Serve { config, takeover: false });
+        let takeover = Arguments::try_parse_from(["headwater", "serve", "--takeover"]);
+        assert_eq!(takeover.unwrap().action, Action::Serve { config: None, takeover: true });
         let check = Arguments::try_parse_from(["headwater", "check"]);
         assert_eq!(check.unwrap().action, Action::Check { config: None });
         for wrong in [&["headwater"][..], &["headwater", "fly"], &["headwater", "serve", "x"]] {

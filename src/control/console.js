@@ -4,6 +4,9 @@
 const HISTORY_LENGTH = 60;
 const histories = new Map();
 const players = new Map();
+const timelines = new Map();
+// Channels whose pictures are open at first.
+const TIMELINES_OPEN = 4;
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -105,6 +108,22 @@ function showPlayers(status) {
   }
 }
 
+async function showTimelines(status) {
+  for (const { id } of status.channels) {
+    if (timelines.has(id)) continue;
+    const card = timelineCard(id);
+    card.open = timelines.size < TIMELINES_OPEN;
+    timelines.set(id, card);
+    document.getElementById('timelines').append(card);
+  }
+  for (const [id, card] of timelines) {
+    if (status.channels.some((channel) => channel.id === id)) continue;
+    card.remove();
+    timelines.delete(id);
+  }
+  await Promise.all([...timelines.values()].map((card) => card.refresh()));
+}
+
 async function refresh() {
   const readiness = document.getElementById('readiness');
   try {
@@ -116,11 +135,13 @@ async function refresh() {
       channel.inputs.map((input) => inputRow(channel, input)));
     document.getElementById('inputs').replaceChildren(...rows);
     showPlayers(status);
+    await showTimelines(status);
   } catch (error) {
     readiness.textContent = `no answer: ${error.message}`;
   }
   setTimeout(refresh, 1000);
 }
 
+document.getElementById('legend').append(timelineLegend());
 shaka.polyfill.installAll();
 refresh();

@@ -5,6 +5,7 @@
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
+use super::timeline::TimelineSource;
 use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use axum::extract::{Path, RawQuery, State};
@@ -24,6 +25,8 @@ pub struct Pages {
     pub status: StatusSource,
     /// Has another input lead.
     pub switch: SwitchInput,
+    /// Pictures of the channels.
+    pub timeline: TimelineSource,
 }
 
 /// Asks a channel to be led by an input as soon as it can. False where there is no such channel,
@@ -40,6 +43,7 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
 pub fn router(pages: Pages) -> Router {
     Router::new()
         .route("/", get(asset(HTML, include_str!("console.html"))))
+        .route("/assets/timeline.js", get(asset(JAVASCRIPT, include_str!("timeline.js"))))
         .route("/assets/console.js", get(asset(JAVASCRIPT, include_str!("console.js"))))
         .route(
             "/assets/shaka-player.js",
@@ -49,7 +53,8 @@ pub fn router(pages: Pages) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/status", get(status))
-        .route("/channels/{id}/switch", post(switch))
+        .route("/api/channels/{id}/switch", post(switch))
+        .route("/api/channels/{id}/timeline", get(timeline))
         .with_state(pages)
 }
 
@@ -76,7 +81,7 @@ async fn readiness(State(pages): State<Pages>) -> Response {
     (code, Json(readiness)).into_response()
 }
 
-/// `POST /channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no such
+/// `POST /api/channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no such
 /// input, 400 where none is named. What it comes to is in the log and the metrics.
 async fn switch(
     State(pages): State<Pages>,
@@ -96,4 +101,11 @@ async fn switch(
 
 async fn status(State(pages): State<Pages>) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json((pages.status)())).into_response()
+}
+
+async fn timeline(State(pages): State<Pages>, Path(id): Path<String>) -> Response {
+    match (pages.timeline)(&id) {
+        Some(timeline) => ([(CACHE_CONTROL, "no-store")], Json(timeline)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }

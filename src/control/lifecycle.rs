@@ -1,8 +1,8 @@
 //! The control thread: its listener, and signals turned into commands for the data plane.
 //!
-//! SIGTERM and SIGINT drain; SIGHUP reads the configuration again and reopens the access log. A
-//! configuration with mistakes is refused whole, told in the log, and the old one stays. Signals
-//! that come while one is dealt with are one.
+//! SIGTERM and SIGINT drain; SIGUSR2 starts the program anew to take over; SIGHUP reads the
+//! configuration again and reopens the access log. A configuration with mistakes is refused whole,
+//! told in the log, and the old one stays. Signals that come while one is dealt with are one.
 
 use super::access_log::AccessLog;
 use super::config::{Config, ConfigErrors};
@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// What the data plane is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub enum Command {
     Drain,
     /// Go over to this configuration without dropping a connection.
     Reload(Box<Config>),
+    /// Start the program that is to take over from this process.
+    Upgrade,
 }
 
 /// Everything that the control thread needs.
 pub struct Control {
-    /// Address of its listener.
-    pub listen: SocketAddr,
     /// What it shows.
     pub pages: Pages,
     /// What tests may reach beside them.
@@ -49,11 +49,29 @@ pub struct Control {
 pub struct ControlThread {
     /// Where it listens, with the port that a configured 0 became.
     pub address: SocketAddr,
+    listener: ControlListener,
     finish: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
+/// The control thread's listener, which can be closed while the thread goes on.
+#[derive(Clone, Debug, Default)]
+pub struct ControlListener(Arc<Notify>);
+
+impl ControlListener {
+    /// Takes no more connections, and ends those there are at request boundaries.
+    pub fn close(&self) {
+        self.0.notify_one();
+    }
+}
+
 impl ControlThread {
+    /// Its listener.
+    #[must_use]
+    pub fn listener(&self) -> ControlListener {
+        self.listener.clone()
+    }
+
     /// Ends the thread; what the access log has queued is written first.
     pub fn finish(self) {
         // A thread that is gone already needs no word.
@@ -65,40 +83,37 @@ impl ControlThread {
 }
 
 impl Control {
-    /// Binds the listener, takes over the signals and starts the thread.
+    /// Takes over the signals and starts the thread, which serves on `socket`.
     ///
     /// # Errors
     ///
-    /// If the address is taken, or the system gives no runtime, signal or thread.
-    pub fn start(self) -> io::Result<ControlThread> {
-        let listener = TcpListener::bind(self.listen)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+    /// If the system gives no runtime, signal or thread.
+    pub fn start(self, socket: TcpListener) -> io::Result<ControlThread> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _context = runtime.enter();
             Signals::take()?
         };
         let (finish, finished) = oneshot::channel();
+        let listener = ControlListener::default();
+        let closed = listener.clone();
         let thread = thread::Builder::new().name("control".to_owned());
-        let thread =
-            thread.spawn(move || runtime.block_on(self.run(listener, signals, finished)))?;
-        Ok(ControlThread { address, finish, thread })
+        let routes = router(self.pages.clone()).merge(self.faults.clone());
+        let served = serve(socket, routes, closed);
+        let thread = thread.spawn(move || runtime.block_on(self.run(served, signals, finished)))?;
+        Ok(ControlThread { address, listener, finish, thread })
     }
 
     async fn run(
         mut self,
-        listener: TcpListener,
+        served: impl Future<Output = io::Result<()>> + Send + 'static,
         mut signals: Signals,
         mut finished: oneshot::Receiver<()>,
     ) {
-        let pages = router(self.pages.clone()).merge(self.faults.clone());
         tokio::spawn(async {
-            let served = match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => axum::serve(listener, pages).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = served {
+            if let Err(error) = served.await {
                 tracing::error!(%error, "the control listener failed");
             }
         });
@@ -107,6 +122,7 @@ impl Control {
                 _ = signals.terminate.recv() => self.on_terminate(),
                 _ = signals.interrupt.recv() => self.on_terminate(),
                 _ = signals.hang_up.recv() => self.on_hang_up(),
+                _ = signals.upgrade.recv() => self.on_upgrade(),
                 _ = &mut finished => return,
             }
         }
@@ -115,6 +131,11 @@ impl Control {
     fn on_terminate(&mut self) {
         tracing::info!("draining");
         (self.on_command)(Command::Drain);
+    }
+
+    fn on_upgrade(&mut self) {
+        tracing::info!("another process is started to take over");
+        (self.on_command)(Command::Upgrade);
     }
 
     fn on_hang_up(&mut self) {
@@ -136,10 +157,18 @@ impl Control {
     }
 }
 
+/// Serves the pages until the listener is to close.
+async fn serve(socket: TcpListener, routes: Router, closed: ControlListener) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    let closed = async move { closed.0.notified().await };
+    axum::serve(listener, routes).with_graceful_shutdown(closed).await
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -148,6 +177,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 }
@@ -179,11 +209,11 @@ mod tests {
         let mut status = Status::from_config(&parse(CONFIG).unwrap());
         status.readiness.ready = ready;
         let control = Control {
-            listen: "127.0.0.1:0".parse().unwrap(),
             pages: Pages {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
                 switch: Arc::new(|channel, input| channel == "a" && input == InputNumber::TWO),
+                timeline: Arc::new(|_| None),
             },
             faults: Router::new(),
             counters: Arc::default(),
@@ -192,6 +222,10 @@ mod tests {
             on_command: Box::new(move |command| given.lock().unwrap().push(command)),
         };
         (control, commands)
+    }
+
+    fn socket() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
     }
 
     fn fetch(address: SocketAddr, path: &str) -> String {
@@ -209,7 +243,7 @@ mod tests {
     #[test]
     fn each_page_is_served() {
         let (control, commands) = control(true, "");
-        let thread = control.start().unwrap();
+        let thread = control.start(socket()).unwrap();
         let cases = [
             ("/", "HTTP/1.1 200 OK", "<title>Headwater</title>"),
             ("/assets/console.js", "HTTP/1.1 200 OK", "sparkline"),
@@ -232,35 +266,43 @@ mod tests {
     #[test]
     fn an_operator_may_have_another_input_lead() {
         let (control, _) = control(true, "");
-        let thread = control.start().unwrap();
+        let thread = control.start(socket()).unwrap();
         for (path, status) in [
-            ("/channels/a/switch?input=2", "202"),
-            ("/channels/a/switch?input=1", "404"),
-            ("/channels/b/switch?input=2", "404"),
-            ("/channels/a/switch?input=3", "400"),
-            ("/channels/a/switch", "400"),
+            ("/api/channels/a/switch?input=2", "202"),
+            ("/api/channels/a/switch?input=1", "404"),
+            ("/api/channels/b/switch?input=2", "404"),
+            ("/api/channels/a/switch?input=3", "400"),
+            ("/api/channels/a/switch", "400"),
         ] {
             let answer = request(thread.address, "POST", path);
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         }
-        assert!(fetch(thread.address, "/channels/a/switch?input=2").starts_with("HTTP/1.1 405 "));
+        assert!(
+            fetch(thread.address, "/api/channels/a/switch?input=2").starts_with("HTTP/1.1 405 ")
+        );
         thread.finish();
     }
 
     #[test]
     fn not_ready_is_said_with_a_status() {
         let (control, _) = control(false, "");
-        let thread = control.start().unwrap();
+        let thread = control.start(socket()).unwrap();
         assert!(fetch(thread.address, "/readyz").starts_with("HTTP/1.1 503 "));
         thread.finish();
     }
 
     #[test]
-    fn a_taken_address_is_an_error() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (mut control, _) = control(true, "");
-        control.listen = taken.local_addr().unwrap();
-        assert_eq!(control.start().unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    fn a_closed_listener_leaves_connections_to_whoever_has_the_socket_too() {
+        let (control, _) = control(true, "");
+        let (socket, closed) = (socket(), ControlListener::default());
+        let passed = socket.try_clone().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        closed.close();
+        runtime.block_on(serve(socket, router(control.pages), closed)).unwrap();
+        let _client = TcpStream::connect(passed.local_addr().unwrap()).unwrap();
+        passed.set_nonblocking(false).unwrap();
+        passed.accept().unwrap();
     }
 
     #[test]
@@ -277,9 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn termination_drains() {
+    fn signals_are_commands() {
         let (mut control, commands) = control(true, "");
         control.on_terminate();
-        assert_eq!(*commands.lock().unwrap(), [Command::Drain]);
+        control.on_upgrade();
+        assert_eq!(*commands.lock().unwrap(), [Command::Drain, Command::Upgrade]);
     }
 }

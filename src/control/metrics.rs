@@ -1,6 +1,7 @@
 //! `/metrics`: one table of name, unit and help, and the writer of the Prometheus text format
 //! (version 0.0.4). Labels are configured ids and fixed words, never a client's text.
 
+use crate::engine::channel::event::{Cause, SwitchReason};
 use crate::shard::counters::{
     BUCKET_COUNT, ChannelCounters, Counter, EndpointCounters, Histogram, InputCounters, Limit,
     ShardCounters, StatusClasses,
@@ -29,6 +30,10 @@ pub struct ProcessCounters {
     pub reloads: Counter,
     /// Reloads refused for mistakes.
     pub reloads_refused: Counter,
+    /// Takeovers, one after another, that led to this process.
+    pub takeovers: Counter,
+    /// Other processes that were to take over from this one and did not.
+    pub takeovers_failed: Counter,
     /// Access records written.
     pub access_records: Counter,
     /// Access records lost to a full queue or a failed write.
@@ -54,6 +59,11 @@ enum Source {
     Adoptions,
     TaskPanics,
     Channel(fn(&ChannelCounters) -> &Counter),
+    Publication,
+    /// Labelled by [`SwitchReason`].
+    Switches,
+    /// Labelled by [`Cause`].
+    Discontinuities,
     /// 1 for the channel's input in use, 0 for the other.
     ActiveInput,
     Input(fn(&InputCounters) -> &Counter),
@@ -88,372 +98,15 @@ const GAUGE: &str = "gauge";
 const HISTOGRAM: &str = "histogram";
 
 use Source::{
-    ActiveInput, Adoptions, Build, Channel, Endpoint, EndpointLatency, EndpointResponses, Input,
-    InputLateness, InputResponses, Limits, Process, Shard, TaskPanics,
+    ActiveInput, Adoptions, Build, Channel, Discontinuities, Endpoint, EndpointLatency,
+    EndpointResponses, Input, InputLateness, InputResponses, Limits, Process, Publication, Shard,
+    Switches, TaskPanics,
 };
 use Unit::{Plain, Seconds};
 
-static METRICS: &[Metric] = &[
-    metric("headwater_build_info", GAUGE, Plain, Build, "Version of the program; always 1."),
-    metric(
-        "headwater_ingest_bytes_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.received_bytes),
-        "Bytes of bodies received from an encoder.",
-    ),
-    metric(
-        "headwater_ingest_requests_total",
-        COUNTER,
-        Plain,
-        InputResponses,
-        "Requests of an encoder by status class.",
-    ),
-    metric(
-        "headwater_ingest_unauthorized_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.unauthorized),
-        "Requests refused for missing or wrong credentials.",
-    ),
-    metric(
-        "headwater_ingest_segments_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.segments),
-        "Segments committed to the ring.",
-    ),
-    metric(
-        "headwater_ingest_duplicates_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.duplicates),
-        "Segments that were there already, with the same bytes.",
-    ),
-    metric(
-        "headwater_ingest_divergent_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.divergent),
-        "Segments that were there already, with other bytes.",
-    ),
-    metric(
-        "headwater_ingest_damaged_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.damaged),
-        "Segments that came damaged, refused or not.",
-    ),
-    metric(
-        "headwater_ingest_standby_total",
-        COUNTER,
-        Plain,
-        Input(|i| &i.standby),
-        "Segments of the input not in use that did not fit the one in use.",
-    ),
-    metric(
-        "headwater_ingest_lateness_seconds",
-        HISTOGRAM,
-        Seconds,
-        InputLateness,
-        "How long after its due time a segment came.",
-    ),
-    metric(
-        "headwater_active_input",
-        GAUGE,
-        Plain,
-        ActiveInput,
-        "1 for the input in use, 0 for the other.",
-    ),
-    metric(
-        "headwater_input_switches_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.input_switches),
-        "Times the input in use changed.",
-    ),
-    metric(
-        "headwater_ring_used_bytes",
-        GAUGE,
-        Plain,
-        Channel(|c| &c.ring_used_bytes),
-        "Bytes of the ring that hold records.",
-    ),
-    metric("headwater_ring_bytes", GAUGE, Plain, Channel(|c| &c.ring_bytes), "Bytes of the ring."),
-    metric(
-        "headwater_ring_unsynced_bytes",
-        GAUGE,
-        Plain,
-        Channel(|c| &c.ring_unsynced_bytes),
-        "Bytes of the ring that a power cut would cost now.",
-    ),
-    metric(
-        "headwater_ring_failing",
-        GAUGE,
-        Plain,
-        Channel(|c| &c.ring_failing),
-        "1 while the ring's disk fails to take writes.",
-    ),
-    metric(
-        "headwater_ring_write_failures_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_write_failures),
-        "Writes to the ring that failed.",
-    ),
-    metric(
-        "headwater_ring_sync_failures_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_sync_failures),
-        "Syncs of ring files that failed.",
-    ),
-    metric(
-        "headwater_ring_spare_failures_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_spare_failures),
-        "Ring files that could not be made.",
-    ),
-    metric(
-        "headwater_ring_checksum_fail_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_checksum_failures),
-        "Records that the disk did not give back as they were written.",
-    ),
-    metric(
-        "headwater_ring_torn_records_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_torn_records),
-        "Records that a crash left half written.",
-    ),
-    metric(
-        "headwater_ring_lost_files_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.ring_lost_files),
-        "Ring files found unreadable or too short at the start.",
-    ),
-    metric(
-        "headwater_ring_recovery_seconds",
-        GAUGE,
-        Seconds,
-        Channel(|c| &c.ring_recovery_us),
-        "How long it took to read the ring back at the start.",
-    ),
-    metric(
-        "headwater_window_seconds",
-        GAUGE,
-        Seconds,
-        Channel(|c| &c.window_us),
-        "Media that can be played.",
-    ),
-    metric(
-        "headwater_edge_age_seconds",
-        GAUGE,
-        Seconds,
-        Channel(|c| &c.edge_age_us),
-        "Time since new media was last published.",
-    ),
-    metric(
-        "headwater_published_segments_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.published_segments),
-        "Segments published.",
-    ),
-    metric(
-        "headwater_gaps_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.gaps),
-        "Segments published without media.",
-    ),
-    metric(
-        "headwater_discontinuities_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.discontinuities),
-        "Discontinuities published.",
-    ),
-    metric(
-        "headwater_channel_restarts_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.restarts),
-        "Restarts of a channel after a panic.",
-    ),
-    metric(
-        "headwater_channel_adoptions_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.adoptions),
-        "Times a channel went from a lost shard to another.",
-    ),
-    metric(
-        "headwater_channel_adoption_seconds",
-        GAUGE,
-        Seconds,
-        Channel(|c| &c.adoption_us),
-        "From the loss of its shard until the channel went on, the last time.",
-    ),
-    metric(
-        "headwater_stale_writes_refused_total",
-        COUNTER,
-        Plain,
-        Channel(|c| &c.stale_writes),
-        "Writes of a channel's earlier owners that were refused.",
-    ),
-    metric(
-        "headwater_egress_bytes_total",
-        COUNTER,
-        Plain,
-        Endpoint(|e| &e.sent_bytes),
-        "Bytes of bodies sent.",
-    ),
-    metric(
-        "headwater_egress_requests_total",
-        COUNTER,
-        Plain,
-        EndpointResponses,
-        "Requests of players by status class.",
-    ),
-    metric(
-        "headwater_egress_stale_total",
-        COUNTER,
-        Plain,
-        Endpoint(|e| &e.stale),
-        "Manifests refused because no media came for too long.",
-    ),
-    metric(
-        "headwater_egress_latency_seconds",
-        HISTOGRAM,
-        Seconds,
-        EndpointLatency,
-        "From a request's last byte to its response's first.",
-    ),
-    metric(
-        "headwater_shard_connections",
-        GAUGE,
-        Plain,
-        Shard(|s| &s.connections),
-        "Open connections.",
-    ),
-    metric(
-        "headwater_shard_accepted_total",
-        COUNTER,
-        Plain,
-        Shard(|s| &s.accepted),
-        "Connections accepted.",
-    ),
-    metric(
-        "headwater_shard_handed_over_total",
-        COUNTER,
-        Plain,
-        Shard(|s| &s.handed_over),
-        "Connections handed over to another shard.",
-    ),
-    metric(
-        "headwater_shard_busy_seconds_total",
-        COUNTER,
-        Seconds,
-        Shard(|s| &s.busy_us),
-        "Processor time of a shard's thread.",
-    ),
-    metric(
-        "headwater_shard_stray_requests_total",
-        COUNTER,
-        Plain,
-        Shard(|s| &s.stray_requests),
-        "Requests that named nothing configured.",
-    ),
-    metric(
-        "headwater_shard_spliced_bytes_total",
-        COUNTER,
-        Plain,
-        Shard(|s| &s.spliced_bytes),
-        "Bytes sent from ring files without a copy.",
-    ),
-    metric(
-        "headwater_shard_copied_bytes_total",
-        COUNTER,
-        Plain,
-        Shard(|s| &s.copied_bytes),
-        "Bytes copied from memory into sockets, heads included.",
-    ),
-    metric(
-        "headwater_storage_queue",
-        GAUGE,
-        Plain,
-        Shard(|s| &s.storage_queue),
-        "Requests waiting for a storage thread.",
-    ),
-    metric(
-        "headwater_shard_heartbeat_age_seconds",
-        GAUGE,
-        Seconds,
-        Shard(|s| &s.heartbeat_age_us),
-        "Time since a shard was last heard of.",
-    ),
-    metric(
-        "headwater_shard_adoptions_total",
-        COUNTER,
-        Plain,
-        Adoptions,
-        "Times others took over what a shard had, by reason.",
-    ),
-    metric(
-        "headwater_task_panics_total",
-        COUNTER,
-        Plain,
-        TaskPanics,
-        "Requests and other tasks that ended in a panic.",
-    ),
-    metric(
-        "headwater_limit_hits_total",
-        COUNTER,
-        Plain,
-        Limits,
-        "Times a bound of the program was hit.",
-    ),
-    metric(
-        "headwater_config_reloads_total",
-        COUNTER,
-        Plain,
-        Process(|p| &p.reloads),
-        "Configurations taken over by a reload.",
-    ),
-    metric(
-        "headwater_config_reloads_refused_total",
-        COUNTER,
-        Plain,
-        Process(|p| &p.reloads_refused),
-        "Reloads refused for mistakes; the old configuration stays.",
-    ),
-    metric(
-        "headwater_access_records_total",
-        COUNTER,
-        Plain,
-        Process(|p| &p.access_records),
-        "Access records written.",
-    ),
-    metric(
-        "headwater_access_records_lost_total",
-        COUNTER,
-        Plain,
-        Process(|p| &p.access_records_lost),
-        "Access records lost to a full queue or a failed write.",
-    ),
-    metric(
-        "headwater_log_lines_lost_total",
-        COUNTER,
-        Plain,
-        Process(|p| &p.log_lines_lost),
-        "Log lines lost to a blocked log.",
-    ),
-];
+mod table;
+
+use table::METRICS;
 
 /// The whole page.
 #[must_use]
@@ -530,7 +183,8 @@ impl Page {
             TaskPanics => self.sample(metric, "", rt::task_panic_count()),
             Process(counter) => self.sample(metric, "", counter(&registry.process).value()),
             Shard(_) | Limits | Adoptions => self.shard_samples(metric, registry),
-            Channel(_) | ActiveInput | Input(_) | InputResponses | InputLateness => {
+            Channel(_) | Publication | Switches | Discontinuities | ActiveInput | Input(_)
+            | InputResponses | InputLateness => {
                 for (id, channel) in &registry.channels {
                     self.channel_samples(metric, id, channel);
                 }
@@ -565,9 +219,28 @@ impl Page {
     }
 
     fn channel_samples(&mut self, metric: &Metric, id: &str, channel: &ChannelCounters) {
-        if let Channel(counter) = metric.source {
-            self.sample(metric, &format!("channel=\"{id}\""), counter(channel).value());
-            return;
+        let labels = format!("channel=\"{id}\"");
+        match metric.source {
+            Channel(counter) => return self.sample(metric, &labels, counter(channel).value()),
+            Publication => {
+                let publication = std::iter::once(&channel.publication);
+                return self.histogram(metric, &labels, publication);
+            }
+            Switches => {
+                for (reason, counter) in SwitchReason::ALL.iter().zip(&channel.input_switches) {
+                    let labels = format!("{labels},reason=\"{}\"", reason.name());
+                    self.sample(metric, &labels, counter.value());
+                }
+                return;
+            }
+            Discontinuities => {
+                for (cause, counter) in Cause::ALL.iter().zip(&channel.discontinuities) {
+                    let labels = format!("{labels},cause=\"{}\"", cause.name());
+                    self.sample(metric, &labels, counter.value());
+                }
+                return;
+            }
+            _ => {}
         }
         for (number, input) in (1..).zip(&channel.inputs) {
             let labels = format!("channel=\"{id}\",input=\"{number}\"");

@@ -4,6 +4,8 @@
 //! byte passes here.
 
 pub mod access_log;
+pub mod apply;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod diff;
@@ -13,7 +15,13 @@ pub mod inspect;
 pub mod lifecycle;
 pub mod log;
 pub mod metrics;
+pub mod plane;
 pub mod rates;
 mod shards;
+pub mod sockets;
 pub mod start;
 pub mod status;
+pub mod storage_lock;
+pub mod supervisor;
+pub mod takeover;
+pub mod timeline;

@@ -1,78 +1,69 @@
-//! From a configuration to a running origin: rings are opened, shards started, and both watched
-//! until they have drained.
+//! From a configuration to a running origin: everything is prepared, then the channels are read,
+//! or taken over from the running process, then it serves until it has drained or handed on.
 
-use crate::control::access_log::AccessLog;
-use crate::control::cli;
-use crate::control::config::{self, Config, ConfigErrors};
-use crate::control::http::{Pages, SwitchInput};
-use crate::control::lifecycle::{Command, Control, ControlThread};
-use crate::control::metrics::{ProcessCounters, Registry};
+use crate::control::apply::{ApplyError, REALM, RING_RELEASE_SPAN_MAX, apply};
+use crate::control::config::Config;
+use crate::control::lifecycle::ControlThread;
+use crate::control::metrics::ProcessCounters;
+use crate::control::plane::Plane;
 use crate::control::shards::Shards;
-use crate::control::status::{Readiness, Status};
-use crate::control::{faults, log, rates};
-use crate::engine::channel::ChannelConfig;
-use crate::engine::channel::switching::Preference;
-use crate::engine::endpoint::Endpoint;
-use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME, UserHashes};
-use crate::limits::{
-    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, RELOAD_COUNT_MAX,
-    STORAGE_THREAD_COUNT,
+use crate::control::sockets::{ListenError, Sockets};
+use crate::control::storage_lock::{StorageLock, StorageLockError};
+use crate::control::takeover::{
+    Estate, Incumbent, IncumbentThread, Inheritance, Predecessor, TakeoverError,
 };
-use crate::ring::{Ring, RingConfig, RingError, Storage, plan_files};
-use crate::shard::listener::listen;
-use crate::shard::made::{Give, Made};
-use crate::shard::member::{Member, Role, Standing};
-use crate::shard::owner;
-use crate::shard::playback::MadeShelves;
-use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::control::{cache, cli, log, supervisor};
+use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME};
+use crate::limits::{
+    CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, STORAGE_THREAD_COUNT,
+};
+use crate::ring::{RingError, Storage, plan_files};
+use crate::shard::changeover::Phase;
+use crate::shard::made::Made;
 use crate::shard::rt;
-use crate::shard::shared::{Adoption, Shared};
-use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
+use crate::shard::shared::Shared;
 use crate::shard::succession::Watch;
-use crate::units::MediaTime;
-use arc_swap::ArcSwap;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long storage may take to end its jobs once all shards have drained.
 const STORAGE_FLUSH_SPAN_MAX: Duration = Duration::from_secs(30);
-/// How long a reload waits for a ring that a channel just taken away still has.
-const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
-const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(50);
-
-/// Name of the protection space in challenges.
-const REALM: &str = "headwater";
+/// How long shards may take to set up their drivers.
+const PREPARE_SPAN_MAX: Duration = Duration::from_secs(10);
+/// How long channels may take to publish what was read back; after that they do so behind.
+const PUBLISH_SPAN_MAX: Duration = Duration::from_secs(2);
+const LOOK_SPAN: Duration = Duration::from_millis(2);
 
 /// Why the origin does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("listening on {address}: {error}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A channel's ring cannot be opened.
-    #[error("channel `{channel}`: {error}")]
-    Channel {
-        /// The channel's id.
-        channel: String,
-        /// What is wrong with its ring.
-        error: ReopenError,
-    },
+    #[error(transparent)]
+    Channel(#[from] ApplyError),
+    /// Another process has the directory.
+    #[error(transparent)]
+    StorageLock(#[from] StorageLockError),
+    /// The running process goes on.
+    #[error("takeover: {0}")]
+    Takeover(#[from] TakeoverError),
     /// The cache rings cannot be made.
-    #[error("storage.cache: {error}")]
-    Cache {
-        /// What is wrong.
-        error: RingError,
+    #[error("storage.cache: {0}")]
+    Cache(#[from] RingError),
+    /// Shards did not set up their drivers.
+    #[error("{prepared} of {shards} shards run")]
+    Shards {
+        /// Shards that run.
+        prepared: usize,
+        /// Shards there should be.
+        shards: usize,
     },
     /// The process may have too few descriptors for its rings and a few connections.
     #[error("the limit of open files (ulimit -n) is {limit}; at least {needed} are needed")]
@@ -96,14 +87,15 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |error| StartError::System { what, error }
 }
 
-/// `headwater serve`: runs until drained.
+/// `headwater serve`: runs until drained, or handed on. Where `takes_over`, from the process that
+/// serves from the same `storage.dir`.
 #[must_use]
-pub fn serve(file: Option<PathBuf>) -> ExitCode {
+pub fn serve(file: Option<PathBuf>, takes_over: bool) -> ExitCode {
     let config = match cli::load_config(file.as_deref()) {
         Ok(config) => config,
         Err(errors) => return cli::refuse(&errors),
     };
-    match start(&config, file) {
+    match start(&config, file, takes_over) {
         Ok(running) => running.wait(),
         Err(error) => {
             eprintln!("headwater: {error}");
@@ -116,61 +108,137 @@ pub fn serve(file: Option<PathBuf>) -> ExitCode {
 struct Running {
     shards: Shards,
     watch: Watch,
+    shared: Arc<Shared>,
     control: ControlThread,
-    storage: Arc<Storage>,
+    /// Absent where `storage.dir` takes no socket.
+    incumbent: Option<IncumbentThread>,
+    /// The folder of the cache rings.
+    cache: PathBuf,
 }
 
 impl Running {
     fn wait(self) -> ExitCode {
         let well = self.shards.wait();
         self.watch.finish();
-        let is_flushed = self.storage.flush(STORAGE_FLUSH_SPAN_MAX);
+        let is_flushed = self.shared.storage.flush(STORAGE_FLUSH_SPAN_MAX);
         if !is_flushed {
             tracing::error!("storage did not end its jobs in time");
         }
         let well = well && is_flushed;
+        if self.shared.changeover.phase() == Phase::HandedOn {
+            if let Some(incumbent) = self.incumbent {
+                incumbent.finish();
+            }
+            cache::remove(&self.cache);
+        }
         self.control.finish();
         tracing::info!("ended");
         if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
-fn start(config: &Config, file: Option<PathBuf>) -> Result<Running, StartError> {
+fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Running, StartError> {
     let counters = Arc::new(ProcessCounters::default());
     log::install(&config.log, Arc::clone(&counters)).map_err(system("starting the log"))?;
+    let (mut predecessor, inheritance) = inherit(&config.storage.dir, takes_over)?;
+    let Prepared { estate, sockets, shared, shards, watch } = prepare(config, inheritance)?;
+    counters.takeovers.set(estate.takeovers);
+    if let Some(predecessor) = &mut predecessor {
+        let replays = predecessor.ask()?;
+        if !shared.authenticator.replay_window().go_on_from(replays) {
+            tracing::warn!("which nonces were used is lost: they may be used once more");
+        }
+    }
+    let patience = predecessor.as_ref().map_or(Duration::ZERO, |_| RING_RELEASE_SPAN_MAX);
+    apply(config, &shared, patience)?;
+    shared.changeover.enter(Phase::Adopting);
+    await_publications(&shared);
+    let steering = Arc::new(Mutex::new(()));
+    let plane = Plane {
+        config: config.clone(),
+        file,
+        shared: Arc::clone(&shared),
+        counters: Arc::clone(&counters),
+        socket: sockets.control,
+        steering: Arc::clone(&steering),
+    };
+    let control = plane.start().map_err(system("control plane"))?;
+    match predecessor {
+        None => sockets.unheard.listen()?,
+        Some(predecessor) => {
+            let arrivals = predecessor.take();
+            // There is nobody else to serve from here on: what fails is told.
+            if let Err(error) = sockets.unheard.listen() {
+                tracing::error!(%error, "an address is not served");
+            }
+            arrivals.start(&shared);
+        }
+    }
+    shared.changeover.enter(Phase::Owning);
+    let dir = &config.storage.dir;
+    let cache = cache::folder(dir, estate.takeovers);
+    let incumbent = Incumbent {
+        shared: Arc::clone(&shared),
+        control: control.listener(),
+        sockets: sockets.all,
+        cache_of_successor: cache::folder(dir, estate.takeovers.saturating_add(1)),
+        steering,
+        counters,
+        estate,
+    };
+    let incumbent = incumbent.start(dir);
+    supervisor::notify_serving();
+    Ok(Running { shards, watch, shared, control, incumbent, cache })
+}
+
+/// What another process passes on, or a fresh beginning.
+fn inherit(dir: &Path, takes_over: bool) -> Result<(Option<Predecessor>, Inheritance), StartError> {
+    if takes_over {
+        let (predecessor, inheritance) = Predecessor::find(dir)?;
+        return Ok((Some(predecessor), inheritance));
+    }
+    let lock = Arc::new(StorageLock::take(dir)?);
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| StartError::System { what: "randomness", error: error.into() })?;
+    let estate = Estate { lock, secret, takeovers: 0 };
+    Ok((None, Inheritance { estate, sockets: Vec::new() }))
+}
+
+/// All but the channels.
+struct Prepared {
+    estate: Estate,
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    shards: Shards,
+    watch: Watch,
+}
+
+fn prepare(config: &Config, inheritance: Inheritance) -> Result<Prepared, StartError> {
+    let Inheritance { estate, sockets } = inheritance;
     let shards = match config.server.shards {
         0 => rt::shard_count(),
         count => usize::from(count),
     };
+    let mut sockets = Sockets::prepare(config, shards, sockets)?;
     let storage = Storage::start(STORAGE_THREAD_COUNT).map_err(system("storage threads"))?;
-    let authenticator = authenticator(config)?;
-    let listeners: Result<Vec<_>, _> = (0..shards).map(|_| listeners(config)).collect();
+    let policy = DigestPolicy {
+        algorithms: config.server.digest.clone(),
+        realm: REALM.to_owned(),
+        nonce_lifetime: NONCE_LIFETIME,
+    };
     let shared = Shared::new(
-        listeners?,
-        authenticator,
+        std::mem::take(&mut sockets.shards),
+        Authenticator::new(policy, &estate.secret),
         Arc::clone(&storage),
-        shelves(config, &storage)?,
+        cache::open(config, estate.takeovers, &storage)?,
         config.storage.sync_interval,
         connection_count_max(config)?,
     );
-    apply(config, &shared, Duration::ZERO)?;
-    let control = control(config, file, &shared, counters)?;
     let watch = Watch::start(&shared).map_err(system("the thread that watches the shards"))?;
-    let storage = Arc::clone(&shared.storage);
-    let shards = Shards::start(shared).map_err(system("shard threads"))?;
-    Ok(Running { shards, watch, control, storage })
-}
-
-fn listeners(config: &Config) -> Result<Vec<(Role, std::net::TcpListener)>, StartError> {
-    let apart = !config.server.ingest_http.is_empty();
-    let delivery = if apart { Role::Delivery } else { Role::Both };
-    let delivery = config.server.http.iter().map(|&address| (delivery, address));
-    let ingest = config.server.ingest_http.iter().map(|&address| (Role::Ingest, address));
-    let bind = |(role, address)| match listen(address) {
-        Ok(listener) => Ok((role, listener)),
-        Err(error) => Err(StartError::Listen { address, error }),
-    };
-    delivery.chain(ingest).map(bind).collect()
+    let shards = Shards::start(Arc::clone(&shared)).map_err(system("shard threads"))?;
+    await_shards(&shared)?;
+    Ok(Prepared { estate, sockets, shared, shards, watch })
 }
 
 /// Connections that leave enough descriptors for everything else, so that a crowd of viewers takes
@@ -194,262 +262,26 @@ fn connection_count_max(config: &Config) -> Result<usize, StartError> {
     Ok(left.min(CONNECTION_COUNT_MAX))
 }
 
-/// The cache rings, half of the cache each. No channel id begins with a dot.
-fn shelves(config: &Config, storage: &Arc<Storage>) -> Result<MadeShelves, StartError> {
-    let size = config.storage.cache_bytes / 2;
-    let open = |name: &str, give: Give| {
-        let made = Made::open(&config.storage.dir.join(name), size, storage, give);
-        made.map(Arc::new).map_err(|error| StartError::Cache { error })
-    };
-    Ok(MadeShelves {
-        live: open(".cache-live", Storage::make)?,
-        // What lies behind the live window is cold as a rule: it waits among the cold ranges.
-        catch_up: open(".cache-catch-up", Storage::read)?,
-    })
-}
-
-fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret)
-        .map_err(|error| StartError::System { what: "randomness", error: error.into() })?;
-    let policy = DigestPolicy {
-        algorithms: config.server.digest.clone(),
-        realm: REALM.to_owned(),
-        nonce_lifetime: NONCE_LIFETIME,
-    };
-    Ok(Authenticator::new(policy, &secret))
-}
-
-fn control(
-    config: &Config,
-    file: Option<PathBuf>,
-    shared: &Arc<Shared>,
-    counters: Arc<ProcessCounters>,
-) -> Result<ControlThread, StartError> {
-    let access_log = match &config.access_log {
-        Some(path) => {
-            let log = AccessLog::start(path, shared.access.clone(), Arc::clone(&counters));
-            Some(log.map_err(system("opening the access log"))?)
+/// Waits until every shard's runtime runs.
+fn await_shards(shared: &Shared) -> Result<(), StartError> {
+    let (shards, deadline) = (shared.shard_count(), Instant::now() + PREPARE_SPAN_MAX);
+    loop {
+        let prepared = shared.prepared.load(Ordering::Acquire);
+        if prepared >= shards {
+            return Ok(());
         }
-        None => None,
-    };
-    let registry = Arc::new(ArcSwap::from_pointee(registry(shared, &counters)));
-    let shown = Arc::new(ArcSwap::from_pointee(config.clone()));
-    let status = {
-        let (shared, shown) = (Arc::clone(shared), Arc::clone(&shown));
-        let rates = rates::Rates::default();
-        Arc::new(move || status(&shown.load(), &shared, &rates))
-    };
-    let switch: SwitchInput = {
-        let shared = Arc::clone(shared);
-        Arc::new(move |channel, input| {
-            let site = shared.site.load();
-            let channel = site.channels.get(channel);
-            let channel = channel.filter(|it| it.users[input.index()].is_some());
-            channel.map(|channel| channel.live.want_input(input)).is_some()
-        })
-    };
-    let pages = Pages { registry: Arc::clone(&registry), status, switch };
-    let reloads = {
-        let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
-        reloading(move |mut config: Config| {
-            for key in config.keep_running(&shown.load()) {
-                tracing::warn!(key, "changed, which needs a restart; the old value stays");
-            }
-            match apply(&config, &shared, RING_RELEASE_SPAN_MAX) {
-                Ok(()) => {
-                    registry.store(Arc::new(self::registry(&shared, &counters)));
-                    shown.store(Arc::new(config));
-                    counters.reloads.add(1);
-                    tracing::info!("configuration reloaded");
-                }
-                Err(error) => {
-                    counters.reloads_refused.add(1);
-                    tracing::error!(%error, "configuration refused, the old one stays");
-                }
-            }
-        })
-        .map_err(system("reload thread"))?
-    };
-    let on_command = {
-        let (shared, counters) = (Arc::clone(shared), Arc::clone(&counters));
-        move |command| match command {
-            // Who asks twice does not want to wait.
-            Command::Drain if shared.draining.swap(true, Ordering::AcqRel) => {
-                shared.hurrying.store(true, Ordering::Release);
-            }
-            Command::Drain => {}
-            Command::Reload(config) => {
-                if reloads.try_send(*config).is_err() {
-                    counters.reloads_refused.add(1);
-                    tracing::error!("reload refused: others are under way");
-                }
-            }
+        if Instant::now() >= deadline || shared.draining.load(Ordering::Acquire) {
+            return Err(StartError::Shards { prepared, shards });
         }
-    };
-    let reload = move || -> Result<Config, ConfigErrors> { cli::load_config(file.as_deref()) };
-    let control = Control {
-        listen: config.control.listen,
-        pages,
-        faults: faults::router(Arc::clone(shared)),
-        counters,
-        access_log,
-        reload: Box::new(reload),
-        on_command: Box::new(on_command),
-    };
-    control.start().map_err(|error| StartError::Listen { address: config.control.listen, error })
-}
-
-/// A thread that carries reloads out one after another: rings are made and read there, so that
-/// neither the control thread nor a shard waits. It ends with the sender.
-fn reloading(
-    mut reload: impl FnMut(Config) + Send + 'static,
-) -> io::Result<mpsc::SyncSender<Config>> {
-    let (sender, configs) = mpsc::sync_channel(RELOAD_COUNT_MAX);
-    let thread = thread::Builder::new().name("reload".to_owned());
-    thread.spawn(move || configs.into_iter().for_each(&mut reload))?;
-    Ok(sender)
-}
-
-/// Makes the site that a configuration asks for. What runs keeps running: a channel of the same
-/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
-fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), StartError> {
-    let before = shared.site.load_full();
-    let mut opened = Vec::new();
-    let mut site = Site::default();
-    for (index, channel) in config.channels.iter().enumerate() {
-        let known = before.channels.get(&channel.id);
-        let live = known.map_or_else(
-            || ChannelLive::new(index % shared.shard_count()),
-            |known| Arc::clone(&known.live),
-        );
-        let channel = Arc::new(channel_site(config, channel, live));
-        if known.is_none() {
-            let reopened = reopen(&channel, shared, patience)
-                .map_err(|error| StartError::Channel { channel: channel.id.to_string(), error })?;
-            opened.push(Adoption { site: Arc::clone(&channel), reopened, lost: None });
-        }
-        site.channels.insert(channel.id.to_string(), channel);
-    }
-    for endpoint in &config.endpoints {
-        let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
-        let counters = before.endpoints.get(&endpoint.id).map_or_else(
-            || (0..shared.shard_count()).map(|_| Arc::default()).collect(),
-            |known| known.counters.clone(),
-        );
-        let endpoint = EndpointSite {
-            id: endpoint.id.as_str().into(),
-            channel: Arc::clone(channel),
-            endpoint: endpoint.clone(),
-            counters,
-        };
-        site.endpoints.insert(endpoint.id.to_string(), Arc::new(endpoint));
-    }
-    shared.site.store(Arc::new(site));
-    shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner).append(&mut opened);
-    Ok(())
-}
-
-fn reopen(
-    channel: &ChannelSite,
-    shared: &Shared,
-    patience: Duration,
-) -> Result<Reopened, ReopenError> {
-    let deadline = Instant::now() + patience;
-    let (ring, recovered) = loop {
-        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
-            Err(RingError::Locked { .. }) if Instant::now() < deadline => {
-                thread::sleep(RING_RELEASE_PAUSE_SPAN);
-            }
-            opened => break opened?,
-        }
-    };
-    let records = recovered.records.len();
-    if records > 0 {
-        let damage = &recovered.damage;
-        tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
-    }
-    Reopened::new(channel, ring, &recovered, owner::now())
-}
-
-fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
-    let user = |credentials: &config::Credentials| InputUser {
-        name: credentials.username.clone(),
-        hashes: UserHashes::new(&credentials.username, REALM, &credentials.password),
-    };
-    let endpoints: Vec<&Endpoint> =
-        config.endpoints.iter().filter(|endpoint| endpoint.channel == channel.id).collect();
-    let window = endpoints.iter().map(|endpoint| endpoint.window_seconds_max()).max();
-    let mut join_seconds: Vec<u32> =
-        endpoints.iter().map(|endpoint| endpoint.segment_duration_seconds()).collect();
-    join_seconds.sort_unstable();
-    join_seconds.dedup();
-    let period =
-        channel.segment.map(|segment| (u64::from(segment.ticks) * 90_000, segment.timescale));
-    ChannelSite {
-        id: channel.id.as_str().into(),
-        users: [channel.inputs.first().map(user), channel.inputs.get(1).map(user)],
-        timeline: ChannelConfig {
-            period,
-            join_seconds,
-            window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
-            preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
-        },
-        ring: RingConfig {
-            dir: config.storage.dir.join(&channel.id),
-            size: channel.ring_bytes,
-            body_size_max: channel.segment_bytes_max,
-            content_version: RECORD_VERSION,
-        },
-        bodies_per_second: channel.bodies_per_second,
-        bits_per_second: channel.bits_per_second,
-        live,
+        thread::sleep(LOOK_SPAN);
     }
 }
 
-fn registry(shared: &Shared, process: &Arc<ProcessCounters>) -> Registry {
-    let site = shared.site.load();
-    let channels = site.channels.iter();
-    let endpoints = site.endpoints.iter();
-    Registry {
-        shards: shared.counters.clone(),
-        channels: channels
-            .map(|(id, channel)| (id.clone(), Arc::clone(&channel.live.counters)))
-            .collect(),
-        endpoints: endpoints
-            .map(|(id, endpoint)| (id.clone(), endpoint.counters.clone()))
-            .collect(),
-        process: Arc::clone(process),
+/// Waits until every channel shows what was read back, so that nobody is told that there is
+/// nothing.
+fn await_publications(shared: &Shared) {
+    let deadline = Instant::now() + PUBLISH_SPAN_MAX;
+    while !shared.has_published_since(0) && Instant::now() < deadline {
+        thread::sleep(LOOK_SPAN);
     }
-}
-
-fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
-    let mut status = Status::from_config(config);
-    // What a lost shard had is served by others.
-    let away = |member: &Member| member.standing() == Standing::Away;
-    let is_whole = !shared.members.iter().any(away);
-    let draining = shared.draining.load(Ordering::Acquire);
-    let driver = shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
-    status.readiness = Readiness {
-        ready: is_whole && !draining,
-        shards_serving: shared.serving().count(),
-        shards: shared.shard_count(),
-        driver: driver.map(|driver| driver.to_string()).unwrap_or_default(),
-    };
-    let site = shared.site.load();
-    for shown in &mut status.channels {
-        if let Some(channel) = site.channels.get(&shown.id) {
-            rates.fill(shown, &channel.live.counters);
-            let published = channel.live.published.load();
-            let is_listed = published.presentation.edge().is_some();
-            shown.edge_age_seconds =
-                is_listed.then(|| published.edge_age.at(rt::now()).as_secs_f64());
-        }
-    }
-    for shown in &mut status.endpoints {
-        if let Some(endpoint) = site.endpoints.get(&shown.id) {
-            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
-        }
-    }
-    status
 }

@@ -8,6 +8,7 @@ pub mod access_record;
 pub mod body;
 pub mod conditional;
 pub mod digest;
+pub mod gunzip;
 pub mod plan;
 pub mod range;
 pub mod request;

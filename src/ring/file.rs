@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +18,9 @@ use crate::ring::record::Content;
 use crate::ring::sys;
 
 use xxhash_rust::xxh3::Xxh3;
+
+/// What stat(2) counts blocks in.
+const ALLOCATION_UNIT: u64 = 512;
 
 /// Read from at once by [`RingFile::warm`]: what one job brings in before the next has its turn.
 const WARM_PIECE: usize = 128 << 10;
@@ -65,6 +68,30 @@ impl RingFile {
             return Err(error);
         }
         Ok(Self { is_own: true, ..Self::new(file, path, sequence, size) })
+    }
+
+    /// Makes a spare of an earlier process one of ours, under a number of its own: whatever a power
+    /// cut left in it is of another file then. `None` where it is not of `size` bytes, all of them
+    /// allocated.
+    pub(super) fn reuse(
+        old: &Path,
+        folder: &Path,
+        sequence: u64,
+        size: u64,
+    ) -> Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(old)?;
+        let metadata = file.metadata()?;
+        if metadata.len() != size || metadata.blocks() * ALLOCATION_UNIT < size {
+            return Ok(None);
+        }
+        let path = folder.join(Self::name(sequence));
+        std::fs::rename(old, &path)?;
+        Ok(Some(Self { is_own: true, ..Self::new(file, path, sequence, size) }))
+    }
+
+    /// Where from `offset` on the file has been written to next, as far as the filesystem tells.
+    pub(super) fn next_data(&self, offset: u64) -> Option<u64> {
+        sys::next_data(&self.file, offset).unwrap_or(Some(offset))
     }
 
     pub(super) fn new(file: File, path: PathBuf, sequence: u64, size: u64) -> Self {

@@ -4,7 +4,7 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, two versions, ring, key, number, size, epoch, boot, before, tag |
+//! | superblock, at 0 | 4096 | magic, versions, ring, key, number, size, epoch, boot, before, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
 //! | head | 64 | magic, kind, rest of the group, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |
@@ -204,6 +204,10 @@ const SUPERBLOCK_FIELDS: usize = 8 + 4 + 4 + 16 + 32 + 8 + 8 + 8 + 16 + 8 + 8;
 /// The same in version 1, which had no predecessor.
 const SUPERBLOCK_FIELDS_1: usize = SUPERBLOCK_FIELDS - 16;
 
+const fn fields_size(version: u32) -> usize {
+    if version > 1 { SUPERBLOCK_FIELDS } else { SUPERBLOCK_FIELDS_1 }
+}
+
 impl Superblock {
     /// The block to write at the file's start.
     pub fn to_bytes(self, identity: &Identity) -> Vec<u8> {
@@ -225,8 +229,9 @@ impl Superblock {
                 &before.end.to_le_bytes(),
             ],
         );
-        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..SUPERBLOCK_FIELDS]]);
-        write_fields(&mut block[SUPERBLOCK_FIELDS..], &[&tag]);
+        let size = fields_size(self.version);
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..size]]);
+        write_fields(&mut block[size..], &[&tag]);
         block
     }
 
@@ -254,15 +259,12 @@ impl Superblock {
             boot: BootId(fields.take()),
             predecessor: None,
         };
-        let size = if version > 1 {
+        if version > 1 {
             let before = FileEnd { sequence: fields.u64(), end: fields.u64() };
             // Files are numbered from 1.
             superblock.predecessor = (before.sequence > 0).then_some(before);
-            SUPERBLOCK_FIELDS
-        } else {
-            SUPERBLOCK_FIELDS_1
-        };
-        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..size]]);
+        }
+        let tag = identity.tag(SUPERBLOCK_MAGIC, &[&block[..fields_size(version)]]);
         if fields.take() != tag {
             return ParsedSuperblock::Damaged;
         }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::ring::error::RingError;
@@ -60,6 +61,8 @@ impl Ring {
                 let boot = current_boot()?;
                 Self::open_claimed(&config, &of_job, claim, tenure, boot, Some(&known))
             });
+            // Whoever waits for this may be about to end the storage threads.
+            drop(of_job);
             done(opened.map(|(mut ring, recovered)| {
                 // The owner before may hold the space of its spares for a while yet.
                 ring.disk_is_full = ring.make_all_spares().is_err();
@@ -117,6 +120,11 @@ impl Ring {
                 kind: ErrorKind::Unsupported,
             })?,
         };
+        if known.is_some() {
+            // The owner before may still write to its spares.
+            found.damaged.append(&mut found.blank);
+        }
+        let blank = std::mem::take(&mut found.blank);
         remove_useless(&mut found, layout)?;
         let mut ring = Self {
             storage: Arc::clone(storage),
@@ -142,6 +150,7 @@ impl Ring {
             lingering: Vec::new(),
         };
         let recovered = ring.adopt(found, known.is_none());
+        ring.reuse_spares(&blank)?;
         Ok((ring, recovered))
     }
 
@@ -184,6 +193,28 @@ impl Ring {
         recovered
     }
 
+    /// Takes over the spares of an earlier process that fit, and removes the others.
+    fn reuse_spares(&mut self, blank: &[PathBuf]) -> Result<(), RingError> {
+        for path in blank {
+            let io =
+                |error: std::io::Error| RingError::Io { path: path.clone(), kind: error.kind() };
+            let reused = if self.has_room_for_spare() {
+                let size = self.layout.file_size;
+                RingFile::reuse(path, &self.shared.folder, self.next_sequence, size).map_err(io)?
+            } else {
+                None
+            };
+            match reused {
+                Some(file) => {
+                    self.next_sequence += 1;
+                    self.spares.push_back(Arc::new(file));
+                }
+                None => std::fs::remove_file(path).map_err(io)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the files that the ring's size has room for, or as many as the disk has.
     fn make_all_spares(&mut self) -> std::io::Result<()> {
         let folder = self.shared.folder.clone();
@@ -203,10 +234,10 @@ fn current_boot() -> Result<BootId, RingError> {
     })
 }
 
-/// Removes spares of an earlier run or owner, files that can't be read, those of an owner who had
+/// Removes files that can't be read, those of an owner who had
 /// been replaced, and the oldest files of a ring that has become smaller.
 fn remove_useless(found: &mut FoundFolder, layout: FileLayout) -> Result<(), RingError> {
-    for path in found.blank.iter().chain(&found.damaged) {
+    for path in &found.damaged {
         std::fs::remove_file(path)
             .map_err(|error| RingError::Io { path: path.clone(), kind: error.kind() })?;
     }

@@ -81,8 +81,7 @@ pub(super) struct FoundFolder {
     pub identity: Option<Identity>,
     /// Files with records, oldest first.
     pub files: Vec<FoundFile>,
-    /// Spares; not used again, because after a power cut one may hold records without a
-    /// superblock.
+    /// Spares; after a power cut one may hold records without a superblock.
     pub blank: Vec<PathBuf>,
     /// Files that can't be read.
     pub damaged: Vec<PathBuf>,
@@ -414,7 +413,9 @@ impl Reader<'_> {
     fn find_head(&self, from: u64) -> u64 {
         let mut buffer = vec![0; PIECE];
         let mut at = from;
-        while at < self.limit {
+        // Most of a file that isn't full was never written to.
+        while let Some(data) = self.file.next_data(at).filter(|data| *data < self.limit) {
+            at = at.max(data - data % RECORD_ALIGNMENT);
             let piece = usize::try_from(self.limit - at).map_or(PIECE, |left| left.min(PIECE));
             if self.file.read_at(at, &mut buffer[..piece]).is_ok() {
                 let mut blocks = buffer[..piece].chunks(RECORD_STEP);

@@ -231,6 +231,16 @@ impl Ring {
         Some((heads, size))
     }
 
+    /// Has the next record begin a file, so that what lies before it doesn't matter any more.
+    pub fn begin_file_next(&mut self) {
+        if std::mem::take(&mut self.is_begun)
+            && let Some(LiveFile { file, end, index_size }) = self.live.back()
+        {
+            let (file, end, index_size) = (Arc::clone(file), *end, *index_size);
+            self.unsealed.push_back(LiveFile { file, end, index_size });
+        }
+    }
+
     /// True where a file with nothing else in it has room for the records.
     fn can_hold(&self, records: &[Record]) -> bool {
         let room = self.layout.file_size - FOOTER_SIZE - SUPERBLOCK_SIZE;
@@ -293,16 +303,10 @@ impl Ring {
     fn begin_file(&mut self, begun: LiveFile) -> Vec<u64> {
         let spare = self.spares.pop_front();
         assert_eq!(spare.map(|file| file.sequence()), Some(begun.file.sequence()));
-        if self.is_begun
-            && let Some(full) = self.live.back()
-        {
-            let LiveFile { file, end, index_size } = full;
-            let (file, end, index_size) = (Arc::clone(file), *end, *index_size);
-            if !file.is_broken() {
-                self.failures = 0;
-            }
-            self.unsealed.push_back(LiveFile { file, end, index_size });
+        if self.live.back().is_some_and(|full| !full.file.is_broken()) {
+            self.failures = 0;
         }
+        self.begin_file_next();
         self.live.push_back(begun);
         self.is_begun = true;
         let dropped = self.drop_excess();

@@ -29,6 +29,25 @@ pub fn allocate(file: &File, size: u64) -> Result<()> {
     }
 }
 
+/// Where from `offset` on the file has been written to next; `None` where nowhere, or where the
+/// filesystem doesn't tell and `offset` is behind the end.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn next_data(file: &File, offset: u64) -> Result<Option<u64>> {
+    // SAFETY: takes no pointer; the descriptor is open as long as `file` is borrowed. Its position
+    // moves, which nobody uses.
+    let found = unsafe { libc::lseek(file.as_raw_fd(), offset_of(offset)?, libc::SEEK_DATA) };
+    match u64::try_from(found) {
+        Ok(found) => Ok(Some(found)),
+        Err(_) => match Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
 /// Says that `file` is read in no order, so that reading one range doesn't bring in what follows.
 ///
 /// # Errors

@@ -113,9 +113,10 @@ impl Tenure {
             return None;
         }
         let next = pack(owner, self.epoch + 1);
-        // SeqCst: see `is_current`.
-        let swapped =
-            self.placement.word.compare_exchange(word, next, Ordering::SeqCst, Ordering::Relaxed);
+        let (taken, lost) = (Ordering::AcqRel, Ordering::Relaxed);
+        let swapped = self.placement.word.compare_exchange(word, next, taken, lost);
+        // See `is_current`: what the next owner reads of the ring, it reads after this.
+        fence(Ordering::SeqCst);
         swapped.ok().map(|_| Self { placement: Arc::clone(&self.placement), epoch: self.epoch + 1 })
     }
 
@@ -124,7 +125,7 @@ impl Tenure {
     pub fn is_current(&self) -> bool {
         // Either this sees the raised epoch, or who raised it sees what was written before this.
         fence(Ordering::SeqCst);
-        unpack(self.placement.word.load(Ordering::SeqCst)).1 == self.epoch
+        unpack(self.placement.word.load(Ordering::Acquire)).1 == self.epoch
     }
 
     /// How often the ring had changed its owner when this tenure began.

@@ -9,10 +9,10 @@ use super::listener::{Accepted, ConnectionTicket};
 use super::outgoing::{FileSource, SendCounters, SendError, prepare_first, send};
 use super::rt::{self, Socket};
 use super::turns::Turns;
-use crate::http::plan::Plan;
+use crate::http::plan::{Plan, total_size};
 use crate::http::request::{Framing, HeadError, RequestHead, parse_head};
 use crate::http::response::{CacheControl, Persistence, ResponseHead};
-use crate::limits::INPUT_BUFFER_IDLE_SIZE;
+use crate::limits::{BULK_RESPONSE_SIZE_MIN, INPUT_BUFFER_IDLE_SIZE};
 use crate::units::{Monotonic, WallClock};
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
@@ -30,6 +30,15 @@ const IDLE_AFTER_UPLOAD_SPAN_MAX: Duration = Duration::from_mins(2);
 const HAND_OVER_SPAN_MAX: Duration = Duration::from_secs(1);
 const HAND_OVER_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
+/// Where a connection belongs that does not belong here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the shard of this index.
+    Shard(usize),
+    /// In the process that follows this one.
+    Successor,
+}
+
 /// What answers a shard's requests.
 pub trait Service: 'static {
     /// The files that plans hold.
@@ -37,18 +46,17 @@ pub trait Service: 'static {
     /// What is known of a connection between its requests; moves with it.
     type Session: Default + Send;
 
-    /// Where a connection with this request belongs: `None` for this shard, else the index of the
-    /// shard to hand it to.
-    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<usize>;
+    /// Where a connection with this request belongs; `None` for this shard.
+    fn owner(&self, session: &mut Self::Session, head: &RequestHead) -> Option<Place>;
 
-    /// Gives a connection to shard `owner`, without waiting.
+    /// Gives a connection to `owner`, without waiting.
     ///
     /// # Errors
     ///
-    /// The connection back, where that shard's mailbox is full.
+    /// The connection back, where too many wait there.
     fn hand_over(
         &self,
-        owner: usize,
+        owner: Place,
         moving: MovingConnection<Self::Session>,
     ) -> Result<(), MovingConnection<Self::Session>>;
 
@@ -109,11 +117,11 @@ pub struct RefusedHead<'a> {
 /// A connection between two shards: at a request boundary, no operation in flight.
 #[derive(Debug)]
 pub struct MovingConnection<S> {
-    fd: OwnedFd,
-    peer: SocketAddr,
-    ticket: ConnectionTicket,
-    unread: Vec<u8>,
-    session: S,
+    pub(super) fd: OwnedFd,
+    pub(super) peer: SocketAddr,
+    pub(super) ticket: ConnectionTicket,
+    pub(super) unread: Vec<u8>,
+    pub(super) session: S,
 }
 
 /// What the connections of one shard share.
@@ -124,6 +132,10 @@ pub struct Serving {
     pub counters: SendCounters,
     /// No request after the one under way: the shard drains.
     pub is_draining: Cell<bool>,
+    /// No long responses: sockets hold more than they may.
+    pub is_full: Cell<bool>,
+    /// Long responses refused for that.
+    pub refused: Cell<u64>,
     /// Requests that are being answered.
     pub open_requests: Cell<usize>,
     /// Connections on this shard.
@@ -132,10 +144,12 @@ pub struct Serving {
 }
 
 /// Counts a request or connection as open while it lives.
-struct Open<'a>(&'a Cell<usize>);
+pub struct Open<'a>(&'a Cell<usize>);
 
 impl<'a> Open<'a> {
-    fn new(count: &'a Cell<usize>) -> Self {
+    /// Counts one more in `count`.
+    #[must_use]
+    pub fn new(count: &'a Cell<usize>) -> Self {
         count.set(count.get() + 1);
         Self(count)
     }
@@ -158,6 +172,8 @@ impl Serving {
             turns: Turns::new()?,
             counters: SendCounters::default(),
             is_draining: Cell::new(false),
+            is_full: Cell::new(false),
+            refused: Cell::new(0),
             open_requests: Cell::new(0),
             open_connections: Cell::new(0),
             date: RefCell::default(),
@@ -302,6 +318,10 @@ async fn answer<V: Service>(
     // What a panic was about stays in the log; the client is told that it was not its fault.
     let plan = answered.unwrap_or_else(|| Plan::status(ResponseHead::new(500)));
     let mut plan = plan.without_content_for(head.method);
+    if serving.is_full.get() && total_size(&plan.pieces) >= BULK_RESPONSE_SIZE_MIN {
+        serving.refused.set(serving.refused.get() + 1);
+        plan = overloaded();
+    }
     if let Err(error) = prepare_first(&plan.pieces, &serving.counters).await {
         tracing::debug!(%peer, path = head.path, %error, "response not begun");
         plan = unready(&error);
@@ -332,15 +352,20 @@ async fn answer<V: Service>(
     ended.is_ok() && goes_on && body.skip().await
 }
 
+/// The answer where there is no room for a response now.
+fn overloaded<F: Clone>() -> Plan<F> {
+    let (cache_control, retry_after) = (Some(CacheControl::MaxAge(1)), Some(1));
+    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(503) })
+}
+
 /// The answer where what a response needs first cannot be read: 503 while storage is overloaded,
 /// else 502, so that a CDN asks the other origin.
 fn unready<F: Clone>(error: &SendError) -> Plan<F> {
-    let (status, retry_after) = match error {
-        SendError::StorageBusy => (503, Some(1)),
-        _ => (502, None),
-    };
+    if matches!(error, SendError::StorageBusy) {
+        return overloaded();
+    }
     let cache_control = Some(CacheControl::MaxAge(1));
-    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+    Plan::status(ResponseHead { cache_control, ..ResponseHead::new(502) })
 }
 
 /// Refuses what is no request, or was not whole in time.
@@ -371,10 +396,10 @@ async fn refuse<V: Service>(
     }
 }
 
-/// Moves a connection to `owner`; where its mailbox stays full, answers 503.
+/// Moves a connection to `owner`; where too many wait there for too long, answers 503.
 async fn hand_over<V: Service>(
     connection: Connection<V::Session>,
-    owner: usize,
+    owner: Place,
     service: &V,
     serving: &Serving,
 ) {

@@ -4,6 +4,7 @@
 //! add the blocks up. Names, units and help texts belong to whoever shows them. Blocks are found
 //! by configured ids only, so that no client can make one.
 
+use crate::engine::channel::event::{Cause, SwitchReason};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -139,9 +140,12 @@ limits! {
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",
     SegmentSize "segment_size" "A pushed segment was too big.",
     PlaylistSize "playlist_size" "A pushed playlist was too big.",
+    GzipRatio "gzip_ratio" "A coded playlist was out of proportion.",
+    RefusalLines "refusal_line_count" "A log line of a refused push was left out.",
     IngestPace "ingest_pace" "An input sent more than it may.",
     IngestMemory "ingest_memory" "No memory was left for a pushed body.",
     Connections "connections" "A connection was turned away.",
+    SocketsQueued "sockets_queued_size" "Sockets held too much for a long response.",
     StorageQueue "storage_queue" "A storage queue was full.",
     ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
     RingSpares "ring_spares" "No spare ring file was left.",
@@ -165,6 +169,8 @@ pub struct ShardCounters {
     pub spliced_bytes: Counter,
     /// Bytes that were copied from memory into sockets, heads included.
     pub copied_bytes: Counter,
+    /// Gauge: bytes that wait in sockets to be sent or acknowledged.
+    pub queued_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
     /// Gauge: microseconds since the shard was last heard of.
@@ -207,8 +213,8 @@ pub struct ChannelCounters {
     pub inputs: [InputCounters; 2],
     /// Gauge: the input in use, 1 or 2; 0 for none.
     pub active_input: Counter,
-    /// Times the input in use changed.
-    pub input_switches: Counter,
+    /// Times the input in use changed, by reason.
+    pub input_switches: [Counter; SwitchReason::ALL.len()],
     /// Gauge: bytes of the ring that hold records.
     pub ring_used_bytes: Counter,
     /// Gauge: bytes of the ring.
@@ -219,10 +225,16 @@ pub struct ChannelCounters {
     pub edge_age_us: Counter,
     /// Segments published.
     pub published_segments: Counter,
+    /// From when a segment's copy was whole until it was shown to viewers.
+    pub publication: Histogram,
     /// Segments published without media.
     pub gaps: Counter,
-    /// Discontinuities published.
-    pub discontinuities: Counter,
+    /// Discontinuities published, by cause.
+    pub discontinuities: [Counter; Cause::ALL.len()],
+    /// Times the inputs' copies of a track were found to be apart.
+    pub misaligned: Counter,
+    /// Segments published with flaws, for want of a better copy.
+    pub flawed: Counter,
     /// Restarts after a panic in its media state.
     pub restarts: Counter,
     /// Gauge: bytes of the ring that may not be on the disk.
@@ -275,6 +287,14 @@ pub struct InputCounters {
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Segments under a name that another listed one has.
+    pub names_reused: Counter,
+    /// Listed segments that no playlist named in time.
+    pub playlists_late: Counter,
+    /// Committed segments that came too late to be listed.
+    pub unlisted: Counter,
+    /// Listed segments whose media it brought.
+    pub listed: Counter,
     /// How long after its due time a segment came.
     pub lateness: Histogram,
 }

@@ -4,30 +4,34 @@
 //! nothing behind, and its text says why.
 
 use crate::engine::intake::{Intake, IntakeError, IntakeParser};
+use crate::engine::manifest;
 use crate::engine::playlist::Playlist;
 use crate::engine::segment::SegmentBody;
 use crate::http::digest::{Authenticator, Nonce, SignedRequest, Verdict, parse_authorization};
+use crate::http::gunzip::{Gunzip, GunzipError};
 use crate::http::plan::{Piece, Plan};
 use crate::http::request::{Framing, Method, RequestHead};
 use crate::http::response::{INGEST_METHODS, ResponseHead};
-use crate::limits::{BODY_RESERVATION_SIZE_MIN, MULTIVARIANT_SIZE_MAX};
+use crate::limits::{BODY_RESERVATION_SIZE_MIN, MULTIVARIANT_SIZE_MAX, PLAYLIST_SIZE_MAX};
 use crate::ring::{Refused, WriteError};
 use crate::shard::backoff::Backoff;
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::{Body, BodyError};
+use crate::shard::log_gate::LogGate;
 use crate::shard::owner::{Committed, Owner, Uncommitted};
 use crate::shard::playback::SharedFile;
 use crate::shard::rt;
 use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a connection keeps between an encoder's requests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderSession {
     /// The user who was let in on this connection.
     username: Option<String>,
@@ -55,8 +59,10 @@ enum Refusal {
     MultivariantSize,
     #[error("no memory left for bodies under way")]
     NoMemory,
-    #[error("content codings are not accepted")]
+    #[error("gzip is accepted for playlists, and no other content coding")]
     Coded,
+    #[error(transparent)]
+    Gunzip(#[from] GunzipError),
     #[error("a body needs a Content-Length or the chunked coding")]
     NoLength,
     #[error("the channel was taken away")]
@@ -72,10 +78,14 @@ impl Refusal {
             Self::Body(BodyError::Paused { .. }) => 408,
             Self::TooLarge { .. }
             | Self::MultivariantSize
+            | Self::Gunzip(GunzipError::TooLarge { .. })
             | Self::Intake(IntakeError::PlaylistSize)
             | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
-            Self::Body(_) | Self::Intake(_) | Self::Uncommitted(Uncommitted::Implausible) => 400,
-            Self::Coded => 415,
+            Self::Body(_)
+            | Self::Intake(_)
+            | Self::Gunzip(GunzipError::Corrupt { .. })
+            | Self::Uncommitted(Uncommitted::Implausible) => 400,
+            Self::Coded | Self::Gunzip(GunzipError::Ratio) => 415,
             Self::NoLength => 411,
             Self::TooMuch => 429,
             Self::Uncommitted(
@@ -93,9 +103,10 @@ impl Refusal {
             | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => {
                 Some(Limit::SegmentSize)
             }
-            Self::Intake(IntakeError::PlaylistSize) | Self::MultivariantSize => {
-                Some(Limit::PlaylistSize)
-            }
+            Self::Intake(IntakeError::PlaylistSize)
+            | Self::MultivariantSize
+            | Self::Gunzip(GunzipError::TooLarge { .. }) => Some(Limit::PlaylistSize),
+            Self::Gunzip(GunzipError::Ratio) => Some(Limit::GzipRatio),
             Self::NoMemory | Self::Uncommitted(Uncommitted::Crowded) => Some(Limit::IngestMemory),
             Self::TooMuch => Some(Limit::IngestPace),
             Self::Uncommitted(Uncommitted::Refused(Refused::Busy)) => Some(Limit::StorageQueue),
@@ -127,6 +138,8 @@ pub struct Push<'a> {
     pub peer: IpAddr,
     /// Counters of the shard that answers.
     pub shard: &'a ShardCounters,
+    /// Its gate for log lines.
+    pub lines: &'a LogGate,
 }
 
 /// Who may push: credentials and those who guess them.
@@ -241,10 +254,12 @@ impl Push<'_> {
                 if let Some(name) = named.filter(|_| !stale) {
                     backoff.on_failure(self.peer, name, rt::now());
                     // The name and address tell which encoder; guesses are slowed down above.
-                    tracing::warn!(
-                        channel = %self.channel.id, input = self.input.number(), peer = %self.peer,
-                        "credentials refused"
-                    );
+                    if let Some(left_out) = self.admit_line() {
+                        tracing::warn!(
+                            channel = %self.channel.id, input = self.input.number(),
+                            peer = %self.peer, left_out, "credentials refused"
+                        );
+                    }
                 }
                 let www_authenticate = authenticator.challenges(nonce, stale);
                 Some(Plan::status(ResponseHead { www_authenticate, ..ResponseHead::new(401) }))
@@ -276,8 +291,8 @@ impl Push<'_> {
     /// Reads the body and commits what is in it.
     async fn take(&self, owner: Rc<Owner>, body: &mut Body<'_>) -> Result<Accepted, Refusal> {
         let size_max = self.channel.ring.body_size_max;
-        if self.head.content_encoding.is_some() {
-            return Err(Refusal::Coded);
+        if let Some(coding) = &self.head.content_encoding {
+            return self.take_coded(coding, owner, body).await;
         }
         let expected = match self.head.framing {
             Framing::Length(size) if size > size_max => {
@@ -313,15 +328,65 @@ impl Push<'_> {
         let understood = parser.finish()?;
         let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
         match understood {
-            Intake::Playlist(Playlist::Multivariant(_)) if received > MULTIVARIANT_SIZE_MAX => {
-                Err(Refusal::MultivariantSize)
-            }
-            Intake::Playlist(playlist) => {
-                owner.on_playlist(self.input, self.name, &playlist).await?;
-                Ok(Accepted::New)
-            }
+            Intake::Playlist(playlist) => self.take_playlist(&owner, &playlist, received).await,
             Intake::Segment(segment) => self.commit(&owner, segment, received).await,
         }
+    }
+
+    /// Reads a body in a content coding: a playlist in gzip, and nothing else.
+    async fn take_coded(
+        &self,
+        coding: &str,
+        owner: Rc<Owner>,
+        body: &mut Body<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let is_gzip = ["gzip", "x-gzip"].iter().any(|known| coding.eq_ignore_ascii_case(known));
+        if !is_gzip || manifest::kind_of(self.name).is_none() {
+            return Err(Refusal::Coded);
+        }
+        if self.head.framing == Framing::None {
+            return Err(Refusal::NoLength);
+        }
+        let weak_owner = Rc::downgrade(&owner);
+        drop(owner);
+        let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
+        let _reserved = Reservation::of(budgets, PLAYLIST_SIZE_MAX).ok_or(Refusal::NoMemory)?;
+        let mut gunzip = Gunzip::new(usize::try_from(PLAYLIST_SIZE_MAX).unwrap_or(usize::MAX));
+        while let Some(bytes) = body.next().await? {
+            gunzip.push(bytes)?;
+        }
+        let text = gunzip.finish()?;
+        let mut parser = IntakeParser::with_expected_size(text.len());
+        parser.push(&text)?;
+        match parser.finish()? {
+            Intake::Playlist(playlist) => {
+                let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
+                self.take_playlist(&owner, &playlist, text.len() as u64).await
+            }
+            Intake::Segment(_) => Err(Refusal::Coded),
+        }
+    }
+
+    async fn take_playlist(
+        &self,
+        owner: &Rc<Owner>,
+        playlist: &Playlist,
+        size: u64,
+    ) -> Result<Accepted, Refusal> {
+        if matches!(playlist, Playlist::Multivariant(_)) && size > MULTIVARIANT_SIZE_MAX {
+            return Err(Refusal::MultivariantSize);
+        }
+        owner.on_playlist(self.input, self.name, playlist).await?;
+        Ok(Accepted::New)
+    }
+
+    /// Whether a line may be logged now; `None` where it is left out and counted.
+    fn admit_line(&self) -> Option<u64> {
+        let admitted = self.lines.admit(rt::now());
+        if admitted.is_none() {
+            self.shard.hit(Limit::RefusalLines);
+        }
+        admitted
     }
 
     async fn commit(
@@ -331,13 +396,15 @@ impl Push<'_> {
         size: u64,
     ) -> Result<Accepted, Refusal> {
         let counters = &self.channel.live.counters.inputs[self.input.index()];
-        if segment.tracks.iter().any(|track| !track.damage.is_none()) {
+        let damage: Vec<_> = segment.tracks.iter().map(|track| track.damage).collect();
+        if damage.iter().any(|damage| !damage.is_none()) {
             counters.damaged.add(1);
-            tracing::warn!(
-                channel = %self.channel.id, input = self.input.number(), name = self.name,
-                damage = ?segment.tracks.iter().map(|track| track.damage).collect::<Vec<_>>(),
-                "damaged segment"
-            );
+            if let Some(left_out) = self.admit_line() {
+                tracing::warn!(
+                    channel = %self.channel.id, input = self.input.number(), name = self.name,
+                    ?damage, left_out, "damaged segment"
+                );
+            }
         }
         let at = rt::wall().0;
         match owner.commit(self.input, self.name, segment, size).await? {
@@ -364,10 +431,12 @@ impl Push<'_> {
         if let Some(limit) = refusal.limit() {
             self.shard.hit(limit);
         }
-        tracing::warn!(
-            channel = %self.channel.id, input = self.input.number(), name = self.name,
-            status = refusal.status(), error = %refusal, "push refused"
-        );
+        if let Some(left_out) = self.admit_line() {
+            tracing::warn!(
+                channel = %self.channel.id, input = self.input.number(), name = self.name,
+                status = refusal.status(), error = %refusal, left_out, "push refused"
+            );
+        }
         let status = refusal.status();
         let counters = &self.channel.live.counters.inputs[self.input.index()];
         if status == 400 {
@@ -390,7 +459,8 @@ fn explained(status: u16, text: &str) -> Plan<SharedFile> {
     Plan::new(head, vec![Piece::Bytes(bytes)])
 }
 
-fn transient(text: &'static str) -> Plan<SharedFile> {
+/// 503, to be tried again in a second.
+pub(super) fn transient(text: &'static str) -> Plan<SharedFile> {
     let mut plan = explained(503, text);
     plan.head.retry_after = Some(1);
     plan

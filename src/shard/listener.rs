@@ -3,7 +3,7 @@
 
 use super::rt::{self, AcceptError, Listener, Socket, SocketOptions};
 use crate::limits::{CONNECTIONS_KEPT_PART, LISTEN_BACKLOG};
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,12 +15,13 @@ use std::time::Duration;
 /// How long accepting pauses when the process is out of descriptors or memory.
 const ACCEPT_PAUSE_SPAN: Duration = Duration::from_millis(100);
 
-/// A listening socket of the SO_REUSEPORT group at `address`. An IPv6 address means IPv6 only.
+/// A socket of the SO_REUSEPORT group at `address` that does not [listen](begin_listening) yet: no
+/// connection is given to it. An IPv6 address means IPv6 only.
 ///
 /// # Errors
 ///
 /// Where the address cannot be bound: taken by another program, or not ours.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -29,8 +30,16 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Has a socket listen: the kernel gives connections to it from now on.
+///
+/// # Errors
+///
+/// The system's.
+pub fn begin_listening(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).listen(LISTEN_BACKLOG)
 }
 
 /// The bounds on open connections, shared by all shards. Taken when a connection is accepted and

@@ -12,23 +12,13 @@
 //! The shard itself makes the steps to `serving`, its thread's starter the one to `lost` after a
 //! panic, and [`super::succession`] the others.
 
+use crate::shard::moving::Role;
 use crate::shard::rt::{self, Activity, OpenSockets};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// What a listener is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Encoders and viewers.
-    Both,
-    /// Viewers: there is a listener for encoders.
-    Delivery,
-    /// Encoders.
-    Ingest,
-}
 
 /// How a shard stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +138,8 @@ impl Member {
         self.thread.store(rt::thread_id(), Ordering::Relaxed);
         *lock(&self.sockets) = rt::open_sockets();
         self.stand_in.store(NOBODY, Ordering::Release);
+        // It was silent until now: the judge begins anew.
+        self.beat();
         self.standing.store(Standing::Serving as u8, Ordering::Release);
     }
 

@@ -5,21 +5,26 @@
 //! container or playlist.
 
 pub mod backoff;
+pub mod changeover;
 pub mod connection;
 pub mod counters;
+pub mod history;
 pub mod incoming;
 pub mod ingest;
 pub mod listener;
+pub mod log_gate;
 pub mod made;
 pub mod mailbox;
 #[cfg(test)]
 mod mailbox_tests;
 pub mod member;
+pub mod moving;
 pub mod node;
 pub mod outgoing;
 pub mod owner;
 pub mod pace;
 pub mod playback;
+pub mod rendering;
 pub mod reopen;
 pub mod rt;
 pub mod shared;

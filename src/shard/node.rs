@@ -8,24 +8,28 @@ use crate::http::request::{HeadError, RequestHead, TargetFault};
 use crate::http::response::{CacheControl, ResponseHead};
 use crate::limits::{
     CHANNEL_ADOPTION_SPAN_MAX, DRAIN_SPAN_MAX, HAND_OVER_COUNT_MAX, SHARD_TICK_SPAN,
+    SOCKETS_QUEUED_SIZE_MAX,
 };
+use crate::shard::changeover::Phase;
 use crate::shard::connection::{
-    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+    Connection, Finished, MovingConnection, Open, Place, RefusedHead, Service, Serving, serve,
 };
 use crate::shard::counters::{Limit, ShardCounters};
 use crate::shard::incoming::Body;
-use crate::shard::ingest::{EncoderSession, Gate, Push};
+use crate::shard::ingest::{EncoderSession, Gate, Push, transient};
 use crate::shard::listener::{AcceptCounters, accept};
+use crate::shard::log_gate::LogGate;
 use crate::shard::mailbox;
-use crate::shard::member::{Cause, Member, Role, Standing};
+use crate::shard::member::{Cause, Member, Standing};
+use crate::shard::moving::{Move, Role};
 use crate::shard::owner::Owner;
 use crate::shard::playback::{Playback, SharedFile};
 use crate::shard::rt::{self, Driver, Listener, SocketOptions, oneshot};
-use crate::shard::shared::{Adoption, Move, Shared};
+use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelSite, EndpointSite, Site};
 use crate::units::InputNumber;
 use crate::units::Monotonic;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
@@ -36,6 +40,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+/// Between two looks at what waits in sockets: a system call for each of them.
+const SOCKETS_LOOK_SPAN: Duration = Duration::from_secs(1);
+/// How often a shard looks that others wait for.
+const STAND_BY_SPAN: Duration = Duration::from_millis(5);
 /// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
 const CROWDED_QUARTERS: u64 = 5;
 /// Connections below which a shard is not crowded, whatever others have.
@@ -50,6 +58,9 @@ struct Node {
     playback: Playback,
     serving: Serving,
     accepting: AcceptCounters,
+    /// Requests of encoders that are being answered.
+    open_pushes: Cell<usize>,
+    refusal_lines: LogGate,
     /// What ends accepting on the listeners of other shards, by shard.
     stand_ins: RefCell<BTreeMap<usize, Vec<oneshot::Sender<()>>>>,
 }
@@ -58,9 +69,11 @@ struct Node {
 struct Door {
     node: Rc<Node>,
     role: Role,
+    /// Opened when the process was draining already: nothing begins here any more.
+    is_late: bool,
 }
 
-/// Runs a shard until it has drained.
+/// Runs a shard until it has drained, or its connections have gone to another process.
 ///
 /// # Errors
 ///
@@ -73,6 +86,8 @@ pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Resul
         playback: Playback::new(Arc::clone(&shared.storage), shared.made.clone()),
         serving: Serving::new()?,
         accepting: AcceptCounters::default(),
+        open_pushes: Cell::new(0),
+        refusal_lines: LogGate::default(),
         stand_ins: RefCell::default(),
         shared,
     });
@@ -80,20 +95,28 @@ pub async fn run(shard: usize, shared: Arc<Shared>, driver: Driver) -> io::Resul
     while node.member().standing() == Standing::Lost {
         rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;
     }
+    *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
+    node.stand_by().await;
     node.adopt();
-    let mut stops = node.accept_for(node.member())?;
-    let (stop, stopped) = oneshot::channel();
-    stops.push(stop);
+    let stops = node.accept_for(node.member())?;
+    // What neighbours hand over is served to the end.
+    let (_stop_receiving, stopped) = oneshot::channel();
     let mailbox = node.shared.mailboxes[shard].reopen();
     rt::spawn(receive(Rc::clone(&node), mailbox, stopped));
-    *node.shared.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     node.member().serve();
-    node.tick_until_draining().await;
-    drop(stops);
-    node.stand_ins.take();
-    node.shared.members.iter().for_each(Member::close_listeners);
-    node.drain().await;
-    node.member().leave();
+    node.tick_until_leaving().await;
+    if node.shared.changeover.phase() == Phase::HandedOn {
+        // What waits in the queues is for whoever listens there next.
+        drop(stops);
+        node.stand_ins.take();
+        node.part().await;
+        node.member().leave();
+    } else {
+        node.drain().await;
+        node.member().leave();
+        node.turn_away().await;
+        node.shared.members.iter().for_each(Member::close_listeners);
+    }
     Ok(())
 }
 
@@ -103,7 +126,9 @@ async fn accept_on(node: Rc<Node>, role: Role, listener: Listener, stop: oneshot
     let limits = (&connections, role == Role::Ingest);
     let opened = accept(&listener, stop, &options, limits, &node.accepting, |accepted| {
         node.counters().accepted.add(1);
-        Door { node: Rc::clone(&node), role }.take_in(Connection::new(accepted));
+        let is_late = node.shared.draining.load(Ordering::Acquire);
+        node.serving.is_draining.set(is_late);
+        Door { node: Rc::clone(&node), role, is_late }.take_in(Connection::new(accepted));
     });
     if let Err(error) = opened.await {
         tracing::error!(shard = node.shard, %error, "a listener failed");
@@ -120,7 +145,9 @@ async fn receive(
     while rt::until(stop.as_mut(), mailbox.receive(&mut moves)).await.is_some() {
         for Move { role, connection } in moves.drain(..) {
             match Connection::take_over(connection) {
-                Ok(connection) => Door { node: Rc::clone(&node), role }.spawn(connection),
+                Ok(connection) => {
+                    Door { node: Rc::clone(&node), role, is_late: false }.spawn(connection);
+                }
                 Err(error) => tracing::warn!(%error, "a handed-over connection was lost"),
             }
         }
@@ -200,6 +227,20 @@ impl Node {
         });
     }
 
+    /// Takes channels over and publishes them, until the process may serve.
+    async fn stand_by(&self) {
+        let Shared { changeover, draining, prepared, .. } = &*self.shared;
+        prepared.fetch_add(1, Ordering::AcqRel);
+        while changeover.phase().stands_by() && !draining.load(Ordering::Acquire) {
+            if changeover.phase() == Phase::Adopting {
+                self.follow_site();
+                self.adopt();
+                self.tick_owners();
+            }
+            rt::sleep_until(rt::now() + STAND_BY_SPAN).await;
+        }
+    }
+
     /// Takes over the channels that were placed here.
     fn adopt(&self) {
         let mut waiting = self.shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,13 +261,15 @@ impl Node {
                 // Reloaded while its ring was read back.
                 owner.reconfigure(known);
             }
-            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
             if let Some(lost) = lost {
                 let span = rt::now().0.saturating_sub(lost.0);
                 site.live.counters.adoptions.add(1);
                 site.live.counters.adoption_us.set_span(span);
                 tracing::warn!(channel = %site.id, shard = self.shard, ?span, "taken over");
+                let text = format!("shard {} took the channel over after {span:.3?}", self.shard);
+                owner.note("adoption", &text);
             }
+            self.owners.borrow_mut().insert(Arc::clone(&site.id), owner);
         }
     }
 
@@ -250,9 +293,12 @@ impl Node {
         *self.site.borrow_mut() = site;
     }
 
-    async fn tick_until_draining(self: &Rc<Self>) {
+    /// Ticks until the process drains, or its channels are another's.
+    async fn tick_until_leaving(self: &Rc<Self>) {
+        let (changeover, draining) = (&self.shared.changeover, &self.shared.draining);
         let mut sync_due = Monotonic::default();
-        while !self.shared.draining.load(Ordering::Acquire) {
+        let mut look_due = Monotonic::default();
+        while changeover.phase() != Phase::HandedOn && !draining.load(Ordering::Acquire) {
             let now = rt::now();
             self.member().beat();
             self.member().suffer();
@@ -269,9 +315,39 @@ impl Node {
                 }
                 sync_due = now + self.shared.sync_interval;
             }
+            if now >= look_due {
+                self.look_at_sockets();
+                look_due = now + SOCKETS_LOOK_SPAN;
+            }
             self.count();
-            rt::sleep_until(now + SHARD_TICK_SPAN).await;
+            self.follow_changeover(owners);
+            // The others wait for whoever is behind.
+            let is_awaited = changeover.phase().holds_pushes();
+            rt::sleep_until(now + if is_awaited { STAND_BY_SPAN } else { SHARD_TICK_SPAN }).await;
         }
+    }
+
+    /// Does its part where another process is to have the channels.
+    fn follow_changeover(&self, owners: Vec<Rc<Owner>>) {
+        let changeover = &self.shared.changeover;
+        if !changeover.is_behind(self.shard) {
+            return;
+        }
+        let phase = changeover.phase();
+        match phase {
+            Phase::LettingGo => {
+                drop(owners);
+                self.owners.borrow_mut().clear();
+            }
+            Phase::Quiescing => {
+                let is_settled = owners.iter().all(|owner| owner.is_settled());
+                if self.open_pushes.get() > 0 || !is_settled {
+                    return;
+                }
+            }
+            Phase::Preparing | Phase::Adopting | Phase::Owning | Phase::HandedOn => {}
+        }
+        changeover.follow(self.shard, phase);
     }
 
     fn tick_owners(&self) -> Vec<Rc<Owner>> {
@@ -308,6 +384,14 @@ impl Node {
         less_crowded_than(self.shard, &counts)
     }
 
+    /// Sees what waits in this shard's sockets, and whether all shards together have room for more.
+    fn look_at_sockets(&self) {
+        self.counters().queued_bytes.set(rt::open_sockets().queued_size());
+        let queued = self.shared.counters.iter().map(|shard| shard.queued_bytes.value());
+        self.serving.is_full.set(queued.sum::<u64>() > SOCKETS_QUEUED_SIZE_MAX);
+        self.counters().add_hits(Limit::SocketsQueued, self.serving.refused.take());
+    }
+
     /// Brings the gauges up to date.
     fn count(&self) {
         let (counters, sent) = (self.counters(), &self.serving.counters);
@@ -323,8 +407,32 @@ impl Node {
         counters.add_hits(Limit::StorageQueue, refused);
     }
 
+    /// Waits until every connection has gone to the process that follows, or ended.
+    async fn part(&self) {
+        let deadline = rt::now() + DRAIN_SPAN_MAX;
+        loop {
+            // Before the first look, too: what was accepted or received last is not counted yet.
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
+            self.member().beat();
+            let is_done = self.serving.open_connections.get() == 0;
+            let is_hurried = self.shared.hurrying.load(Ordering::Acquire);
+            if is_done || is_hurried || rt::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Tells who comes to come again, until the other shards have drained as well: while one
+    /// does, the door is open.
+    async fn turn_away(&self) {
+        let hurrying = &self.shared.hurrying;
+        while self.shared.serving().next().is_some() && !hurrying.load(Ordering::Acquire) {
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 5).await;
+        }
+    }
+
     /// Ends connections without a request at once, lets requests under way end, and has the last
-    /// changes of the channels written.
+    /// changes of the channels written. Who comes meanwhile is told to come again.
     async fn drain(&self) {
         self.serving.is_draining.set(true);
         rt::end_idle();
@@ -353,8 +461,9 @@ impl Door {
 
     /// Serves a fresh connection, or passes it on where this shard has more than its share.
     fn take_in(self, connection: Connection<EncoderSession>) {
-        let Some(other) = self.node.less_crowded() else { return self.spawn(connection) };
-        match self.hand_over(other, connection.detach()) {
+        let other = self.node.less_crowded().filter(|_| !self.is_late);
+        let Some(other) = other else { return self.spawn(connection) };
+        match self.hand_over(Place::Shard(other), connection.detach()) {
             // Known there with its next tick; until then it counts here.
             Ok(()) => self.node.shared.counters[other].connections.add(1),
             Err(back) => match Connection::take_over(back) {
@@ -450,11 +559,18 @@ impl Service for Door {
     type File = SharedFile;
     type Session = EncoderSession;
 
-    fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<usize> {
+    fn owner(&self, session: &mut EncoderSession, head: &RequestHead) -> Option<Place> {
+        let phase = self.node.shared.changeover.phase();
+        if phase == Phase::HandedOn {
+            return Some(Place::Successor);
+        }
         let site = self.node.site.borrow();
         let Addressed::Input { channel, input, .. } = self.addressed(&site, &head.path) else {
             return None;
         };
+        if phase.holds_pushes() && !self.is_late {
+            return Some(Place::Successor);
+        }
         let owner = channel.live.placement.owner();
         // Any shard can ask for credentials, or say that there is no such input.
         let is_worth_it = channel.users[input.index()].is_some() && head.authorization.is_some();
@@ -462,15 +578,23 @@ impl Service for Door {
             return None;
         }
         session.hand_overs += 1;
-        Some(owner)
+        Some(Place::Shard(owner))
     }
 
     fn hand_over(
         &self,
-        owner: usize,
+        owner: Place,
         connection: MovingConnection<EncoderSession>,
     ) -> Result<(), MovingConnection<EncoderSession>> {
-        let sent = self.node.shared.mailboxes[owner].try_send(Move { role: self.role, connection });
+        let (shared, moving) = (&self.node.shared, Move { role: self.role, connection });
+        let sent = match owner {
+            Place::Shard(owner) => shared.mailboxes[owner].try_send(moving),
+            // The other process has failed meanwhile.
+            Place::Successor if shared.changeover.phase() == Phase::Owning => {
+                shared.mailboxes[self.node.shard].try_send(moving)
+            }
+            Place::Successor => shared.changeover.depart(moving),
+        };
         match sent {
             Ok(()) => self.node.counters().handed_over.add(1),
             Err(_) => self.node.counters().hit(Limit::ShardMailbox),
@@ -485,14 +609,19 @@ impl Service for Door {
         head: &RequestHead,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
+        if self.is_late {
+            return transient("the origin is restarting");
+        }
         let site = Arc::clone(&self.node.site.borrow());
         match self.addressed(&site, &head.path) {
             Addressed::Input { channel, input, name } => {
+                let _open = Open::new(&self.node.open_pushes);
                 let owner = self.node.owner_of(channel);
                 let shared = &self.node.shared;
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());
-                let push = Push { site: &site, channel, input, name, head, peer, shard };
+                let lines = &self.node.refusal_lines;
+                let push = Push { site: &site, channel, input, name, head, peer, shard, lines };
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {
@@ -572,7 +701,8 @@ mod tests {
 
     #[test]
     fn a_crowded_shard_passes_fresh_connections_on() {
-        let cases: [(&[(usize, u64)], Option<usize>); 7] = [
+        type Counts = &'static [(usize, u64)];
+        let cases: [(Counts, Option<usize>); 7] = [
             (&[(0, 100)], None),
             (&[(0, 15), (1, 0)], None),
             (&[(0, 100), (1, 80)], None),

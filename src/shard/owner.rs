@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::ring::{Location, Record, RecordKind, Refused, Ring, Stored, Tenure, WriteError};
 use crate::shard::counters::ChannelCounters;
+use crate::shard::history::History;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{ChannelSite, EdgeAge, Published};
@@ -27,6 +28,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod picture;
+
+use picture::Arrival;
 
 /// A channel and its ring.
 pub struct Owner {
@@ -59,6 +64,16 @@ struct Inner {
     files_changed: bool,
     /// Bytes of the largest recent segment.
     body_size_recent: u64,
+    /// For eyes.
+    history: History,
+    history_changed: bool,
+    /// When records that wait to be listed were whole, by their payloads.
+    whole: VecDeque<(Extent, Monotonic)>,
+    /// The same of those listed since the last presentation, and of those in it that are not shown.
+    listed: Vec<Monotonic>,
+    presented: Vec<Monotonic>,
+    /// Bodies committed since the last tick, to be put into it.
+    unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
 }
@@ -142,6 +157,12 @@ impl Owner {
             dropped_files: Vec::new(),
             files_changed: true,
             body_size_recent: 0,
+            history: History::clone(&site.live.history.load()),
+            history_changed: false,
+            whole: VecDeque::new(),
+            listed: Vec::new(),
+            presented: Vec::new(),
+            unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
@@ -208,9 +229,14 @@ impl Owner {
         body: SegmentBody,
         size: u64,
     ) -> Result<Committed, Uncommitted> {
+        let arrival = Arrival::of(input, &body);
         let committed = self.judge_and_store(input, name, body, size).await?;
         // What was decided without a write was decided by what another owner may know better.
-        if self.is_current() { Ok(committed) } else { Err(Uncommitted::Stale) }
+        if !self.is_current() {
+            return Err(Uncommitted::Stale);
+        }
+        self.inner.borrow_mut().note_arrival(arrival, committed);
+        Ok(committed)
     }
 
     async fn judge_and_store(
@@ -249,7 +275,9 @@ impl Owner {
         let written = written.await.map_err(|_| Uncommitted::Abandoned)??;
         let stored = placed.into_iter().zip(written);
         let stored = stored.map(|((meta, location), written)| (meta, location, written.hash));
-        let listed = self.inner.borrow_mut().list(&self.site(), stored.collect());
+        let stored: Vec<_> = stored.collect();
+        self.inner.borrow_mut().note_whole(at.monotonic, &stored);
+        let listed = self.inner.borrow_mut().list(&self.site(), stored);
         self.publish();
         self.show_ring();
         listed.map(|()| Committed::Stored).ok_or(Uncommitted::Restarted)
@@ -274,6 +302,11 @@ impl Owner {
         if self.is_current() { Ok(()) } else { Err(Uncommitted::Stale) }
     }
 
+    /// Something happened to the channel that its picture is to tell.
+    pub fn note(&self, kind: &'static str, text: &str) {
+        self.inner.borrow_mut().note(kind, text);
+    }
+
     /// Time passed.
     pub fn on_tick(self: &Rc<Self>) {
         let site = self.site();
@@ -290,6 +323,11 @@ impl Owner {
         self.publish();
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
+        let mut inner = self.inner.borrow_mut();
+        inner.place_arrivals();
+        if std::mem::take(&mut inner.history_changed) {
+            live.history.store(Arc::new(inner.history.clone()));
+        }
     }
 
     /// Has what was appended synced; to be called every sync interval.
@@ -393,6 +431,9 @@ impl Owner {
         counters.active_input.set(active.map_or(0, |input| u64::from(input.number())));
         counters.window_us.set(window_us(&published.presentation));
         site.live.publish(published);
+        for whole in self.inner.borrow_mut().presented.drain(..) {
+            counters.publication.observe(rt::now().0.saturating_sub(whole.0));
+        }
     }
 
     /// How old the edge of `published` is, which replaces `before`.
@@ -415,10 +456,18 @@ impl Inner {
         if stepped.is_err() {
             tracing::error!(channel = %site.id, "media state panicked; the channel restarts");
             site.live.counters.restarts.add(1);
+            self.note("restart", "media state panicked; the channel restarts");
             self.restart(site.timeline.clone());
         }
-        self.channel.take_events().iter().for_each(|event| report(site, event));
-        self.unwritten.extend(self.channel.take_changes());
+        for event in self.channel.take_events() {
+            report(site, &event);
+            self.note_event(&event);
+        }
+        let changes = self.channel.take_changes();
+        for change in &changes {
+            self.note_change(site, change);
+        }
+        self.unwritten.extend(changes);
         stepped.ok()
     }
 
@@ -604,6 +653,7 @@ impl Inner {
     /// What viewers are to see once all changes so far are written.
     fn present(&mut self, site: &ChannelSite) -> Option<Published> {
         let presentation = self.step(site, Channel::present)?;
+        self.presented.append(&mut self.listed);
         self.files_changed = false;
         let epoch = self.ring.tenure().epoch();
         Some(Published::new(epoch, presentation, self.ring.files()))
@@ -639,53 +689,30 @@ fn window_us(presentation: &Presentation) -> u64 {
 
 /// Logs and counts what the channel tells.
 fn report(site: &ChannelSite, event: &Event) {
+    let (channel, kind) = (&*site.id, event.kind());
+    if event.is_good() {
+        tracing::info!(channel, kind, "{event}");
+    } else {
+        tracing::warn!(channel, kind, "{event}");
+    }
     let counters: &ChannelCounters = &site.live.counters;
-    let channel = &*site.id;
+    let of_input = |input: &InputNumber| &counters.inputs[input.index()];
     match event {
-        Event::Started => tracing::info!(channel, "on air"),
-        Event::InputSwitched { to, reason } => {
-            counters.input_switches.add(1);
-            let (input, reason) = (to.number(), reason.name());
-            tracing::warn!(channel, input, reason, "the other input leads");
-        }
-        Event::SwitchRefused(input) => {
-            tracing::warn!(channel, input = input.number(), "no sound media there to switch to");
-        }
-        Event::Misaligned { track, input, apart } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, ?apart, "the inputs are apart: not merged");
-        }
-        Event::Aligned { track, identical } => {
-            tracing::info!(channel, track = track.0, identical, "the inputs are aligned");
-        }
-        Event::Discontinuity(cause) => {
-            counters.discontinuities.add(1);
-            tracing::warn!(channel, cause = cause.name(), "discontinuity");
-        }
-        Event::GridMoved => tracing::warn!(channel, "the source's segment duration moved"),
-        Event::Gaps(track, count) => {
-            counters.gaps.add(*count);
-            tracing::warn!(channel, track = track.0, count, "segments are missing");
-        }
-        Event::GapFilled(track) => {
-            tracing::info!(channel, track = track.0, "late segment in place");
-        }
-        Event::Flawed { track, input, flaws } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, ?flaws, "listed for want of a better copy");
-        }
-        Event::Late { track, input } => {
-            let (track, input) = (track.0, input.number());
-            tracing::warn!(channel, track, input, "segment came too late");
-        }
-        Event::Unplaced(name) => tracing::warn!(channel, name, "segment belongs nowhere"),
-        Event::NameReused(input) => {
-            tracing::info!(channel, input = input.number(), "a name was used again");
-        }
-        Event::PlaylistLate(input) => {
-            tracing::warn!(channel, input = input.number(), "no playlist names what is listed");
-        }
-        Event::Ended => tracing::info!(channel, "ended by the source"),
+        Event::InputSwitched { reason, .. } => counters.input_switches[*reason as usize].add(1),
+        Event::Misaligned { .. } => counters.misaligned.add(1),
+        Event::Discontinuity(cause) => counters.discontinuities[*cause as usize].add(1),
+        Event::Gaps(_, count) => counters.gaps.add(*count),
+        Event::Flawed { .. } => counters.flawed.add(1),
+        Event::Late { input, .. } => of_input(input).unlisted.add(1),
+        Event::NameReused(input) => of_input(input).names_reused.add(1),
+        Event::PlaylistLate(input) => of_input(input).playlists_late.add(1),
+        Event::Started
+        | Event::SwitchRefused(_)
+        | Event::Aligned { .. }
+        | Event::GridMoved
+        | Event::GapFilled(_)
+        | Event::Unplaced(_)
+        | Event::Ended => {}
     }
 }
 

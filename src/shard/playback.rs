@@ -2,16 +2,19 @@
 //! ranges of ring files or bytes made once.
 
 use crate::engine::assemble;
-use crate::engine::manifest::{self, Absent, Resource, SegmentPlan};
+use crate::engine::manifest::{self, Absent, ManifestId, Resource, SegmentPlan};
 use crate::engine::presentation::MediaRef;
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
-use crate::limits::{RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX};
+use crate::limits::{
+    MANIFEST_ENTRY_COUNT_INLINE_MAX, RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX,
+};
 use crate::ring::{Content, RingFile, Storage, content_hash};
 use crate::shard::counters::EndpointCounters;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
+use crate::shard::rendering::Renderings;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
 use crate::units::Extent;
@@ -154,6 +157,7 @@ pub struct Playback {
     storage: Arc<Storage>,
     made: MadeShelves,
     cache: RefCell<ResponseCache>,
+    renderings: Renderings<Result<Kept, Refusal>>,
     waiting: Cell<u64>,
     refused: Cell<u64>,
 }
@@ -191,6 +195,7 @@ impl Playback {
             storage,
             made,
             cache: RefCell::default(),
+            renderings: Renderings::default(),
             waiting: Cell::default(),
             refused: Cell::default(),
         }
@@ -258,7 +263,7 @@ impl Playback {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
                 }
-                refusal(&why)
+                refusal(why)
             }
         }
     }
@@ -266,7 +271,7 @@ impl Playback {
     /// The response, and whether it is to be kept: what was made of samples is on the shelf.
     async fn make(
         &self,
-        endpoint: &EndpointSite,
+        endpoint: &Arc<EndpointSite>,
         published: &Arc<Published>,
         path: &str,
         gzip: bool,
@@ -274,8 +279,13 @@ impl Playback {
         let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
         match manifest::resolve(settings, presentation, path)? {
             Resource::Manifest(id) => {
-                let rendered = manifest::render(settings, presentation, &id)?;
-                Ok((text_of(rendered, gzip), true))
+                let entries = manifest::entry_count_max(settings, presentation, &id);
+                let made = if entries <= MANIFEST_ENTRY_COUNT_INLINE_MAX {
+                    render(endpoint, published, &id, gzip)
+                } else {
+                    self.render_apart(endpoint, published, (id, gzip)).await
+                };
+                made.map(|made| (made, true))
             }
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
@@ -307,6 +317,21 @@ impl Playback {
                 Ok((made, keeps))
             }
         }
+    }
+
+    /// A long manifest, written by a making thread, once for all who ask meanwhile.
+    async fn render_apart(
+        &self,
+        endpoint: &Arc<EndpointSite>,
+        published: &Arc<Published>,
+        (manifest, gzip): (ManifestId, bool),
+    ) -> Result<Kept, Refusal> {
+        let key = format!("{} {} {manifest:?} {gzip}", endpoint.id, published.serial);
+        let (endpoint, published) = (Arc::clone(endpoint), Arc::clone(published));
+        let _waiting = Waiting::new(&self.waiting);
+        let make = move || render(&endpoint, &published, &manifest, gzip);
+        let made = self.renderings.value(&self.storage, key, make).await;
+        made.unwrap_or(Err(Refusal::Busy))
     }
 
     /// Heads and ranges: the payload never enters user memory.
@@ -398,9 +423,10 @@ impl Playback {
         let file = Arc::clone(file);
         let job = move || {
             file.warm(&content);
-            let read = match file.is_unsound(content.payload.offset) {
-                true => Err(io::ErrorKind::InvalidData.into()),
-                false => file.read_at(at.offset, &mut bytes).map(|()| bytes),
+            let read = if file.is_unsound(content.payload.offset) {
+                Err(io::ErrorKind::InvalidData.into())
+            } else {
+                file.read_at(at.offset, &mut bytes).map(|()| bytes)
             };
             done.complete(read);
         };
@@ -416,7 +442,19 @@ impl Playback {
     }
 }
 
+/// A manifest in one of its forms.
+fn render(
+    endpoint: &EndpointSite,
+    published: &Published,
+    manifest: &ManifestId,
+    gzip: bool,
+) -> Result<Kept, Refusal> {
+    let rendered = manifest::render(&endpoint.endpoint, &published.presentation, manifest)?;
+    Ok(text_of(rendered, gzip))
+}
+
 /// Why there is no such response.
+#[derive(Clone, Copy)]
 enum Refusal {
     Absent(Absent),
     /// Storage is overloaded: 503.
@@ -495,7 +533,7 @@ fn stale(status: u16) -> Plan<SharedFile> {
     Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
-fn refusal(why: &Refusal) -> Plan<SharedFile> {
+fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),

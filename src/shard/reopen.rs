@@ -14,6 +14,7 @@ use crate::ring::{Location, RecordKind, Recovered, RecoveredRecord, Ring, RingEr
 use crate::shard::site::ChannelSite;
 use crate::units::{Extent, WallClock};
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the headers of records are. To be counted up with every change by which postcard reads an
 /// older [`State`], [`Change`] or [`RecordMeta`] wrongly, or an older release a newer one: a field
@@ -57,10 +58,27 @@ struct Reading {
     other: Option<(u64, State)>,
     /// Changes that could not be applied, for want of those before them.
     lost: u64,
+    /// A record could not be taken without a panic: what follows waits for the next state.
+    is_broken: bool,
     present: HashSet<Extent>,
 }
 
 impl Reading {
+    /// Takes a record. A defect of ours that one brings to light must not end the process, and with
+    /// the next start end it again: what was read is given up for the next file's state.
+    fn on_record_guarded(
+        &mut self,
+        record: &RecoveredRecord,
+        oldest: WallClock,
+    ) -> Result<(), postcard::Error> {
+        // What a panic leaves halfway is thrown away.
+        catch_unwind(AssertUnwindSafe(|| self.on_record(record, oldest))).unwrap_or_else(|_| {
+            (self.recovery, self.other, self.is_broken) = (None, None, true);
+            self.lost += 1;
+            Ok(())
+        })
+    }
+
     fn on_record(
         &mut self,
         record: &RecoveredRecord,
@@ -79,7 +97,7 @@ impl Reading {
                 let meta: RecordMeta = postcard::from_bytes(&record.header)?;
                 let Location { table, payload, .. } = record.location;
                 self.present.insert(payload);
-                if meta.arrived >= oldest {
+                if meta.arrived >= oldest && !self.is_broken {
                     let recovery = self.recovery.get_or_insert_default();
                     recovery.on_media(meta, (table, payload), record.hash);
                 }
@@ -90,6 +108,7 @@ impl Reading {
 
     fn on_state(&mut self, count: u64, state: State) {
         if self.recovery.is_none() {
+            self.is_broken = false;
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
         } else {
             // The changes in between may follow, written again.
@@ -103,6 +122,10 @@ impl Reading {
         {
             self.lost += count.saturating_sub(self.count);
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
+        }
+        if self.is_broken {
+            self.lost += changes.len() as u64;
+            return;
         }
         let recovery = self.recovery.get_or_insert_default();
         match self.count.checked_sub(first).map(usize::try_from) {
@@ -131,16 +154,20 @@ impl Reopened {
     /// [`ReopenError`]; the ring's files are left as they are.
     pub fn new(
         site: &ChannelSite,
-        ring: Ring,
+        mut ring: Ring,
         recovered: &Recovered,
         now: Now,
     ) -> Result<Self, ReopenError> {
+        let (counters, damage) = (&site.live.counters, &recovered.damage);
+        counters.ring_torn_records.add(damage.torn_records);
+        counters.ring_checksum_failures.add(damage.corrupt_records);
+        counters.ring_lost_files.add(damage.lost_files + damage.short_files);
         let mut reading = Reading::default();
         let newest_arrival = newest_arrival(recovered);
         let oldest = oldest_unlisted(newest_arrival);
         for record in &recovered.records {
             let Extent { file, offset, .. } = record.location.header;
-            let read = reading.on_record(record, oldest);
+            let read = reading.on_record_guarded(record, oldest);
             read.map_err(|_| ReopenError::Header { file, offset })?;
         }
         let Reading { recovery, count: written_count, lost, present, .. } = reading;
@@ -152,9 +179,24 @@ impl Reopened {
         if gone > 0 || lost > 0 {
             tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
         }
-        let written = recovery.clone();
-        let mut channel = recovery.finish(site.timeline.clone(), now);
-        let unwritten = channel.take_changes();
+        let finish = |recovery: &Recovery| {
+            let recovery = recovery.clone();
+            let finish = || recovery.finish(site.timeline.clone(), now);
+            catch_unwind(AssertUnwindSafe(finish)).ok()
+        };
+        let mut finished = finish(&recovery);
+        if finished.is_none() {
+            tracing::error!(channel = %site.id, "media state panicked; unlisted media is dropped");
+            recovery.forget_unlisted();
+            finished = finish(&recovery);
+        }
+        let mut channel = finished.unwrap_or_else(|| {
+            tracing::error!(channel = %site.id, "media state panicked again; it begins anew");
+            recovery = Recovery::default();
+            ring.begin_file_next();
+            Channel::new(site.timeline.clone())
+        });
+        let (written, unwritten) = (recovery, channel.take_changes());
         Ok(Self { ring, channel, written, written_count, unwritten, newest_arrival })
     }
 }
@@ -228,6 +270,47 @@ mod tests {
         reading.on_state(7, state(7));
         reading.on_changes(7, &changes(7..8));
         assert_eq!(end_of(&reading), (8, 6, state(8)));
+    }
+
+    #[test]
+    fn co_03_a_record_that_panics_costs_the_media_before_the_next_state() {
+        let record = |kind, header| RecoveredRecord {
+            kind,
+            header,
+            location: Location {
+                header: Extent { file: 1, offset: 0, size: 0 },
+                table: Extent { file: 1, offset: 0, size: 0 },
+                payload: Extent { file: 1, offset: 0, size: 0 },
+            },
+            hash: 0,
+        };
+        let encode = |first: u64, changes: &[Change]| {
+            postcard::to_stdvec(&(first, changes)).expect("plain data")
+        };
+        let state_of = |count: u64| postcard::to_stdvec(&(count, state(count))).expect("plain");
+        // Listed on a track that there isn't.
+        let listed = crate::engine::presentation::Listed {
+            number: 1,
+            grid: 0,
+            start: MediaTime(0),
+            end: MediaTime(1),
+            discontinuity: false,
+            media: None,
+        };
+        let broken = Change::Listed(crate::units::TrackId(7), listed);
+        let records = [
+            record(RecordKind::State, state_of(0)),
+            record(RecordKind::Change, encode(0, &changes(0..3))),
+            record(RecordKind::Change, encode(3, &[broken])),
+            record(RecordKind::Change, encode(4, &changes(4..6))),
+            record(RecordKind::State, state_of(6)),
+            record(RecordKind::Change, encode(6, &changes(6..8))),
+        ];
+        let mut reading = Reading::default();
+        for record in &records {
+            assert_eq!(reading.on_record_guarded(record, WallClock(0)), Ok(()));
+        }
+        assert_eq!(end_of(&reading), (8, 3, state(8)));
     }
 
     proptest! {

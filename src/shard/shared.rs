@@ -8,12 +8,12 @@ use crate::http::digest::Authenticator;
 use crate::limits::{CONNECTION_COUNT_PER_ADDRESS_MAX, MAILBOX_MESSAGE_COUNT_MAX};
 use crate::ring::{Storage, Tenure};
 use crate::shard::backoff::Backoff;
-use crate::shard::connection::MovingConnection;
+use crate::shard::changeover::Changeover;
 use crate::shard::counters::ShardCounters;
-use crate::shard::ingest::EncoderSession;
 use crate::shard::listener::ConnectionLimits;
 use crate::shard::mailbox;
-use crate::shard::member::{Member, Role};
+use crate::shard::member::Member;
+use crate::shard::moving::{Move, Role};
 use crate::shard::playback::MadeShelves;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::Driver;
@@ -21,15 +21,9 @@ use crate::shard::site::{ChannelSite, Site};
 use crate::units::Monotonic;
 use arc_swap::ArcSwap;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// A connection on its way to the shard that owns its channel.
-pub struct Move {
-    pub(super) role: Role,
-    pub(super) connection: MovingConnection<EncoderSession>,
-}
 
 /// A channel that waits to be taken over by its owner.
 pub struct Adoption {
@@ -59,6 +53,10 @@ pub struct Shared {
     pub access: Vec<Arc<AccessQueue>>,
     /// How often rings are synced.
     pub sync_interval: Duration,
+    /// Whose the channels are.
+    pub changeover: Changeover,
+    /// Shards whose runtime runs.
+    pub prepared: AtomicUsize,
     /// The shards as the others see them.
     pub members: Vec<Member>,
     /// The driver that the newest shard took.
@@ -103,6 +101,8 @@ impl Shared {
             counters: (0..shards).map(|_| Arc::default()).collect(),
             access: (0..shards).map(|_| Arc::default()).collect(),
             sync_interval,
+            changeover: Changeover::new(shards),
+            prepared: AtomicUsize::new(0),
             members: listeners.into_iter().map(Member::new).collect(),
             driver: Mutex::new(None),
             backoff: Backoff::default(),
@@ -124,5 +124,49 @@ impl Shared {
     /// Indices of the shards that serve.
     pub fn serving(&self) -> impl Iterator<Item = usize> {
         (0..).zip(&self.members).filter(|(_, member)| member.serves()).map(|(shard, _)| shard)
+    }
+
+    /// Gives a connection to any shard, the one of index `first` where it has room.
+    ///
+    /// # Errors
+    ///
+    /// The connection back, where no mailbox has room.
+    #[expect(clippy::result_large_err, reason = "the connection itself comes back, seldom")]
+    pub fn place(&self, first: usize, mut connection: Move) -> Result<(), Move> {
+        let (before, from_first) = self.mailboxes.split_at(first % self.shard_count());
+        for mailbox in from_first.iter().chain(before) {
+            match mailbox.try_send(connection) {
+                Ok(()) => return Ok(()),
+                Err(back) => connection = back,
+            }
+        }
+        Err(connection)
+    }
+
+    /// Has every channel read back for the shard that had it last; whoever owns it still does so
+    /// no more.
+    pub fn read_back(&self) {
+        let site = self.site.load();
+        let next = site.channels.values().filter_map(|channel| {
+            let placement = &channel.live.placement;
+            let tenure = placement.tenure().pass_to(placement.owner())?;
+            Some((Arc::clone(channel), tenure))
+        });
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(next);
+    }
+
+    /// The newest publication of any channel, by its serial.
+    #[must_use]
+    pub fn newest_publication(&self) -> u64 {
+        let site = self.site.load();
+        let serials = site.channels.values().map(|it| it.live.published.load().serial);
+        serials.max().unwrap_or(0)
+    }
+
+    /// Whether every channel has published since the publication of this serial.
+    #[must_use]
+    pub fn has_published_since(&self, serial: u64) -> bool {
+        let site = self.site.load();
+        site.channels.values().all(|channel| channel.live.published.load().serial > serial)
     }
 }

@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
+use crate::shard::history::History;
 use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
 use crate::units::{InputNumber, Monotonic};
@@ -86,6 +87,8 @@ pub struct ChannelLive {
     pub published: ArcSwap<Published>,
     /// What is counted.
     pub counters: Arc<ChannelCounters>,
+    /// Its recent past, as the owner saw it at its last tick.
+    pub history: ArcSwap<History>,
     /// Memory that bodies under way may take.
     pub memory: Budget,
     /// What inputs 1 and 2 have sent lately.
@@ -188,6 +191,7 @@ impl ChannelLive {
             home: owner,
             published: ArcSwap::default(),
             counters: Arc::default(),
+            history: ArcSwap::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
             paces: Default::default(),
             wanted_input: AtomicU8::new(0),

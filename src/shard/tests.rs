@@ -1,10 +1,10 @@
 //! A small server on the whole of this layer, spoken to by plain sockets, on each driver.
 
 use super::connection::{
-    Connection, Finished, MovingConnection, RefusedHead, Service, Serving, serve,
+    Connection, Finished, MovingConnection, Place, RefusedHead, Service, Serving, serve,
 };
 use super::incoming::Body;
-use super::listener::{AcceptCounters, ConnectionLimits, accept, listen};
+use super::listener::{AcceptCounters, ConnectionLimits, accept, begin_listening, bind};
 use super::mailbox::{self, mailbox};
 use super::outgoing::FileSource;
 use super::rt::{self, Driver, DriverChoice, Listener, ShardError, SocketOptions, oneshot};
@@ -96,12 +96,15 @@ impl Service for TestService {
     type File = TestFile;
     type Session = u32;
 
-    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<usize> {
-        (head.path == "/elsewhere" && self.shard == 0).then_some(1)
+    fn owner(&self, _: &mut u32, head: &RequestHead) -> Option<Place> {
+        (head.path == "/elsewhere" && self.shard == 0).then_some(Place::Shard(1))
     }
 
-    fn hand_over(&self, owner: usize, moving: Moving) -> Result<(), Moving> {
-        self.mailboxes[owner].try_send(moving)
+    fn hand_over(&self, owner: Place, moving: Moving) -> Result<(), Moving> {
+        match owner {
+            Place::Shard(owner) => self.mailboxes[owner].try_send(moving),
+            Place::Successor => Err(moving),
+        }
     }
 
     async fn answer(
@@ -126,6 +129,10 @@ impl Service for TestService {
                 range(9, TestFile { resident, storage_busy: true, ..file })
             }
             "/memory" => plan(vec![Piece::Bytes(Bytes::from(vec![7; 9_000])); 200]),
+            "/full" => {
+                self.serving.is_full.set(true);
+                text("full".to_owned())
+            }
             "/refused" => Plan::status(ResponseHead::new(401)),
             "/panic" => panic!("of a service"),
             "/sum" => {
@@ -182,7 +189,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
         lost: Arc::default(),
     };
     for driver in [Driver::UringDeferred, Driver::Uring, Driver::Epoll] {
-        let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let socket = bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        begin_listening(&socket).expect("nobody else listens there");
         let address = socket.local_addr().expect("bound");
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<Moving>(8)).unzip();
         let mut sockets = vec![Some(socket), None].into_iter();
@@ -380,6 +388,17 @@ fn malformed_heads_and_panics_end_their_connection_alone() {
         panicking.shutdown(std::net::Shutdown::Write).expect("open");
         assert!(is_closed(panicking));
         assert_eq!(ask(&mut kept, &get("/a")).1, "shard 0 request 2");
+    });
+}
+
+#[test]
+fn long_responses_are_refused_while_sockets_are_full() {
+    with_server(|address, _| {
+        let mut stream = connect(address);
+        assert_eq!(ask(&mut stream, &get("/full")).1, "full");
+        let (head, _) = ask(&mut stream, &get("/file"));
+        assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1"), "{head}");
+        assert_eq!(ask(&mut stream, &get("/a")).1, "shard 0 request 3", "short ones are not");
     });
 }
 

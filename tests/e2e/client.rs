@@ -195,6 +195,8 @@ pub struct Encoder {
     /// Algorithm, realm, nonce and opaque.
     challenge: Option<[String; 4]>,
     nonce_count: u32,
+    /// Challenges accepted so far.
+    pub challenge_count: u32,
 }
 
 impl Encoder {
@@ -219,6 +221,7 @@ impl Encoder {
             connection: None,
             challenge: None,
             nonce_count: 0,
+            challenge_count: 0,
         }
     }
 
@@ -316,6 +319,7 @@ impl Encoder {
         let value = |name: &str| parameter(name).unwrap_or_default().to_owned();
         self.challenge = Some(["algorithm", "realm", "nonce", "opaque"].map(value));
         self.nonce_count = 0;
+        self.challenge_count += 1;
     }
 
     /// The value of Authorization for the next request.

@@ -8,11 +8,12 @@ use crate::source::{Source, Variant};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// 22 segments: a window of 30 s and what comes before it.
-const SECONDS: u32 = 44;
+/// One segment more than is pushed: the last one's sound is longer than the others'.
+const SECONDS: u32 = 46;
+/// A window of 30 s and what comes before it.
 const SEGMENT_COUNT: usize = 22;
-/// Segments of a window of 30 s.
-const WINDOW_SEGMENT_COUNT: usize = 15;
+/// Segments of a window of 30 s, one missing.
+const WINDOW_SEGMENT_COUNT: usize = 14;
 
 /// Two rungs, each with the sound.
 static LADDER: LazyLock<Source> = LazyLock::new(|| {

@@ -8,6 +8,7 @@
 #![allow(clippy::float_cmp, reason = "counters are whole numbers")]
 
 mod client;
+mod console;
 mod cores;
 mod crash;
 mod delivery;
@@ -20,6 +21,7 @@ mod origin;
 mod payload_identity;
 mod playback;
 mod probe;
+mod pushed_playlists;
 mod real_encoders;
 mod restart;
 mod slow_readers;
@@ -27,5 +29,6 @@ mod source;
 mod stale;
 mod storage;
 mod subtitles;
+mod takeover;
 mod timeline;
 mod without_io_uring;

@@ -83,11 +83,52 @@ pub fn demo() -> String {
     channel("demo") + &endpoints("demo", 2)
 }
 
+/// A process that was started here, or by one that was.
+pub struct Process {
+    pid: u32,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.pid);
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for its end; whether it ended well. Of one that was started by another process it is
+    /// not known how it ended.
+    pub fn ended_well(mut self) -> bool {
+        eventually("the process ends", || match &mut self.child {
+            Some(child) => child.try_wait().unwrap().map(|status| status.success()),
+            None => (!is_running(self.pid)).then_some(true),
+        })
+    }
+}
+
+/// Whether there is a process of this number that has not ended.
+fn is_running(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; the state follows it.
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        match &mut self.child {
+            // It may have ended by itself.
+            Some(child) => drop((child.kill(), child.wait())),
+            None if is_running(self.pid) => self.signal("KILL"),
+            None => {}
+        }
+    }
+}
+
 /// A running origin; it ends with the value.
 pub struct Origin {
     dir: TempDir,
     address: Ipv4Addr,
-    process: Option<Child>,
+    process: Option<Process>,
     refuses_io_uring: bool,
     environment: Vec<(&'static str, String)>,
     descriptor_count_max: Option<u32>,
@@ -196,7 +237,12 @@ impl Origin {
         fs::write(self.dir.path().join("headwater.toml"), text).unwrap();
     }
 
-    fn spawn(&self, log: &str, environment: &[(&'static str, String)]) -> Child {
+    fn spawn(
+        &self,
+        flag: Option<&str>,
+        log: &str,
+        environment: &[(&'static str, String)],
+    ) -> Child {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
         let binary = env!("CARGO_BIN_EXE_headwater");
@@ -220,6 +266,7 @@ impl Origin {
         command
             .args(["serve", "--config"])
             .arg(self.dir.path().join("headwater.toml"))
+            .args(flag)
             .envs(self.environment.iter().chain(environment).map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -231,21 +278,60 @@ impl Origin {
     /// Starts the process on the same directory.
     pub fn begin(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        self.process = Some(self.spawn("log", &[]));
+        let child = self.spawn(None, "log", &[]);
+        self.process = Some(Process { pid: child.id(), child: Some(child) });
     }
 
     /// Starts the process on the same directory and waits until it serves.
     pub fn restart(&mut self) {
         self.begin();
-        let mut child = self.process.take().unwrap();
+        let process = self.process.take().unwrap();
         eventually("the origin is ready", || {
+            assert!(is_running(process.pid), "it ended, log:\n{}", self.log());
+            self.is_ready().then_some(())
+        });
+        self.process = Some(process);
+    }
+
+    fn is_ready(&self) -> bool {
+        let control = Connection::try_open(self.control());
+        let ready = control.and_then(|mut one| one.try_request("GET", "/readyz", &[], b""));
+        ready.is_ok_and(|ready| ready.status == 200)
+    }
+
+    /// Starts a process that is to take over.
+    pub fn begin_takeover(&self, environment: &[(&'static str, String)]) -> Child {
+        self.spawn(Some("--takeover"), "log", environment)
+    }
+
+    /// Has another process take over, and waits until it serves. Returns the one before.
+    pub fn take_over(&mut self, environment: &[(&'static str, String)]) -> Process {
+        let mut child = self.begin_takeover(environment);
+        let pid = child.id();
+        eventually("the other process serves", || {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}, log:\n{}", self.log());
-            let mut control = Connection::try_open(self.control()).ok()?;
-            let ready = control.try_request("GET", "/readyz", &[], b"").ok()?;
-            (ready.status == 200).then_some(())
+            (self.serving_pid() == Some(pid) && self.is_ready()).then_some(())
         });
-        self.process = Some(child);
+        self.process.replace(Process { pid, child: Some(child) }).expect("it runs")
+    }
+
+    /// Has the process start another one that takes over, and waits until that serves. Returns the
+    /// one before.
+    pub fn upgrade(&mut self) -> Process {
+        let before = self.process.take().expect("it runs");
+        before.signal("USR2");
+        let pid = eventually("the other process serves", || {
+            self.serving_pid().filter(|&pid| pid != before.pid && self.is_ready())
+        });
+        self.process = Some(Process { pid, child: None });
+        before
+    }
+
+    /// The number of the process that serves, as it says in the directory.
+    fn serving_pid(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.dir.path().join("data/headwater.pid")).ok()?;
+        text.strip_suffix('\n')?.parse().ok()
     }
 
     /// A second process on the same directory, at other addresses: how it ends, and what it says.
@@ -255,29 +341,24 @@ impl Origin {
             ("HEADWATER_SERVER__HTTP", address(DATA_PORT + 10)),
             ("HEADWATER_CONTROL__LISTEN", address(CONTROL_PORT + 10)),
         ];
-        let mut child = self.spawn("second.log", &environment);
+        let mut child = self.spawn(None, "second.log", &environment);
         let status = eventually("the second process ends", || child.try_wait().unwrap());
         (status, fs::read_to_string(self.dir.path().join("second.log")).unwrap())
     }
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let pid = self.process.as_ref().unwrap().id();
-        let kill = format!("kill -{name} {pid}");
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        self.process.as_ref().unwrap().signal(name);
     }
 
-    /// Waits for the end of the process.
-    pub fn wait(&mut self) -> ExitStatus {
-        let mut child = self.process.take().unwrap();
-        eventually("the origin ends", || child.try_wait().unwrap())
+    /// Waits for the end of the process; whether it ended well.
+    pub fn ends_well(&mut self) -> bool {
+        self.process.take().unwrap().ended_well()
     }
 
     /// Ends the process without any warning.
     pub fn kill(&mut self) {
-        let mut child = self.process.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(self.process.take().unwrap());
     }
 
     /// Address of encoders and players.
@@ -298,6 +379,11 @@ impl Origin {
     /// A player's request on a connection of its own.
     pub fn get(&self, path: &str) -> Response {
         Connection::open(self.data()).request("GET", path, &[], b"")
+    }
+
+    /// How often `text` stands in the log.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().matches(text).count()
     }
 
     /// What the process has logged.
@@ -326,7 +412,7 @@ impl Origin {
 
     /// Bytes of anonymous memory that the process holds.
     pub fn anonymous_memory(&self) -> u64 {
-        let pid = self.process.as_ref().unwrap().id();
+        let pid = self.process.as_ref().unwrap().pid;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
@@ -335,11 +421,7 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.process {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
         if std::thread::panicking() {
             eprintln!("log of the origin:\n{}", self.log());
         }

@@ -224,6 +224,8 @@ fn st_14_a_hung_disk_holds_up_pushes_alone() {
     }
     faulty.disk.thaw();
     assert_eq!(upload.try_response(false).unwrap().status, 201);
+    let adoptions = faulty.origin.metric("headwater_shard_adoptions_total", "");
+    assert_eq!(adoptions, 0, "no shard was held up");
     faulty.goes_on(BEFORE + 1);
 }
 

@@ -58,6 +58,32 @@ pub struct Life {
     pub jump: i64,
 }
 
+/// When the ladder has its last rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastRung {
+    Always,
+    From(i64),
+    Until(i64),
+}
+
+impl LastRung {
+    pub const fn is_there(self, at: i64) -> bool {
+        match self {
+            Self::Always => true,
+            Self::From(first) => at >= first,
+            Self::Until(end) => at < end,
+        }
+    }
+
+    /// The segment with which that changes.
+    const fn change(self) -> Option<i64> {
+        match self {
+            Self::Always => None,
+            Self::From(at) | Self::Until(at) => Some(at),
+        }
+    }
+}
+
 /// Everything about one encoder.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -75,6 +101,7 @@ pub struct Plan {
     pub lists_first: bool,
     /// Its dates are so many microseconds wrong.
     pub date_error_us: i64,
+    pub last_rung: LastRung,
 }
 
 impl fmt::Display for Plan {
@@ -106,6 +133,7 @@ impl Plan {
             unlisted: (0, 0),
             lists_first: false,
             date_error_us: 0,
+            last_rung: LastRung::Always,
         }
     }
 
@@ -137,10 +165,13 @@ impl Plan {
                 all.push(Delivery { at_ms, input, push });
             });
         }
-        let top = Rc::new(Playlist::Multivariant(show.top()));
-        for life in &self.lives {
-            let at_ms = self.made_ms(show, life.from) + 30;
-            let push = Push::List("channel.m3u8".into(), Rc::clone(&top));
+        // A process tells its ladder with its first segment, and a change of it before.
+        let begun = self.lives.iter().map(|life| (life.from, 30));
+        for (at, after_ms) in begun.chain(self.last_rung.change().map(|at| (at, -200))) {
+            let at_ms = self.made_ms(show, at) + after_ms;
+            let rungs = show.rungs - i64::from(!self.last_rung.is_there(at));
+            let top = Playlist::Multivariant(show.top(rungs));
+            let push = Push::List("channel.m3u8".into(), Rc::new(top));
             all.push(Delivery { at_ms, input, push });
         }
         all
@@ -165,6 +196,10 @@ impl Plan {
             if life.from == at && life.renames {
                 listed.clear();
                 sequence = at;
+            }
+            let is_last_rung = i64::try_from(which) == Ok(show.rungs - 1);
+            if is_last_rung && !self.last_rung.is_there(at) {
+                continue;
             }
             let (duty, fate) = (self.duties[index], self.fates[index][which]);
             let made_ms = self.made_ms(show, at) + dice.roll(40);

@@ -2,10 +2,11 @@
 //! and the timeline goes on.
 
 use crate::dice::Dice;
-use crate::encoder::{Duty, Life, Plan};
+use crate::encoder::{Duty, LastRung, Life, Plan};
 use crate::origin::Habits;
 use crate::show::Show;
 use crate::worlds::{CALM, LENGTH, OPENING, World};
+use headwater::engine::codec::TrackKind;
 
 /// How the source breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,27 @@ enum Break {
     Reconfigures,
     /// They die with ENDLIST and come back.
     Ends,
+    /// The ladder loses its last rung, or gains one.
+    RungLeaves,
+    RungComes,
 }
 
 /// One encoder or two that break together.
 pub fn breaks(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let mut show = Show::draw(&mut dice, LENGTH);
-    let kind =
-        dice.pick(&[Break::Away, Break::Jump, Break::Renames, Break::Reconfigures, Break::Ends]);
+    let kind = dice.pick(&[
+        Break::Away,
+        Break::Jump,
+        Break::Renames,
+        Break::Reconfigures,
+        Break::Ends,
+        Break::RungLeaves,
+        Break::RungComes,
+    ]);
+    if matches!(kind, Break::RungLeaves | Break::RungComes) {
+        show.rungs = 2;
+    }
     show.dated = dice.chance(70);
     let at = OPENING + dice.roll(LENGTH - CALM - OPENING - 4);
     let mut plan = Plan::sound(&show);
@@ -41,6 +55,8 @@ pub fn breaks(seed: u64, talks: bool) {
             plan.lives.push(Life { from: back, renames: true, jump: 0 });
         }
         Break::Renames => plan.lives.push(Life { from: at, renames: true, jump: 0 }),
+        Break::RungLeaves => plan.last_rung = LastRung::Until(at),
+        Break::RungComes => plan.last_rung = LastRung::From(at),
         Break::Reconfigures => show.reconfigured = Some(at),
         Break::Jump => {
             let jump = dice.pick(&[-at * show.period, 3_000_000_000, 900_000_000, -900_000]);
@@ -58,17 +74,25 @@ pub fn breaks(seed: u64, talks: bool) {
     let mut world = World::new(&show, habits, talks);
     let all = world.deliveries(&plans, &mut dice);
     world.run(all, &mut dice, &mut |_, _| {});
+    // A rung that is gone holds nobody up.
+    let published = &world.origin.published;
+    let newest = published.tracks[0].segments.last().map(|last| last.number);
+    let edge = published.set_edges.get(&(TrackKind::Video, published.tracks[0].cadence));
+    assert!(edge.copied() >= newest, "DASH is at {edge:?}, and video at {newest:?}");
     world.finish();
     let most = match kind {
         Break::Jump | Break::Reconfigures => 1,
         // A hole is a gap, and a partial one stays inside.
-        Break::Away | Break::Renames | Break::Ends => 0,
+        _ => 0,
     };
     for (name, shown) in world.tracks() {
         assert!(shown.breaks <= most, "{name}: {} discontinuities after {kind:?}", shown.breaks);
         let made: Vec<i64> =
             shown.entries.iter().filter_map(|it| world.made(it)).map(|made| made.at).collect();
-        let good = (0..LENGTH).filter(|&at| plans[0].is_all_good(usize::try_from(at).unwrap()));
+        let good = (0..LENGTH).filter(|&at| {
+            let is_there = name != "v2" || plans[0].last_rung.is_there(at);
+            is_there && plans[0].is_all_good(usize::try_from(at).unwrap())
+        });
         let good: Vec<i64> = good.filter(|&at| at >= OPENING).collect();
         let listed: Vec<i64> = made.iter().copied().filter(|at| good.contains(at)).collect();
         assert_eq!(listed, good, "{name}: what came whole is listed once, in its order");

@@ -138,7 +138,8 @@ impl Show {
         usize::try_from(self.rungs + i64::from(self.sound != Sound::None)).expect("few")
     }
 
-    pub fn top(&self) -> Multivariant {
+    /// The multivariant playlist with the first `rungs` of the ladder.
+    pub fn top(&self, rungs: i64) -> Multivariant {
         let apart = self.sound == Sound::Apart;
         let variant = |at: i64| Variant {
             uri: format!("channel_{at}.m3u8"),
@@ -160,7 +161,7 @@ impl Show {
             instream_id: None,
         };
         Multivariant {
-            variants: (1..=self.rungs).map(variant).collect(),
+            variants: (1..=rungs).map(variant).collect(),
             renditions: apart.then_some(sound).into_iter().collect(),
             ..Multivariant::default()
         }

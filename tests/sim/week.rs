@@ -81,7 +81,7 @@ impl Week {
             }
             let now = now(made_ms + 100 * i64::from(input.number()));
             if at == 0 {
-                let top = Playlist::Multivariant(self.show.top());
+                let top = Playlist::Multivariant(self.show.top(self.show.rungs));
                 self.channel.on_playlist(now, input, "channel.m3u8", &top);
             }
             self.push(now, input, &mut reel, at);

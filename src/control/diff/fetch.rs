@@ -98,10 +98,9 @@ pub(super) fn resolve(base: &str, reference: &str) -> String {
     elements.pop();
     for element in reference.split('/') {
         match element {
-            "." => {}
             // The empty element before the first slash stays.
             ".." if elements.len() > 1 => drop(elements.pop()),
-            ".." => {}
+            "." | ".." => {}
             element => elements.push(element),
         }
     }

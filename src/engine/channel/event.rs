@@ -3,6 +3,7 @@
 use crate::engine::channel::alignment::Apart;
 use crate::engine::presentation::Flaws;
 use crate::units::{InputNumber, TrackId};
+use std::fmt;
 
 /// Something that an operator may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,81 @@ pub enum Event {
     PlaylistLate(InputNumber),
     /// Every live input has sent ENDLIST.
     Ended,
+}
+
+impl Event {
+    /// The kind of thing it is, in a word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Started => "start",
+            Self::InputSwitched { .. } | Self::SwitchRefused(_) => "switch",
+            Self::Misaligned { .. } => "misaligned",
+            Self::Aligned { .. } => "aligned",
+            Self::Discontinuity(_) => "discontinuity",
+            Self::GridMoved => "grid",
+            Self::Gaps(..) => "gap",
+            Self::GapFilled(_) => "filled",
+            Self::Flawed { .. } => "flawed",
+            Self::Late { .. } => "late",
+            Self::Unplaced(_) => "unplaced",
+            Self::NameReused(_) => "name",
+            Self::PlaylistLate(_) => "playlist",
+            Self::Ended => "end",
+        }
+    }
+
+    /// Whether it is as it should be: nobody has to look into it.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(
+            self,
+            Self::Started
+                | Self::Aligned { .. }
+                | Self::GapFilled(_)
+                | Self::NameReused(_)
+                | Self::Ended
+        )
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("on air"),
+            Self::InputSwitched { to, reason } => write!(f, "input {to} leads: {}", reason.name()),
+            Self::SwitchRefused(input) => {
+                write!(f, "input {input} has no sound media to lead with")
+            }
+            Self::Misaligned { track, input, apart } => {
+                write!(f, "track {track}: input {input} is apart, not merged: {apart:?}")
+            }
+            Self::Aligned { track, identical: true } => {
+                write!(f, "track {track}: the inputs are identical")
+            }
+            Self::Aligned { track, identical: false } => {
+                write!(f, "track {track}: the inputs are aligned, coded differently")
+            }
+            Self::Discontinuity(cause) => write!(f, "discontinuity: {}", cause.name()),
+            Self::GridMoved => f.write_str("the source's segment duration moved"),
+            Self::Gaps(track, count) => write!(f, "track {track}: {count} segments are missing"),
+            Self::GapFilled(track) => write!(f, "track {track}: a late segment in its place"),
+            Self::Flawed { track, input, flaws } => {
+                write!(f, "track {track}: of input {input}, for want of a better copy: {flaws:?}")
+            }
+            Self::Late { track, input } => {
+                write!(f, "track {track}: of input {input}, too late to be listed")
+            }
+            Self::Unplaced(name) => write!(f, "{name} belongs nowhere"),
+            Self::NameReused(input) => {
+                write!(f, "input {input} used a listed segment's name again")
+            }
+            Self::PlaylistLate(input) => {
+                write!(f, "input {input}: no playlist names what is listed of it")
+            }
+            Self::Ended => f.write_str("ended by the source"),
+        }
+    }
 }
 
 /// Why another input leads.

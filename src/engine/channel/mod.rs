@@ -28,6 +28,7 @@ mod layout;
 mod leading;
 mod listing;
 mod numbering;
+mod outside;
 mod placing;
 mod recent;
 mod session;

@@ -32,7 +32,7 @@ pub use route::resolve;
 pub use stale::stale_limit;
 
 use crate::engine::endpoint::{Endpoint, Package};
-use crate::engine::presentation::Presentation;
+use crate::engine::presentation::{Presentation, Track};
 use crate::units::TrackId;
 use view::View;
 
@@ -138,6 +138,31 @@ pub fn render(
     };
     let half = endpoint.segment_duration_seconds() / 2;
     Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+}
+
+/// How many segments a manifest lists at most, over all of its tracks: what writing it costs.
+#[must_use]
+pub fn entry_count_max(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    manifest: &ManifestId,
+) -> usize {
+    let of_track = |track: &Track, window_seconds: u32| {
+        let grid = track.segments.last().and_then(|last| presentation.grid(last.grid));
+        let period = grid.map_or(1, |grid| grid.period_ticks().ticks().max(1));
+        let in_window = i64::from(window_seconds) * 90_000 / period + 2;
+        track.segments.len().min(usize::try_from(in_window).unwrap_or(usize::MAX))
+    };
+    let tracks = presentation.tracks.iter();
+    match manifest {
+        ManifestId::Multivariant { .. } => 0,
+        ManifestId::Media { list, track } => {
+            let window = hls_list(endpoint, *list).map_or(0, |list| list.window_seconds);
+            let mut own = tracks.filter(|known| known.info.id == *track);
+            own.next().map_or(0, |track| of_track(track, window))
+        }
+        ManifestId::Mpd => tracks.map(|track| of_track(track, endpoint.window_seconds_max())).sum(),
+    }
 }
 
 /// The kind of manifest that a path below an endpoint names, for records; `None` for the rest.

@@ -12,7 +12,7 @@ mod tests;
 
 pub use fields::{DigestFields, Protection, parse_authorization};
 pub use nonce::{Nonce, NonceKeys};
-pub use replay::ReplayWindow;
+pub use replay::{ReplayWindow, Replays};
 
 use super::request::split_authority;
 use crate::units::WallClock;
@@ -209,6 +209,13 @@ impl Authenticator {
         assert!(policy.realm.chars().all(quotable), "realm {:?}", policy.realm);
         let nobody = UserHashes::new("", &policy.realm, "");
         Self { policy, keys: NonceKeys::new(secret), replay: ReplayWindow::default(), nobody }
+    }
+
+    /// The nonce counts used, which another process that makes nonces with the same secret must
+    /// know.
+    #[must_use]
+    pub fn replay_window(&self) -> &ReplayWindow {
+        &self.replay
     }
 
     /// The values of the WWW-Authenticate lines of a 401, one for each algorithm in the policy's

@@ -5,6 +5,7 @@ use crate::http::request::hex_value;
 use crate::limits::CHALLENGE_VALUE_SIZE_MAX;
 use crate::units::WallClock;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ const TAG_SIZE: usize = 16;
 const _: () = assert!(2 * (STAMP_SIZE + TAG_SIZE) <= CHALLENGE_VALUE_SIZE_MAX);
 
 /// What a nonce says, once its checksum is known to be ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nonce {
     /// When it was issued.
     pub issued: WallClock,

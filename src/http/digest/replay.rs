@@ -7,10 +7,11 @@
 use super::nonce::Nonce;
 use crate::limits::{REPLAY_SET_COUNT, REPLAY_SET_SIZE};
 use crate::units::WallClock;
+use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 
 /// The counts of one nonce: the highest, and which of the 64 up to it were used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     nonce: Nonce,
     highest: u32,
@@ -35,7 +36,7 @@ impl Entry {
 }
 
 /// One part of the table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Set {
     entries: Vec<Entry>,
     /// The latest issue time of a nonce dropped from here. One not in the table and issued no
@@ -78,6 +79,10 @@ pub struct ReplayWindow {
     sets: Box<[Mutex<Set>]>,
 }
 
+/// The counts used up to one moment, for the process that accepts the same nonces from then on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replays(Vec<Set>);
+
 impl Default for ReplayWindow {
     fn default() -> Self {
         Self { sets: (0..REPLAY_SET_COUNT).map(|_| Mutex::default()).collect() }
@@ -95,6 +100,27 @@ impl ReplayWindow {
         // A set is whole between any two statements, so a poisoned lock changes nothing.
         let mut set = self.sets[index].lock().unwrap_or_else(PoisonError::into_inner);
         set.admit(nonce, count, now, in_use)
+    }
+
+    /// The counts used so far.
+    #[must_use]
+    pub fn replays(&self) -> Replays {
+        let copy = |set: &Mutex<Set>| set.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Replays(self.sets.iter().map(copy).collect())
+    }
+
+    /// Goes on from the counts that another process has seen. Those of a table of another size
+    /// are left: `false`.
+    #[must_use]
+    pub fn go_on_from(&self, replays: Replays) -> bool {
+        let fits = |set: &Set| set.entries.len() <= REPLAY_SET_SIZE;
+        let is_of_this_size = replays.0.len() == self.sets.len() && replays.0.iter().all(fits);
+        if is_of_this_size {
+            for (own, other) in self.sets.iter().zip(replays.0) {
+                *own.lock().unwrap_or_else(PoisonError::into_inner) = other;
+            }
+        }
+        is_of_this_size
     }
 }
 
@@ -159,6 +185,23 @@ mod tests {
             assert!(window.admit(nonce(1_000_000, n * stride), 1, NOW, false));
         }
         assert!(window.admit(nonce(500, 99 * stride), 1, WallClock(500), false));
+    }
+
+    #[test]
+    fn another_process_goes_on_from_it() {
+        let (before, after) = (ReplayWindow::default(), ReplayWindow::default());
+        for (serial, count) in [(1, 1), (1, 3), (2, 7), (1 + REPLAY_SET_COUNT as u64, 1)] {
+            assert!(before.admit(nonce(1, serial), count, NOW, false));
+        }
+        let written = postcard::to_stdvec(&before.replays()).unwrap();
+        assert!(after.go_on_from(postcard::from_bytes(&written).unwrap()));
+        assert_eq!(after.replays(), before.replays());
+        for (serial, count, admitted) in [(1, 3, false), (1, 2, true), (2, 7, false), (2, 8, true)]
+        {
+            assert_eq!(after.admit(nonce(1, serial), count, NOW, false), admitted, "{serial}");
+        }
+        assert!(!after.go_on_from(Replays(Vec::new())), "a table of another size");
+        assert!(!after.admit(nonce(1, 1), 3, NOW, false), "which changes nothing");
     }
 
     #[test]

@@ -54,9 +54,6 @@ pub enum HeadError {
     /// A field line is not `name: value` of allowed characters, or is folded (RFC 9112 §5).
     #[error("malformed field line")]
     FieldLine,
-    /// A method this server has never heard of (RFC 9110 §9.1).
-    #[error("unknown method")]
-    UnknownMethod,
     /// A protocol version other than HTTP/1.x (RFC 9110 §2.5).
     #[error("version is not HTTP/1.x")]
     Version,
@@ -125,7 +122,7 @@ impl HeadError {
             Self::FieldTooLong { .. } | Self::HeadTooLong { .. } | Self::TooManyFields { .. } => {
                 431
             }
-            Self::UnknownMethod | Self::TransferCoding => 501,
+            Self::TransferCoding => 501,
             Self::Version => 505,
             Self::Expectation => 417,
             _ => 400,

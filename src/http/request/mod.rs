@@ -36,6 +36,8 @@ pub enum Method {
     Trace,
     /// CONNECT; its target is an authority and its path is empty.
     Connect,
+    /// Any other token: what it asks for is not served anywhere, but a path may be known.
+    Other,
 }
 
 impl Method {
@@ -51,7 +53,7 @@ impl Method {
         Self::Connect,
     ];
 
-    /// The method's token, as it stands in the request line.
+    /// The method's token, as it stands in the request line; `other` for [`Self::Other`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,6 +66,7 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Trace => "TRACE",
             Self::Connect => "CONNECT",
+            Self::Other => "other",
         }
     }
 }
@@ -184,11 +187,8 @@ fn parse_request_line(line: &str) -> Result<(Method, &str, u8), HeadError> {
         }
         _ => return Err(HeadError::RequestLine),
     };
-    let method = Method::ALL
-        .into_iter()
-        .find(|known| known.as_str() == method)
-        .ok_or(HeadError::UnknownMethod)?;
-    Ok((method, target, version_minor))
+    let known = Method::ALL.into_iter().find(|known| known.as_str() == method);
+    Ok((known.unwrap_or(Method::Other), target, version_minor))
 }
 
 /// A character of a token (RFC 9110 §5.6.2).

@@ -171,8 +171,10 @@ fn a_failed_write_is_told_and_repeated() {
         // What the playlist changes cannot be written, so the encoder is not told that it was.
         let other = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\nchannel_1.m3u8\n";
         let other = crate::engine::playlist::parse_playlist(other.as_bytes()).expect("sound");
+        let before = site.live.published.load().serial;
         let told = first.on_playlist(InputNumber::TWO, "channel.m3u8", &other).await;
         assert_eq!(told, Err(Uncommitted::Abandoned));
+        assert_eq!(site.live.published.load().serial, before, "viewers are shown what is kept");
         push_again(&first, 4).await;
         until(&first, "goes on", || shown(&site).len() == 5 && first.is_settled()).await;
         let newest = shown(&site)[4].0;

@@ -36,6 +36,12 @@ impl OpenSockets {
         self.lock().keys().for_each(|&fd| sys::shut_down(fd, libc::SHUT_RDWR));
     }
 
+    /// Bytes that wait in them to be sent or acknowledged.
+    #[must_use]
+    pub fn queued_size(&self) -> u64 {
+        self.lock().keys().map(|&fd| sys::queued_size(fd)).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RawFd, bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -103,6 +103,16 @@ pub fn take<T: IntoRawFd>(owner: T) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(owner.into_raw_fd()) }
 }
 
+/// Bytes that wait in a socket to be sent or acknowledged (tcp(7), SIOCOUTQ); 0 where the kernel
+/// does not say.
+pub fn queued_size(socket: RawFd) -> u64 {
+    let mut size: libc::c_int = 0;
+    // SAFETY: the request writes one int to `size`, which outlives the call; callers name a
+    // descriptor that they hold open.
+    let code = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut size) };
+    if code == 0 { u64::try_from(size).unwrap_or(0) } else { 0 }
+}
+
 /// Ends the receiving half of a socket (`how` = SHUT_RD) or all of it (SHUT_RDWR). A socket that
 /// is not connected any more is as good as shut down.
 pub fn shut_down(socket: RawFd, how: libc::c_int) {

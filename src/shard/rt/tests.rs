@@ -123,6 +123,23 @@ fn another_thread_ends_the_connections_of_a_shard() {
 }
 
 #[test]
+fn what_waits_in_sockets_is_seen() {
+    on_each_driver(async |_| {
+        let (socket, _peer) = connection().await;
+        assert_eq!(open_sockets().queued_size(), 0);
+        let bytes = vec![7; 64 << 10];
+        let mut sent = 0;
+        while let Ok(taken) = socket.try_send(&[IoSlice::new(&bytes)], false) {
+            sent += taken;
+        }
+        let queued = open_sockets().queued_size();
+        assert!((1..=sent as u64).contains(&queued), "{queued} of {sent}");
+        drop(socket);
+        assert_eq!(open_sockets().queued_size(), 0, "it is not this shard's any more");
+    });
+}
+
+#[test]
 fn a_thread_is_seen_to_run_and_to_wait() {
     let (told, tid) = mpsc::channel();
     let (wait, waited) = mpsc::channel::<()>();

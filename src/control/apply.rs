@@ -1,0 +1,163 @@
+//! From a configuration to channels and endpoints: rings are opened and read, and what runs keeps
+//! running.
+
+use crate::control::config::{self, Config};
+use crate::engine::channel::ChannelConfig;
+use crate::engine::channel::switching::Preference;
+use crate::engine::endpoint::Endpoint;
+use crate::http::digest::UserHashes;
+use crate::limits::REOPENING_THREAD_COUNT;
+use crate::ring::{Ring, RingConfig, RingError};
+use crate::shard::owner;
+use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::shard::shared::{Adoption, Shared};
+use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
+use crate::units::MediaTime;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Name of the protection space in challenges.
+pub const REALM: &str = "headwater";
+/// How long is waited for a ring that a channel just taken away, or another process, still has.
+pub const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
+const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(5);
+
+/// A channel's ring cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("channel `{channel}`: {error}")]
+pub struct ApplyError {
+    /// The channel's id.
+    pub channel: String,
+    /// What is wrong with its ring.
+    pub error: ReopenError,
+}
+
+/// Makes the site that a configuration asks for. What runs keeps running: a channel of the same
+/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
+///
+/// # Errors
+///
+/// [`ApplyError`].
+pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), ApplyError> {
+    let before = shared.site.load_full();
+    let mut fresh = Vec::new();
+    let mut site = Site::default();
+    for (index, channel) in config.channels.iter().enumerate() {
+        let known = before.channels.get(&channel.id);
+        let live = known.map_or_else(
+            || ChannelLive::new(index % shared.shard_count()),
+            |known| Arc::clone(&known.live),
+        );
+        let channel = Arc::new(channel_site(config, channel, live));
+        if known.is_none() {
+            fresh.push(Arc::clone(&channel));
+        }
+        site.channels.insert(channel.id.to_string(), channel);
+    }
+    let mut opened = reopen_all(&fresh, shared, patience)?;
+    for endpoint in &config.endpoints {
+        let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
+        let counters = before.endpoints.get(&endpoint.id).map_or_else(
+            || (0..shared.shard_count()).map(|_| Arc::default()).collect(),
+            |known| known.counters.clone(),
+        );
+        let endpoint = EndpointSite {
+            id: endpoint.id.as_str().into(),
+            channel: Arc::clone(channel),
+            endpoint: endpoint.clone(),
+            counters,
+        };
+        site.endpoints.insert(endpoint.id.to_string(), Arc::new(endpoint));
+    }
+    shared.site.store(Arc::new(site));
+    shared.adoptions.lock().unwrap_or_else(PoisonError::into_inner).append(&mut opened);
+    Ok(())
+}
+
+/// Reopens channels, some of them at a time: their rings wait for the disk, and for a core each.
+fn reopen_all(
+    channels: &[Arc<ChannelSite>],
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Vec<Adoption>, ApplyError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut opened = Vec::new();
+        while let Some(site) = channels.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let reopened = reopen(site, shared, patience)
+                .map_err(|error| ApplyError { channel: site.id.to_string(), error })?;
+            opened.push(Adoption { site: Arc::clone(site), reopened, lost: None });
+        }
+        Ok(opened)
+    };
+    let opened: Result<Vec<Vec<Adoption>>, ApplyError> = thread::scope(|scope| {
+        let count = channels.len().min(REOPENING_THREAD_COUNT);
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(opened?.into_iter().flatten().collect())
+}
+
+fn reopen(
+    channel: &ChannelSite,
+    shared: &Shared,
+    patience: Duration,
+) -> Result<Reopened, ReopenError> {
+    let begun = Instant::now();
+    let deadline = begun + patience;
+    let (ring, recovered) = loop {
+        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
+            Err(RingError::Locked { .. }) if Instant::now() < deadline => {
+                thread::sleep(RING_RELEASE_PAUSE_SPAN);
+            }
+            opened => break opened?,
+        }
+    };
+    let records = recovered.records.len();
+    if records > 0 {
+        let damage = &recovered.damage;
+        tracing::info!(channel = %channel.id, records, ?damage, "ring read back");
+    }
+    let reopened = Reopened::new(channel, ring, &recovered, owner::now());
+    channel.live.counters.ring_recovery_us.set_span(begun.elapsed());
+    reopened
+}
+
+fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
+    let user = |credentials: &config::Credentials| InputUser {
+        name: credentials.username.clone(),
+        hashes: UserHashes::new(&credentials.username, REALM, &credentials.password),
+    };
+    let endpoints: Vec<&Endpoint> =
+        config.endpoints.iter().filter(|endpoint| endpoint.channel == channel.id).collect();
+    let window = endpoints.iter().map(|endpoint| endpoint.window_seconds_max()).max();
+    let mut join_seconds: Vec<u32> =
+        endpoints.iter().map(|endpoint| endpoint.segment_duration_seconds()).collect();
+    join_seconds.sort_unstable();
+    join_seconds.dedup();
+    let period =
+        channel.segment.map(|segment| (u64::from(segment.ticks) * 90_000, segment.timescale));
+    ChannelSite {
+        id: channel.id.as_str().into(),
+        users: [channel.inputs.first().map(user), channel.inputs.get(1).map(user)],
+        timeline: ChannelConfig {
+            period,
+            join_seconds,
+            window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
+            preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
+        },
+        ring: RingConfig {
+            dir: config.storage.dir.join(&channel.id),
+            size: channel.ring_bytes,
+            body_size_max: channel.segment_bytes_max,
+            content_version: RECORD_VERSION,
+        },
+        bodies_per_second: channel.bodies_per_second,
+        bits_per_second: channel.bits_per_second,
+        live,
+    }
+}
