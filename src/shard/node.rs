@@ -40,17 +40,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-<<<<<<< HEAD
 /// Between two looks at what waits in sockets: a system call for each of them.
 const SOCKETS_LOOK_SPAN: Duration = Duration::from_secs(1);
 /// How often a shard looks that others wait for.
 const STAND_BY_SPAN: Duration = Duration::from_millis(5);
-=======
-/// How often a shard looks that others wait for.
-const STAND_BY_SPAN: Duration = Duration::from_millis(5);
-/// Between two looks at what waits in sockets: a system call for each of them.
-const SOCKETS_LOOK_SPAN: Duration = Duration::from_secs(1);
->>>>>>> takeover
 /// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
 const CROWDED_QUARTERS: u64 = 5;
 /// Connections below which a shard is not crowded, whatever others have.
