@@ -250,6 +250,7 @@ fn who_fails_to_take_over_changes_nothing() {
         killed.kill().unwrap();
         killed.wait().unwrap();
         counted_failure(origin, 2);
+        assert!(!origin.storage().join(".cache-1").exists(), "its cache takes no space");
         upload.send(&rest).unwrap();
         assert_eq!(upload.try_response(false).unwrap().status, 204, "it is known");
         drop(upload);

@@ -105,6 +105,8 @@ impl Incumbent {
             match handed_on {
                 Ok(wire) => return self.pass_connections_on(wire, is_over),
                 Err(error) => {
+                    // One that has failed may have ended too early to do so itself.
+                    cache::remove(&self.cache_of_successor);
                     self.counters.takeovers_failed.add(1);
                     tracing::error!(%error, "takeover failed, this process goes on");
                 }
@@ -131,7 +133,6 @@ impl Incumbent {
         if let Err(error) = taken {
             successor.end();
             self.take_back();
-            cache::remove(&self.cache_of_successor);
             self.go_on();
             return Err(error);
         }
