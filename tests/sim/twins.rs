@@ -19,7 +19,10 @@ const COMPARED_FROM: usize = 2;
 
 /// Plans of two twins with some of `kinds`, of which one brings a good copy of everything.
 fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
-    let kinds = trouble::draw(dice, kinds);
+    let mut kinds = trouble::draw(dice, kinds);
+    // A name that is used again says nothing of a copy that comes ages late under it.
+    let renames = [Trouble::Renames, Trouble::Death].iter().any(|it| kinds.contains(it));
+    kinds.retain(|kind| !(renames && *kind == Trouble::Late));
     let unsound = [Trouble::Damage, Trouble::Death].iter().any(|it| kinds.contains(it));
     let mut plan = || {
         let mut mine = kinds.clone();
@@ -61,6 +64,7 @@ pub fn one_good_copy(seed: u64, talks: bool) {
     until_the_end(&show, &plans, &mut all);
     let arrivals = arrivals_ms(&show, &all);
     world.run(all, &mut dice, &mut judge);
+    world.settle(show.target_ms());
     for (name, shown) in world.tracks() {
         let all: Vec<_> = shown.entries.iter().map(|it| world.made(it).map(|it| it.at)).collect();
         let first = all[0].expect("it begins with media");
@@ -121,7 +125,7 @@ pub fn two_origins(seed: u64, talks: bool) {
         let began_ms = dice.roll(show.start(OPENING - 2) / 90);
         all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
         world.run(all, &mut dice, &mut judge);
-        world.settle(2 * show.target_ms());
+        world.settle(show.target_ms());
         published.push(world.origin.published);
     }
     for endpoint in endpoints(WINDOW_SECONDS) {
