@@ -37,10 +37,10 @@ pub enum Trouble {
 }
 
 /// What a twin may suffer while the other one is sound: none of it costs the output anything.
+/// Copies that come later than anybody waits are for the world in which anything may happen.
 pub const OF_TWINS: &[Trouble] = &[
     Trouble::Loss,
     Trouble::Jitter,
-    Trouble::Late,
     Trouble::Repeats,
     Trouble::Damage,
     Trouble::Death,
