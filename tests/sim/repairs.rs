@@ -45,7 +45,6 @@ pub fn breaks(seed: u64, talks: bool) {
     show.dated = dice.chance(70);
     let at = OPENING + dice.roll(LENGTH - CALM - OPENING - 4);
     let mut plan = Plan::sound(&show);
-    plan.date_error_us = dice.pick(&[0, 0, -3_000_000]);
     let back = at + 1 + dice.roll(4);
     let away = usize::try_from(at).unwrap()..usize::try_from(back).unwrap();
     match kind {
