@@ -48,8 +48,8 @@ pub const OF_TWINS: &[Trouble] = &[
     Trouble::Renames,
 ];
 
-/// Everything, but timestamps that jump: those have a world of their own, in which nothing else goes
-/// wrong.
+/// Everything, but timestamps that jump: those have a world of their own, in which nothing else
+/// goes wrong.
 pub const ALL: &[Trouble] = &[
     Trouble::Loss,
     Trouble::Jitter,

@@ -50,7 +50,9 @@ impl World {
     /// What encoders with these plans push to the two inputs.
     pub fn deliveries(&mut self, plans: &[Plan], dice: &mut Dice) -> Vec<Delivery> {
         if self.origin.talks {
-            plans.iter().for_each(|plan| println!("{plan}"));
+            for plan in plans {
+                println!("{plan}");
+            }
         }
         let mut all = Vec::new();
         for (plan, input) in plans.iter().zip([InputNumber::ONE, InputNumber::TWO]) {
