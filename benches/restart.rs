@@ -9,6 +9,7 @@ mod fixture;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fixture::{EPOCH_US, SEGMENT_SECONDS, SEGMENT_TICKS, TOP, VARIANTS, parse, transport_stream};
+use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Verdict};
 use headwater::engine::playlist::parse_playlist;
 use headwater::engine::segment::SegmentBody;
@@ -34,6 +35,7 @@ fn site(dir: &Path, seconds: u64) -> ChannelSite {
             period: Some((SEGMENT_TICKS.unsigned_abs(), 1)),
             join_seconds: vec![2, 6],
             window: MediaTime(86_400 * 90_000),
+            preference: Preference::default(),
         },
         ring: RingConfig {
             dir: dir.into(),

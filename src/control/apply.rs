@@ -148,7 +148,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             period,
             join_seconds,
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
-            preference: Preference::default(),
+            preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
         },
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),

@@ -1,17 +1,18 @@
 //! The control listener's pages: metrics, health, status and the watch page.
 //!
-//! Everything here reads; nothing changes the program. All of the watch page comes from the
+//! Everything here reads but one thing: an operator may have another input lead. All of the watch page comes from the
 //! binary, so that it works on a machine that can't reach the internet.
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
 use super::timeline::TimelineSource;
+use crate::units::InputNumber;
 use arc_swap::ArcSwap;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use std::sync::Arc;
 
@@ -24,7 +25,13 @@ pub struct Pages {
     pub status: StatusSource,
     /// Pictures of the channels.
     pub timeline: TimelineSource,
+    /// Has another input lead.
+    pub switch: SwitchInput,
 }
+
+/// Asks a channel to be led by an input as soon as it can. False where there is no such channel,
+/// or no such input of it. Must not wait.
+pub type SwitchInput = Arc<dyn Fn(&str, InputNumber) -> bool + Send + Sync>;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -47,6 +54,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/readyz", get(readiness))
         .route("/api/status", get(status))
         .route("/api/channels/{id}/timeline", get(timeline))
+        .route("/channels/{id}/switch", post(switch))
         .with_state(pages)
 }
 
@@ -71,6 +79,24 @@ async fn readiness(State(pages): State<Pages>) -> Response {
     let readiness = (pages.status)().readiness;
     let code = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
+}
+
+/// `POST /channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no such
+/// input, 400 where none is named. What it comes to is in the log and the metrics.
+async fn switch(
+    State(pages): State<Pages>,
+    Path(channel): Path<String>,
+    RawQuery(query): RawQuery,
+) -> (StatusCode, &'static str) {
+    let named = query.as_deref().and_then(|query| query.strip_prefix("input="));
+    let Some(input) = named.and_then(|it| it.parse().ok()).and_then(InputNumber::new) else {
+        return (StatusCode::BAD_REQUEST, "expected ?input=1 or ?input=2\n");
+    };
+    if (pages.switch)(&channel, input) {
+        (StatusCode::ACCEPTED, "told\n")
+    } else {
+        (StatusCode::NOT_FOUND, "no such channel, or no such input of it\n")
+    }
 }
 
 async fn status(State(pages): State<Pages>) -> Response {

@@ -188,6 +188,7 @@ mod tests {
     use crate::control::config;
     use crate::control::metrics::Registry;
     use crate::control::status::Status;
+    use crate::units::InputNumber;
     use arc_swap::ArcSwap;
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
@@ -212,6 +213,7 @@ mod tests {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
                 timeline: Arc::new(|_| None),
+                switch: Arc::new(|channel, input| channel == "a" && input == InputNumber::TWO),
             },
             faults: Router::new(),
             counters: Arc::default(),
@@ -227,8 +229,12 @@ mod tests {
     }
 
     fn fetch(address: SocketAddr, path: &str) -> String {
+        request(address, "GET", path)
+    }
+
+    fn request(address: SocketAddr, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -255,6 +261,24 @@ mod tests {
         }
         thread.finish();
         assert!(commands.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_operator_may_have_another_input_lead() {
+        let (control, _) = control(true, "");
+        let thread = control.start(socket()).unwrap();
+        for (path, status) in [
+            ("/channels/a/switch?input=2", "202"),
+            ("/channels/a/switch?input=1", "404"),
+            ("/channels/b/switch?input=2", "404"),
+            ("/channels/a/switch?input=3", "400"),
+            ("/channels/a/switch", "400"),
+        ] {
+            let answer = request(thread.address, "POST", path);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        }
+        assert!(fetch(thread.address, "/channels/a/switch?input=2").starts_with("HTTP/1.1 405 "));
+        thread.finish();
     }
 
     #[test]

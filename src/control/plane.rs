@@ -5,7 +5,7 @@ use crate::control::access_log::AccessLog;
 use crate::control::apply::{RING_RELEASE_SPAN_MAX, apply};
 use crate::control::cli;
 use crate::control::config::Config;
-use crate::control::http::Pages;
+use crate::control::http::{Pages, SwitchInput};
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::status::{Readiness, Status};
@@ -176,7 +176,16 @@ fn pages(
         let shared = Arc::clone(shared);
         Arc::new(move |id: &str| timeline(&shared, id))
     };
-    Pages { registry: Arc::clone(registry), status, timeline }
+    let switch: SwitchInput = {
+        let shared = Arc::clone(shared);
+        Arc::new(move |channel, input| {
+            let site = shared.site.load();
+            let channel = site.channels.get(channel);
+            let channel = channel.filter(|it| it.users[input.index()].is_some());
+            channel.map(|channel| channel.live.want_input(input)).is_some()
+        })
+    };
+    Pages { registry: Arc::clone(registry), status, timeline, switch }
 }
 
 fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {

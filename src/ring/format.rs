@@ -4,7 +4,7 @@
 //!
 //! | part | size | fields |
 //! | --- | --- | --- |
-//! | superblock, at 0 | 4096 | magic, two versions, ring, key, number, size, epoch, boot, before, tag |
+//! | superblock, at 0 | 4096 | magic, versions, ring, key, number, size, epoch, boot, before, tag |
 //! | record, at a multiple of 64 | | head, header, table, payload, padding, trailer |
 //! | head | 64 | magic, kind, rest of the group, three sizes, sequence, offset, epoch, tag |
 //! | trailer | 64 | magic, content hash, tag |
@@ -24,6 +24,7 @@
 //!
 //! Version 1 has neither groups nor an index; its footer is magic, sequence, end and tag.
 
+use crate::units::Extent;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use xxhash_rust::xxh3::Xxh3;
@@ -405,6 +406,17 @@ impl Head {
             epoch: fields.u64(),
         })
     }
+}
+
+/// A record's table and payload, and what they must be: to be verified as they come in from a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The table.
+    pub table: Extent,
+    /// The payload.
+    pub payload: Extent,
+    /// As in [`Stored::hash`](crate::ring::Stored::hash).
+    pub hash: u64,
 }
 
 /// XXH3-128 of a record's table and payload.

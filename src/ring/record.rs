@@ -87,17 +87,6 @@ pub struct Stored {
     pub hash: u64,
 }
 
-/// A record's table and payload, and what they must be: to be verified as they come in from a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// The table.
-    pub table: Extent,
-    /// The payload.
-    pub payload: Extent,
-    /// As in [`Stored::hash`].
-    pub hash: u64,
-}
-
 /// The hash of a record's content before it is stored, as [`Stored::hash`] will be.
 #[must_use]
 pub fn content_hash(table: &[u8], payload: &[u8]) -> u64 {

@@ -325,7 +325,7 @@ impl Reader<'_> {
                     let is_torn = !blank || next < self.limit;
                     self.damage.torn_records += u64::from(is_torn && !is_searching);
                     is_searching = true;
-                    self.drop_group(group.take(), &mut records);
+                    self.drop_group(&mut group, &mut records);
                     at = next;
                     continue;
                 }
@@ -336,9 +336,9 @@ impl Reader<'_> {
                 .as_ref()
                 .is_some_and(|group| u16::from(group.left) != u16::from(head.following) + 1)
             {
-                self.drop_group(group.take(), &mut records);
+                self.drop_group(&mut group, &mut records);
             }
-            let start = group.map_or(records.len(), |group| group.start);
+            let start = group.take().map_or(records.len(), |group| group.start);
             group = (head.following > 0).then_some(Group { start, left: head.following });
             match slot {
                 Slot::Record(found) => records.push(found),
@@ -346,18 +346,19 @@ impl Reader<'_> {
                 Slot::Corrupt(_) => self.damage.corrupt_records += 1,
                 Slot::Torn(_) | Slot::Unknown { .. } => {
                     self.damage.torn_records += 1;
-                    self.drop_group(group.take().or(Some(Group { start, left: 0 })), &mut records);
+                    group = Some(Group { start, left: 0 });
+                    self.drop_group(&mut group, &mut records);
                 }
             }
         }
-        self.drop_group(group, &mut records);
+        self.drop_group(&mut group, &mut records);
         self.end = records.last().map_or(SUPERBLOCK_SIZE, |found| found.head.end());
         records
     }
 
     /// Leaves out the records of a group that is not whole.
-    fn drop_group(&mut self, group: Option<Group>, records: &mut Vec<Found>) {
-        if let Some(Group { start, .. }) = group {
+    fn drop_group(&mut self, group: &mut Option<Group>, records: &mut Vec<Found>) {
+        if let Some(Group { start, .. }) = group.take() {
             self.damage.torn_records += (records.len() - start) as u64;
             records.truncate(start);
         }

@@ -18,7 +18,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::limits::{MAKING_THREAD_COUNT, STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
 use crate::ring::file::RingFile;
-use crate::ring::record::Content;
+use crate::ring::format::Content;
 
 /// Between two tries to give a job to a full queue, at the process's end.
 const FULL_QUEUE_PAUSE_SPAN: Duration = Duration::from_millis(5);

@@ -42,6 +42,23 @@ pub fn begin_listening(socket: &TcpListener) -> io::Result<()> {
     SockRef::from(socket).listen(LISTEN_BACKLOG)
 }
 
+/// Makes sure that nobody listens at `address`: SO_REUSEPORT would let a second process of the
+/// same user in, and half of the connections would be its own. To be asked before [`bind`].
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AddrInUse`] where somebody does; else what the system says.
+pub fn refuse_taken(address: SocketAddr) -> io::Result<()> {
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // What a process that ended has left of its connections is no hindrance.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&SockAddr::from(address))
+}
+
 /// The bounds on open connections, shared by all shards. Taken when a connection is accepted and
 /// given back when it closes, on whichever shard that is; never on the way of a byte.
 #[derive(Debug)]
@@ -218,6 +235,19 @@ pub async fn accept(
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn st_23_an_address_where_somebody_listens_is_refused() {
+        let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let listener = bind(free).expect("a socket");
+        begin_listening(&listener).expect("listens");
+        let taken = listener.local_addr().expect("bound");
+        let refused = refuse_taken(taken).map_err(|error| error.kind());
+        assert_eq!(refused, Err(io::ErrorKind::AddrInUse));
+        assert!(bind(taken).is_ok(), "which alone would not be told");
+        drop(listener);
+        assert!(refuse_taken(free).is_ok());
+    }
 
     #[test]
     fn limits_count_and_give_back() {

@@ -40,10 +40,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How often a shard looks that others wait for.
-const STAND_BY_SPAN: Duration = Duration::from_millis(5);
 /// Between two looks at what waits in sockets: a system call for each of them.
 const SOCKETS_LOOK_SPAN: Duration = Duration::from_secs(1);
+/// How often a shard looks that others wait for.
+const STAND_BY_SPAN: Duration = Duration::from_millis(5);
 /// Quarters of the mean of all shards' connections above which a shard passes fresh ones on.
 const CROWDED_QUARTERS: u64 = 5;
 /// Connections below which a shard is not crowded, whatever others have.
@@ -701,7 +701,8 @@ mod tests {
 
     #[test]
     fn a_crowded_shard_passes_fresh_connections_on() {
-        let cases: [(&[(usize, u64)], Option<usize>); 7] = [
+        type Counts = &'static [(usize, u64)];
+        let cases: [(Counts, Option<usize>); 7] = [
             (&[(0, 100)], None),
             (&[(0, 15), (1, 0)], None),
             (&[(0, 100), (1, 80)], None),

@@ -312,7 +312,13 @@ impl Owner {
         let site = self.site();
         let mut inner = self.inner.borrow_mut();
         inner.look_for_loss(&site);
-        let _restarted = inner.step(&site, |channel| channel.on_tick(now()));
+        let wanted = site.live.take_wanted_input();
+        let _restarted = inner.step(&site, |channel| {
+            if let Some(input) = wanted {
+                channel.switch_to(input);
+            }
+            channel.on_tick(now());
+        });
         drop(inner);
         self.publish();
         let live = &self.site.borrow().live;

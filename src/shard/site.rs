@@ -22,7 +22,7 @@ use crate::units::{InputNumber, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Channels and endpoints at one time.
@@ -93,6 +93,20 @@ pub struct ChannelLive {
     pub memory: Budget,
     /// What inputs 1 and 2 have sent lately.
     pub paces: [Pace; 2],
+    /// Input that an operator wants to lead, for the owner's next tick; 0 for none.
+    wanted_input: AtomicU8,
+}
+
+impl ChannelLive {
+    /// Has the channel led by `input` as soon as it can.
+    pub fn want_input(&self, input: InputNumber) {
+        self.wanted_input.store(input.number(), Ordering::Relaxed);
+    }
+
+    /// Takes what an operator asked for last.
+    pub fn take_wanted_input(&self) -> Option<InputNumber> {
+        InputNumber::new(self.wanted_input.swap(0, Ordering::Relaxed))
+    }
 }
 
 /// A pause that every body may make.
@@ -180,6 +194,7 @@ impl ChannelLive {
             history: ArcSwap::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
             paces: Default::default(),
+            wanted_input: AtomicU8::new(0),
         })
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::client::Encoder;
 use crate::disk::Disk;
-use crate::origin::{Origin, channel, eventually};
+use crate::origin::{Origin, eventually, lasting};
 use crate::playback::{Rendition, listed_with};
 use crate::source::LONG;
 use std::collections::BTreeMap;
@@ -28,18 +28,8 @@ const SEGMENT_PAUSE: Duration = Duration::from_millis(5);
 /// Segments that are listed before anything happens.
 const ON_AIR_COUNT: usize = 3;
 
-const HLS: &str = "/out/v1/demo-hls/index.m3u8";
-const CMAF: &str = "/out/v1/demo-cmaf/hls/index.m3u8";
-
-/// A channel all of whose media stays listed.
-fn tables() -> String {
-    channel("demo")
-        + "[[endpoint]]\nid = \"demo-hls\"\nchannel = \"demo\"\nstale_limit_seconds = 86400\n[endpoint.hls_package]\n\
-           segment_duration_seconds = 1\nplaylist_window_seconds = 600\n\
-           [[endpoint]]\nid = \"demo-cmaf\"\nchannel = \"demo\"\nstale_limit_seconds = 86400\n[endpoint.cmaf_package]\n\
-           segment_duration_seconds = 1\n[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n\
-           playlist_window_seconds = 600\n"
-}
+const HLS: &str = "/out/v1/demo-ts/index.m3u8";
+const CMAF: &str = "/out/v1/demo/hls/index.m3u8";
 
 fn rounds(count: u64) -> u64 {
     count * std::env::var("TEST_ROUNDS").map_or(1, |times| times.parse::<u64>().unwrap())
@@ -69,7 +59,7 @@ struct Reference {
 }
 
 static REFERENCE: LazyLock<Reference> = LazyLock::new(|| {
-    let origin = Origin::start(&tables());
+    let origin = Origin::start(&lasting("demo"));
     let count = LONG.variants[0].segments.len();
     LONG.push(&mut Encoder::new(&origin, "demo", 1), 0..count);
     let renditions: Vec<Rendition> =
@@ -140,8 +130,6 @@ impl Twins {
             if self.ends.load(Ordering::Acquire) {
                 return Ok(());
             }
-            let playlist = variant.playlist_of(0..at + 1);
-            encoder.try_request("PUT", &variant.playlist, playlist.as_bytes())?;
             let stored = encoder.try_request("PUT", &segment.name, &segment.body)?;
             if stored.status == 503 {
                 continue;
@@ -150,6 +138,8 @@ impl Twins {
             self.acknowledged[input].store(at + 1, Ordering::Release);
             // Encoders have their pace: the media must last for all rounds.
             thread::sleep(SEGMENT_PAUSE);
+            let playlist = variant.playlist_of(0..at + 1);
+            encoder.try_request("PUT", &variant.playlist, playlist.as_bytes())?;
             encoder.try_request("PUT", "channel.m3u8", LONG.multivariant.as_bytes())?;
         }
     }
@@ -171,7 +161,7 @@ impl Twins {
 
 fn killed_again_and_again(seed: u64) {
     let mut random = Random(seed);
-    let mut origin = Origin::start(&tables());
+    let mut origin = Origin::start(&lasting("demo"));
     let mut twins = Twins::begin(&origin);
     for round in 0..rounds(KILL_COUNT) {
         twins.push_until(&mut origin, |origin| {
@@ -185,11 +175,11 @@ fn killed_again_and_again(seed: u64) {
         }
         origin.restart();
         let acknowledged = twins.acknowledged();
-        eprintln!("seed {seed}, round {round}: {acknowledged} segments acknowledged");
+        println!("seed {seed:#x}, round {round}: {acknowledged} segments acknowledged");
         REFERENCE.check(&origin, acknowledged, |_| random.below(16) == 0);
         if acknowledged == LONG.variants[0].segments.len() {
             REFERENCE.check(&origin, acknowledged, |_| true);
-            origin = Origin::start(&tables());
+            origin = Origin::start(&lasting("demo"));
             twins = Twins::begin(&origin);
         }
     }
@@ -209,7 +199,7 @@ fn st_01_st_02_st_03_fifty_kills_lose_nothing_that_was_acknowledged() {
 #[test]
 fn st_04_st_06_ten_power_cuts_lose_no_more_than_was_not_synced() {
     let mut random = Random(0x61);
-    let mut origin = Origin::stopped(&tables());
+    let mut origin = Origin::stopped(&lasting("demo"));
     let Some(disk) = Disk::mounted(origin.storage().join("demo"), DISK_MIB) else {
         return;
     };
@@ -239,7 +229,7 @@ fn st_04_st_06_ten_power_cuts_lose_no_more_than_was_not_synced() {
         origin.restart();
         let acknowledged = twins.acknowledged();
         kept = REFERENCE.check(&origin, synced, |_| random.below(16) == 0);
-        eprintln!("round {round}: {acknowledged} acknowledged, {synced} synced, {kept} kept");
+        println!("round {round}: of {acknowledged}, {synced} synced, {kept} kept");
         for count in &twins.acknowledged {
             count.store(kept, Ordering::Release);
         }

@@ -78,6 +78,24 @@ pub fn endpoints(id: &str, seconds: u32) -> String {
     )
 }
 
+/// A channel `id` of segments of a second all of which stay listed, whether or not more come:
+/// CMAF at `/out/v1/{id}/hls/index.m3u8`, transport streams at `/out/v1/{id}-ts/index.m3u8`.
+pub fn lasting(id: &str) -> String {
+    let endpoint = |name: &str, package: &str| {
+        format!(
+            "[[endpoint]]\nid = \"{name}\"\nchannel = \"{id}\"\nstale_limit_seconds = 86400\n\
+             [endpoint.{package}]\nsegment_duration_seconds = 1\n"
+        )
+    };
+    let window = "playlist_window_seconds = 600\n";
+    channel(id)
+        + &endpoint(id, "cmaf_package")
+        + "[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n"
+        + window
+        + &endpoint(&format!("{id}-ts"), "hls_package")
+        + window
+}
+
 /// A channel `demo` with an endpoint of every packager.
 pub fn demo() -> String {
     channel("demo") + &endpoints("demo", 2)

@@ -49,7 +49,7 @@ fn in_45_playlists_may_come_in_gzip_and_nothing_else() {
     listed_with(&origin, HLS, SEGMENT_COUNT);
 
     let segment = &variant.segments[0];
-    let bomb = gzip(&[b"#EXTM3U\n".as_slice(), &[b'\n'; 900 << 10]].concat());
+    let bomb = gzip(&[b"#EXTM3U\n".as_slice(), &vec![b'\n'; 900 << 10]].concat());
     let playlist = gzip(variant.playlist_of(0..1).as_bytes());
     for (name, coding, body, expected) in [
         ("channel_0.m3u8", "gzip", bomb.as_slice(), 415),

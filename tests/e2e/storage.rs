@@ -5,7 +5,7 @@
 
 use crate::client::{Connection, Encoder, Response};
 use crate::disk::Disk;
-use crate::origin::{Origin, channel, eventually};
+use crate::origin::{Origin, eventually, lasting};
 use crate::playback::{Rendition, listed, listed_with};
 use crate::source::LONG;
 use std::fs::{self, File};
@@ -21,15 +21,6 @@ const DISK_MIB: u64 = 72;
 /// Bytes of a block of such a filesystem.
 const BLOCK_SIZE: u64 = 4096;
 
-fn endpoint(id: &str) -> String {
-    format!(
-        "[[endpoint]]\nid = \"{id}\"\nchannel = \"{id}\"\nstale_limit_seconds = 86400\n[endpoint.cmaf_package]\n\
-         segment_duration_seconds = 1\n[[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\n\
-         playlist_window_seconds = 600\n[[endpoint]]\nid = \"{id}-ts\"\nchannel = \"{id}\"\nstale_limit_seconds = 86400\n\
-         [endpoint.hls_package]\nsegment_duration_seconds = 1\nplaylist_window_seconds = 600\n"
-    )
-}
-
 fn manifest(id: &str) -> String {
     format!("/out/v1/{id}/hls/index.m3u8")
 }
@@ -44,13 +35,13 @@ struct Faulty {
 
 impl Faulty {
     fn start(disk: impl FnOnce(PathBuf, u64) -> Option<Disk>) -> Option<Self> {
-        let tables = channel("demo") + &endpoint("demo") + &channel("other") + &endpoint("other");
+        let tables = lasting("demo") + &lasting("other");
         let mut origin = Origin::stopped(&tables);
         let disk = disk(origin.storage().join("demo"), DISK_MIB)?;
         origin.set("HEADWATER_STORAGE__SYNC_INTERVAL", "100ms");
         origin.restart();
         let encoders = ["demo", "other"].map(|id| Encoder::new(&origin, id, 1));
-        let mut faulty = Self { origin, disk, encoders };
+        let mut faulty = Self { disk, origin, encoders };
         for (encoder, id) in faulty.encoders.iter_mut().zip(["demo", "other"]) {
             LONG.push(encoder, 0..BEFORE);
             listed_with(&faulty.origin, &manifest(id), BEFORE);
@@ -224,6 +215,8 @@ fn st_14_a_hung_disk_holds_up_pushes_alone() {
     }
     faulty.disk.thaw();
     assert_eq!(upload.try_response(false).unwrap().status, 201);
+    let adoptions = faulty.origin.metric("headwater_shard_adoptions_total", "");
+    assert_eq!(adoptions, 0, "no shard was held up");
     faulty.goes_on(BEFORE + 1);
 }
 
@@ -263,7 +256,7 @@ fn st_17_a_disk_that_turns_read_only_serves() {
 
 #[test]
 fn st_24_a_ring_in_memory_is_a_ring() {
-    let mut origin = Origin::stopped(&(channel("demo") + &endpoint("demo")));
+    let mut origin = Origin::stopped(&lasting("demo"));
     let shm = tempfile::TempDir::new_in("/dev/shm");
     let Ok(folder) = shm else {
         eprintln!("SKIPPED: no filesystem in memory at /dev/shm");

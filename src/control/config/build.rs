@@ -18,6 +18,7 @@ use crate::limits::{
     PASSWORD_SIZE_MAX,
 };
 use crate::ring::plan_files;
+use crate::units::InputNumber;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -140,6 +141,7 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
     let ring_bytes = section.integer("ring");
     let segment = section.ratio("segment");
     let segment_bytes_max = section.integer("segment_size_max");
+    let (preferred, fail_back) = (section.integer("preferred_input"), section.flag("fail_back"));
     let bodies_per_second = section.integer("ingest_requests_per_second");
     let inputs = section.sections("input");
     if !(1..=2).contains(&inputs.len()) {
@@ -169,6 +171,8 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
         ring_bytes: ring_bytes?,
         segment: segment.map(|(ticks, timescale)| SegmentDuration { ticks, timescale }),
         segment_bytes_max: segment_bytes_max?,
+        preferred_input: preferred.and_then(|it| u8::try_from(it).ok()).and_then(InputNumber::new),
+        fail_back: fail_back?,
         bodies_per_second: u32::try_from(bodies_per_second?).ok()?,
         bits_per_second: section.integer("ingest_bits_per_second"),
         inputs: inputs.into_iter().collect::<Option<_>>()?,

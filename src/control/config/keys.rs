@@ -43,6 +43,8 @@ pub enum Kind {
     Span(u64, u64),
     /// A whole number within bounds.
     Integer(u64, u64),
+    /// Yes or no.
+    Flag,
     /// Ticks and timescale.
     Ratio,
     /// One of these words.
@@ -166,6 +168,18 @@ pub const KEYS: &[Key] = &[
         Kind::Size,
         Text("64MiB"),
         "Largest segment that an encoder may push.",
+    ),
+    key(
+        "channel[].preferred_input",
+        Kind::Integer(1, 2),
+        Absent,
+        "The input that leads at the start where both deliver.",
+    ),
+    key(
+        "channel[].fail_back",
+        Kind::Flag,
+        Text("false"),
+        "Whether the preferred input leads again once it was sound for 30 s.",
     ),
     key(
         "channel[].ingest_requests_per_second",
@@ -388,6 +402,7 @@ impl fmt::Display for Kind {
                 write!(f, "a duration such as \"1s\", {} to {}", span(*min), span(*max))
             }
             Self::Integer(min, max) => write!(f, "an integer, {min} to {max}"),
+            Self::Flag => f.write_str("true or false"),
             Self::Ratio => f.write_str("ticks and timescale such as \"180180/90000\""),
             Self::Choice(list) => write!(f, "one of {}", words(list)),
             Self::Choices(list) => write!(f, "a list of {}", words(list)),

@@ -19,6 +19,7 @@ pub use mistake::{ConfigErrors, Mistake, Place};
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::Algorithm;
 use crate::limits::CONFIG_SIZE_MAX;
+use crate::units::InputNumber;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -110,6 +111,10 @@ pub struct Channel {
     pub segment: Option<SegmentDuration>,
     /// Bytes of the largest segment that an encoder may push.
     pub segment_bytes_max: u64,
+    /// The input that leads where there is a choice.
+    pub preferred_input: Option<InputNumber>,
+    /// Whether it leads again once it has been sound for a while.
+    pub fail_back: bool,
     /// Bodies per second that an input may send.
     pub bodies_per_second: u32,
     /// Bits per second that an input may send; `None` for a multiple of what its source declares.

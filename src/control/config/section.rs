@@ -18,6 +18,7 @@ enum Typed {
     Ratio(u32, u32),
     Addresses(Vec<SocketAddr>),
     Choices(Vec<&'static str>),
+    Flag(bool),
 }
 
 /// One table of the configuration, with its place in the tree.
@@ -204,6 +205,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Yes or no.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.typed(name)? {
+            Typed::Flag(flag) => Some(flag),
+            other => panic!("{name} is {other:?} by the key table, not a flag"),
+        }
+    }
+
     /// Ticks and timescale.
     #[must_use]
     pub fn ratio(&self, name: &str) -> Option<(u32, u32)> {
@@ -240,6 +250,7 @@ fn expected(what: &str, value: &Value) -> String {
     let found = match value {
         Value::Text(text) | Value::Variable(text) => format!("{text:?}"),
         Value::Integer(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
         Value::Other(name) => (*name).to_owned(),
         Value::List(_) => "an array".to_owned(),
         Value::Table(_) => "a table".to_owned(),
@@ -276,6 +287,11 @@ fn read(kind: Kind, value: &Value) -> Option<Typed> {
             };
             (min..=max).contains(&number).then_some(Typed::Integer(number))
         }
+        Kind::Flag => match value {
+            Value::Flag(flag) => Some(Typed::Flag(*flag)),
+            Value::Variable(text) => text.parse().ok().map(Typed::Flag),
+            _ => None,
+        },
         Kind::Ratio => {
             quantity::parse_ratio(text(value)?).map(|(ticks, scale)| Typed::Ratio(ticks, scale))
         }

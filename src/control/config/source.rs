@@ -32,6 +32,8 @@ pub enum Value {
     Text(String),
     /// A TOML integer.
     Integer(i128),
+    /// A TOML boolean.
+    Flag(bool),
     /// What no key takes, such as a date; its name, for the message.
     Other(&'static str),
     /// A TOML array, or an array of tables.
@@ -67,7 +69,7 @@ impl Lines<'_> {
             DeValue::Integer(digits) => i128::from_str_radix(digits.as_str(), digits.radix())
                 .map_or(Value::Other("an integer out of range"), Value::Integer),
             DeValue::Float(_) => Value::Other("a floating-point number"),
-            DeValue::Boolean(_) => Value::Other("a boolean"),
+            DeValue::Boolean(flag) => Value::Flag(*flag),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(items) => {
                 Value::List(items.iter().map(|item| self.node(&item.span(), item)).collect())

@@ -297,14 +297,16 @@ impl Channel {
         let mut start = track.end;
         for gap in next..number {
             let Some(grid) = self.grid_of(track.cadence, gap) else { return };
-            // A discontinuity needs no gap up to it.
-            let breaks = self
-                .grid_of(track.cadence, number)
-                .is_some_and(|next| self.breaks_between(track.cadence, grid.id, next.id));
-            let reaches = gap + 1 == number && !breaks;
-            let end = if reaches { until } else { grid.start_at(gap + 1) };
+            let (grid, places) = (grid.id, grid.start_at(gap)..grid.start_at(gap + 1));
+            let discontinuity = self.breaks_before(id, grid);
+            if discontinuity {
+                // A discontinuity needs no gap up to it, nor one behind it.
+                start = start.max(places.start.min(until));
+            }
+            let next = self.grid_of(track.cadence, gap + 1);
+            let breaks = next.is_some_and(|next| self.breaks_between(track.cadence, grid, next.id));
+            let end = if gap + 1 == number && !breaks { until } else { places.end };
             let end = end.clamp(start, until.max(start));
-            let (grid, discontinuity) = (grid.id, self.breaks_before(id, grid.id));
             let listed = Listed { number: gap, grid, start, end, discontinuity, media: None };
             self.emit(Change::Listed(id, listed));
             start = end;

@@ -77,13 +77,16 @@ impl Channel {
             reference = start.clamp(session.start.min(reference), reference);
         }
         let ahead = start - reference;
-        let has_jumped = || match self.lag(meta, start) {
-            Some(lag) => lag.0.abs() > self.target().0,
-            None => self.is_too_early(track, ahead, committed),
-        };
+        let lag = self.lag(meta, start);
+        let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
+        let has_jumped =
+            !is_dated_so && (lag.is_some() || self.is_too_early(track, ahead, committed));
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if ahead.0.abs() > hole_max.0 || (ahead.0 > 0 && has_jumped()) {
+        } else if ahead > hole_max
+            || (ahead.0 > 0 && has_jumped)
+            || (ahead.0 < -hole_max.0 && !is_dated_so)
+        {
             Place::Foreign
         } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
             // Tracks of one session begin about together; the grid tells the number.

@@ -7,7 +7,7 @@ use crate::engine::playlist::{MediaPlaylist, Multivariant, RenditionKind, name_o
 use crate::limits;
 use crate::units::{MediaTime, WallClock};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A rendition by its place in the source's multivariant playlist, which redundant encoders share
 /// even where their file names differ.
@@ -167,6 +167,8 @@ pub struct ListedName {
 #[derive(Clone, Debug, Default)]
 pub struct Playlists {
     lists: BTreeMap<String, KnownPlaylist>,
+    /// Names of the newest bodies, and the source times at which they begin.
+    bodies: VecDeque<(String, MediaTime)>,
     /// Playlists taken so far.
     taken: u64,
 }
@@ -208,14 +210,15 @@ impl Playlists {
             (name_of_uri(&segment.uri).to_owned(), listed)
         });
         let mut segments: BTreeMap<_, _> = segments.collect();
-        if let Some(before) = self.lists.get(name) {
-            for (name, before) in &before.segments {
-                if let Some(listed) = segments.get_mut(name) {
-                    // The same entry speaks of the same body.
-                    let unused = ListedName { body: None, ..before.clone() };
-                    listed.body = before.body.filter(|_| *listed == unused);
-                }
-            }
+        let before = self.lists.get(name);
+        for (name, listed) in &mut segments {
+            // The same entry speaks of the same body, a new one of the newest.
+            let same = before.and_then(|list| list.segments.get(name));
+            let same = same.filter(|it| ListedName { body: None, ..(*it).clone() } == *listed);
+            listed.body = match same {
+                Some(same) => same.body,
+                None => self.body_called(name),
+            };
         }
         let known = KnownPlaylist {
             turn: self.taken,
@@ -229,6 +232,10 @@ impl Playlists {
     /// A body called `name` was delivered, whose media begins at source time `start`. Where an
     /// encoder began anew and uses its names again, what its old playlists say is of other media.
     pub fn on_body(&mut self, name: &str, start: MediaTime) {
+        if self.bodies.len() == limits::PLAYLIST_NAME_COUNT_MAX {
+            self.bodies.pop_front();
+        }
+        self.bodies.push_back((name.to_owned(), start));
         for list in self.lists.values_mut() {
             let Some(listed) = list.segments.get_mut(name) else { continue };
             let is_other = listed.body.is_some_and(|body| body != start);
@@ -238,6 +245,11 @@ impl Playlists {
                 listed.body = Some(start);
             }
         }
+    }
+
+    /// Where the newest body of that name begins.
+    fn body_called(&self, name: &str) -> Option<MediaTime> {
+        self.bodies.iter().rfind(|(known, _)| known == name).map(|(_, start)| *start)
     }
 
     /// What is known of the segment called `name`.

@@ -34,7 +34,7 @@ fn what_an_earlier_owner_still_writes_is_refused_and_no_part_of_the_ring() {
     // Asked for in time, and not begun when the ring is taken over.
     let barrier = Arc::new(Barrier::new(2));
     let held = Arc::clone(&barrier);
-    storage.write(first.shared.claim.number, Box::new(move || drop(held.wait()))).unwrap();
+    storage.write(first.shared.claim.number, Box::new(move || _ = held.wait())).unwrap();
     let (_, late) = append(&mut first, &media(3, 1_000));
     let tenure = placement.tenure().pass_to(1).unwrap();
     let (mut second, recovered) = take_over(&first, &config, tenure);

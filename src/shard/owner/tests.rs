@@ -203,7 +203,7 @@ fn copies_are_told_apart() {
         let mut other = segment(2);
         other.tracks[0].payload[0] ^= 1;
         let came = owner.commit(InputNumber::ONE, &name(2), other, 38_000).await;
-        assert_eq!(came, Ok(Committed::Divergent));
+        assert_eq!(came, Ok(Committed::Overwritten), "under the name that is listed");
     });
 }
 
