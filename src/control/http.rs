@@ -1,7 +1,7 @@
 //! The control listener's pages: metrics, health, status and the watch page.
 //!
-//! Everything here reads but one thing: an operator may have another input lead. All of the watch page comes from the
-//! binary, so that it works on a machine that can't reach the internet.
+//! Everything here reads but one thing: an operator may have another input lead. All of the watch
+//! page comes from the binary, so that it works on a machine that can't reach the internet.
 
 use super::metrics::{self, Registry};
 use super::status::StatusSource;
@@ -23,10 +23,10 @@ pub struct Pages {
     pub registry: Arc<ArcSwap<Registry>>,
     /// State of the data plane.
     pub status: StatusSource,
-    /// Pictures of the channels.
-    pub timeline: TimelineSource,
     /// Has another input lead.
     pub switch: SwitchInput,
+    /// Pictures of the channels.
+    pub timeline: TimelineSource,
 }
 
 /// Asks a channel to be led by an input as soon as it can. False where there is no such channel,
@@ -53,8 +53,8 @@ pub fn router(pages: Pages) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/status", get(status))
+        .route("/api/channels/{id}/switch", post(switch))
         .route("/api/channels/{id}/timeline", get(timeline))
-        .route("/channels/{id}/switch", post(switch))
         .with_state(pages)
 }
 
@@ -81,8 +81,8 @@ async fn readiness(State(pages): State<Pages>) -> Response {
     (code, Json(readiness)).into_response()
 }
 
-/// `POST /channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no such
-/// input, 400 where none is named. What it comes to is in the log and the metrics.
+/// `POST /api/channels/{id}/switch?input=2`: 202 where the channel was told, 404 where there is no
+/// such input, 400 where none is named. What it comes to is in the log and the metrics.
 async fn switch(
     State(pages): State<Pages>,
     Path(channel): Path<String>,

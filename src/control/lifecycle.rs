@@ -212,8 +212,8 @@ mod tests {
             pages: Pages {
                 registry: Arc::new(ArcSwap::from_pointee(Registry::default())),
                 status: Arc::new(move || status.clone()),
-                timeline: Arc::new(|_| None),
                 switch: Arc::new(|channel, input| channel == "a" && input == InputNumber::TWO),
+                timeline: Arc::new(|_| None),
             },
             faults: Router::new(),
             counters: Arc::default(),
@@ -268,16 +268,18 @@ mod tests {
         let (control, _) = control(true, "");
         let thread = control.start(socket()).unwrap();
         for (path, status) in [
-            ("/channels/a/switch?input=2", "202"),
-            ("/channels/a/switch?input=1", "404"),
-            ("/channels/b/switch?input=2", "404"),
-            ("/channels/a/switch?input=3", "400"),
-            ("/channels/a/switch", "400"),
+            ("/api/channels/a/switch?input=2", "202"),
+            ("/api/channels/a/switch?input=1", "404"),
+            ("/api/channels/b/switch?input=2", "404"),
+            ("/api/channels/a/switch?input=3", "400"),
+            ("/api/channels/a/switch", "400"),
         ] {
             let answer = request(thread.address, "POST", path);
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
         }
-        assert!(fetch(thread.address, "/channels/a/switch?input=2").starts_with("HTTP/1.1 405 "));
+        assert!(
+            fetch(thread.address, "/api/channels/a/switch?input=2").starts_with("HTTP/1.1 405 ")
+        );
         thread.finish();
     }
 

@@ -5,7 +5,7 @@ use crate::control::access_log::AccessLog;
 use crate::control::apply::{RING_RELEASE_SPAN_MAX, apply};
 use crate::control::cli;
 use crate::control::config::Config;
-use crate::control::http::{Pages, SwitchInput};
+use crate::control::http::Pages;
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
 use crate::control::status::{Readiness, Status};
@@ -17,6 +17,7 @@ use crate::shard::changeover::Phase;
 use crate::shard::member::{Member, Standing};
 use crate::shard::rt;
 use crate::shard::shared::Shared;
+use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::TcpListener;
@@ -176,16 +177,17 @@ fn pages(
         let shared = Arc::clone(shared);
         Arc::new(move |id: &str| timeline(&shared, id))
     };
-    let switch: SwitchInput = {
+    let switch = {
         let shared = Arc::clone(shared);
-        Arc::new(move |channel, input| {
-            let site = shared.site.load();
-            let channel = site.channels.get(channel);
-            let channel = channel.filter(|it| it.users[input.index()].is_some());
-            channel.map(|channel| channel.live.want_input(input)).is_some()
-        })
+        Arc::new(move |id: &str, input| want_input(&shared, id, input))
     };
     Pages { registry: Arc::clone(registry), status, timeline, switch }
+}
+
+fn want_input(shared: &Shared, id: &str, input: InputNumber) -> bool {
+    let site = shared.site.load();
+    let channel = site.channels.get(id).filter(|it| it.users[input.index()].is_some());
+    channel.map(|channel| channel.live.want_input(input)).is_some()
 }
 
 fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {

@@ -7,14 +7,8 @@
 use crate::control::config::Config;
 use crate::shard::listener::{begin_listening, bind, refuse_taken};
 use crate::shard::moving::Role;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// How long an address may stay taken after the end of who had it.
-const RELEASE_SPAN_MAX: Duration = Duration::from_millis(500);
-const RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +59,7 @@ impl Sockets {
             let refused = |error| ListenError { address, error };
             let mut group = of_address(address);
             if group.is_empty() {
-                await_free(address).map_err(refused)?;
+                refuse_taken(address).map_err(refused)?;
             }
             for _ in group.len()..shards {
                 let socket = bind(address).map_err(refused)?;
@@ -101,20 +95,6 @@ impl Unheard {
             listens = listens.and(heard.map_err(|error| ListenError { address: *address, error }));
         }
         listens
-    }
-}
-
-/// Waits until nobody listens at `address`, for a moment: the kernel closes the sockets of a process
-/// that was killed some milliseconds after its end.
-fn await_free(address: SocketAddr) -> io::Result<()> {
-    let deadline = Instant::now() + RELEASE_SPAN_MAX;
-    loop {
-        match refuse_taken(address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
-                thread::sleep(RELEASE_PAUSE_SPAN);
-            }
-            result => return result,
-        }
     }
 }
 

@@ -327,7 +327,9 @@ impl Presentation {
                 let wanted = grid.base_numbers(number, seconds)?;
                 let joined = self.join(track, grid, number, wanted.clone());
                 if let Some(joined) = joined {
-                    position = joined.position + joined.count;
+                    let next = joined.position + joined.count;
+                    assert!(next > position, "a grid's entries end with its last number");
+                    position = next;
                     return Some(joined);
                 }
                 position += usize::try_from(wanted.end - listed.number).ok()?;

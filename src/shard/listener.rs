@@ -5,15 +5,19 @@ use super::rt::{self, AcceptError, Listener, Socket, SocketOptions};
 use crate::limits::{CONNECTIONS_KEPT_PART, LISTEN_BACKLOG};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const ACCEPT_PAUSE_SPAN: Duration = Duration::from_millis(100);
+
+/// How long a listener may outlive its process.
+const RELEASE_SPAN_MAX: Duration = Duration::from_millis(900);
+const RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
 /// A socket of the SO_REUSEPORT group at `address` that does not [listen](begin_listening) yet: no
 /// connection is given to it. An IPv6 address means IPv6 only.
@@ -49,6 +53,18 @@ pub fn begin_listening(socket: &TcpListener) -> io::Result<()> {
 ///
 /// [`io::ErrorKind::AddrInUse`] where somebody does; else what the system says.
 pub fn refuse_taken(address: SocketAddr) -> io::Result<()> {
+    let deadline = Instant::now() + RELEASE_SPAN_MAX;
+    loop {
+        match bind_alone(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(RELEASE_PAUSE_SPAN);
+            }
+            bound => return bound,
+        }
+    }
+}
+
+fn bind_alone(address: SocketAddr) -> io::Result<()> {
     let socket =
         socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // What a process that ended has left of its connections is no hindrance.

@@ -196,14 +196,6 @@ pub const MUTATIONS: &[Mutation] = &[
         test: "one_good_copy_is_enough",
     },
     Mutation {
-        what: "one of two identical copies is stored beside the other",
-        file: "src/engine/channel/judging.rs",
-        old: "            let needed = listed.media.is_none() || told_later;",
-        new: "            let needed = listed.number > 0 || told_later;",
-        program: LIB,
-        test: "twins_use_the_ring_once",
-    },
-    Mutation {
         what: "a nonce's count is admitted twice",
         file: "src/http/digest/replay.rs",
         old: "        self.used |= bit;

@@ -107,10 +107,12 @@ impl Oracle {
                 shown.entries.push_back(entry.clone());
                 shown.shown_ms.push_back(self.ms);
             }
+            let grid = fresh.grid(entry.grid).expect("listed segments' grids stay");
+            let ends = grid.last_number.is_some_and(|last| last < entry.number);
+            assert!(!ends, "{name}: {} lies behind its grid's end", brief(entry));
             let at = usize::try_from(entry.number - shown.first).expect("small");
             shown.entries[at] = entry.clone();
             if let Some(media) = &entry.media {
-                let grid = fresh.grid(entry.grid).expect("listed segments' grids stay");
                 let key = (track.info.id, grid.session_start);
                 let init = *self.inits.entry(key).or_insert(media.init);
                 assert_eq!(init, media.init, "{name} has two configurations in one Period");

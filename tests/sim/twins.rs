@@ -31,6 +31,13 @@ fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
     plans.into()
 }
 
+/// Leaves out what comes after the show's end: encoders go on, and do not fall silent together.
+fn until_the_end(show: &Show, plans: &[Plan], all: &mut Vec<Delivery>) {
+    let lag_ms = plans.iter().map(|plan| plan.lag_ms).max().unwrap_or_default();
+    let end_ms = show.start(show.length) / 90 + lag_ms + 200;
+    all.retain(|delivery| delivery.at_ms <= end_ms);
+}
+
 /// No gap, no discontinuity, nothing that is not whole.
 fn judge(origin: &Origin, reel: &Reel) {
     for (name, shown) in origin.oracle.tracks() {
@@ -49,7 +56,8 @@ pub fn one_good_copy(seed: u64, talks: bool) {
     let plans = plans(&show, &mut dice, trouble::OF_TWINS);
     let habits = Habits { dies: dice.pick(&[0, 0, 4]), ..Habits::CALM };
     let mut world = World::new(&show, habits, talks);
-    let all = world.deliveries(&plans, &mut dice);
+    let mut all = world.deliveries(&plans, &mut dice);
+    until_the_end(&show, &plans, &mut all);
     let arrivals = arrivals_ms(&show, &all);
     world.run(all, &mut dice, &mut judge);
     world.finish();
@@ -108,6 +116,7 @@ pub fn two_origins(seed: u64, talks: bool) {
         let plans = plans(&show, &mut dice, &kinds);
         let mut world = World::new(&show, Habits::CALM, talks);
         let mut all = world.deliveries(&plans, &mut dice);
+        until_the_end(&show, &plans, &mut all);
         let began_ms = dice.roll(show.start(OPENING - 2) / 90);
         all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
         world.run(all, &mut dice, &mut judge);

@@ -120,7 +120,9 @@ pub fn anything(seed: u64, talks: bool) {
     if dice.chance(15) {
         show.reconfigured = Some(OPENING + dice.roll(8));
     }
-    let kinds = trouble::draw(&mut dice, trouble::ALL);
+    let mut kinds = trouble::draw(&mut dice, trouble::ALL);
+    // Without dates nobody can tell a copy that comes ages late from an encoder that began anew.
+    kinds.retain(|kind| show.dated || *kind != Trouble::Late);
     let mut plans = Vec::new();
     for _ in 0..=i64::from(dice.chance(70)) {
         let mine: Vec<Trouble> = kinds.iter().copied().filter(|_| dice.chance(70)).collect();

@@ -55,6 +55,7 @@ pub struct Copied<'a> {
 impl Copied<'_> {
     /// Compares this with the `other` input's copy that is accepted where this one begins. A frame
     /// of it lasts `frame`, a segment of the track `period`.
+    #[must_use]
     pub fn compare(&self, other: &Copied<'_>, frame: MediaTime, period: MediaTime) -> Comparison {
         let near = |one: MediaTime, two: MediaTime, by: i64| (one - two).0.abs() <= by;
         let ahead = self.start - other.start;
@@ -104,16 +105,19 @@ impl Alignment {
 
     /// How the inputs are apart, unless they have agreed since. Before anything was compared they
     /// are not.
+    #[must_use]
     pub const fn apart(self) -> Option<Apart> {
         self.apart
     }
 
     /// True where boundaries, phase and parameter sets agree.
+    #[must_use]
     pub const fn is_aligned(self) -> bool {
         self.agreed == ALIGNED_COUNT
     }
 
     /// True where the bytes agree.
+    #[must_use]
     pub const fn is_identical(self) -> bool {
         self.identical == ALIGNED_COUNT
     }

@@ -71,7 +71,8 @@ impl Channel {
     /// Tells of segments that no playlist has named within half a target.
     pub(super) fn notice_late_playlists(&mut self, now: Monotonic) {
         let half = span(self.target()) / 2;
-        while let Some((_, input, name)) = self.unnamed.pop_front_if(|it| it.0 + half <= now) {
+        while self.unnamed.front().is_some_and(|it| it.0 + half <= now) {
+            let Some((_, input, name)) = self.unnamed.pop_front() else { break };
             if self.inputs.playlists(input).segment(&name).is_none() {
                 self.events.push(Event::PlaylistLate(input));
             }

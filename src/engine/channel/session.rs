@@ -176,10 +176,20 @@ impl Channel {
         }
     }
 
-    /// The first base number that no track of a cadence has listed.
+    /// The first base number that no track of a cadence has listed, nor one that has left it since:
+    /// a grid's numbers end where the next one begins.
     pub(super) fn next_free_number(&self, cadence: u16) -> u64 {
         let tracks = self.state.tracks.iter().filter(|track| track.cadence == cadence);
-        tracks.filter_map(|track| track.next_number).max().unwrap_or(0)
+        let next = tracks.filter_map(|track| track.next_number).max().unwrap_or(0);
+        let Some(grid) = self.state.grid(cadence).map(|grid| grid.id) else { return next };
+        let left = self.state.tracks.iter().filter(|track| track.cadence != cadence);
+        let left = left.filter_map(|track| {
+            let segments = self.windows.segments(track.info.id)?;
+            let end = segments.partition_point(|listed| listed.grid <= grid);
+            let last = segments.get(end.checked_sub(1)?)?;
+            (last.grid == grid).then_some(last.number + 1)
+        });
+        left.max().unwrap_or(0).max(next)
     }
 
     pub(super) fn next_grid_id(&self) -> u32 {
