@@ -212,8 +212,9 @@ fn diff_tells_of_an_origin_that_lacks_a_segment() {
         }
     }
     for path in [HLS, CMAF, DASH] {
+        // With a hole, DASH counts by time: what HLS lists is there as well.
         crate::origin::eventually("both have published the same", || {
-            (first.newest(path) == second.newest(path)).then_some(())
+            (first.newest(CMAF) == second.newest(CMAF)).then_some(())
         });
         let output = Command::new(env!("CARGO_BIN_EXE_headwater"))
             .args(["diff", &first.url(path), &second.url(path)])

@@ -14,6 +14,8 @@ mod crash;
 mod delivery;
 mod determinism;
 mod disk;
+mod endless;
+mod failover;
 mod hour;
 mod ingest_contract;
 mod lifecycle;

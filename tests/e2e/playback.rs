@@ -43,7 +43,8 @@ impl Rendition {
 
 /// The number in a segment's path.
 pub fn number_of(path: &str) -> u64 {
-    path.rsplit('_').next().unwrap().split('.').next().unwrap().parse().unwrap()
+    let number = path.rsplit('_').next().and_then(|name| name.split('.').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("no number in {path}"))
 }
 
 /// `reference` as seen from `base` (RFC 3986 §5.2, of what manifests hold).

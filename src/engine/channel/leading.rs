@@ -93,7 +93,9 @@ impl Channel {
     fn leaves_session(&self, candidate: &Candidate) -> bool {
         let Some(track) = self.leader() else { return false };
         let Candidate { meta, committed, .. } = candidate;
-        let Some((place, start)) = self.place(track, meta, *committed) else { return false };
+        let Some((place, start)) = self.place(track, meta, *committed, self.reach(track)) else {
+            return false;
+        };
         match place {
             Place::Foreign => true,
             Place::Behind => {

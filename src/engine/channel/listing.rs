@@ -58,12 +58,13 @@ impl Channel {
 
     fn advance_track(&mut self, now: Monotonic, id: TrackId, leads: bool) -> bool {
         let Some(track) = self.state.track(id).cloned() else { return false };
+        let reach = self.reach(&track);
         let mut waiting: Vec<(Place, MediaTime, usize)> = Vec::new();
         for (at, candidate) in self.candidates.iter().enumerate() {
             let Candidate { meta, committed, is_seconded, .. } = candidate;
             if self.track_of(candidate) == Some(id)
                 && (*is_seconded || !self.is_apart(meta.input))
-                && let Some((place, start)) = self.place(&track, meta, *committed)
+                && let Some((place, start)) = self.place(&track, meta, *committed, reach)
             {
                 waiting.push((place, start, at));
             }

@@ -60,12 +60,28 @@ impl Channel {
         segments.get(at).filter(|listed| listed.start <= start + frame)
     }
 
-    /// Where a copy that was there at `committed` stands, and its media time.
+    /// How far a track's media goes without a hole of more than two targets, waiting media included.
+    pub(super) fn reach(&self, track: &TrackState) -> MediaTime {
+        let hurry = MediaTime(2 * self.target().0);
+        let spans = self.candidates_of(track.info.id).filter_map(|it| {
+            let start = self.media_start(track, &it.meta)?;
+            Some((start, start + it.meta.duration()))
+        });
+        let mut spans: Vec<_> = spans.collect();
+        spans.sort_unstable();
+        spans.into_iter().fold(track.end, |reach, (start, end)| {
+            if start <= reach + hurry { reach.max(end) } else { reach }
+        })
+    }
+
+    /// Where a copy that was there at `committed` stands, and its media time. The track's media
+    /// [reaches](Self::reach) to `reach`.
     pub(super) fn place(
         &self,
         track: &TrackState,
         meta: &RecordMeta,
         committed: Monotonic,
+        reach: MediaTime,
     ) -> Option<(Place, MediaTime)> {
         let session = self.state.session?;
         let start = self.media_start(track, meta)?;
@@ -80,10 +96,10 @@ impl Channel {
         let lag = self.lag(meta, start);
         let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
         let has_jumped =
-            !is_dated_so && (lag.is_some() || self.is_too_early(track, ahead, committed));
+            !is_dated_so && (lag.is_some() || self.is_too_early(track, start - reach, committed));
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if ahead > hole_max
+        } else if start - reach.max(reference) > hole_max
             || (ahead.0 > 0 && has_jumped)
             || (ahead.0 < -hole_max.0 && !is_dated_so)
         {
