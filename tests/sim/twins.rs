@@ -19,7 +19,10 @@ const COMPARED_FROM: usize = 2;
 
 /// Plans of two twins with some of `kinds`, of which one brings a good copy of everything.
 fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
-    let kinds = trouble::draw(dice, kinds);
+    let mut kinds = trouble::draw(dice, kinds);
+    // ENDLIST holds until a playlist comes without it.
+    let dies = kinds.contains(&Trouble::Death);
+    kinds.retain(|kind| !(dies && *kind == Trouble::Unlisted));
     let unsound = [Trouble::Damage, Trouble::Death].iter().any(|it| kinds.contains(it));
     let mut plan = || {
         let mut mine = kinds.clone();
@@ -39,8 +42,9 @@ fn until_the_end(show: &Show, plans: &[Plan], all: &mut Vec<Delivery>) {
     all.retain(|delivery| delivery.at_ms <= end_ms);
 }
 
-/// No gap, no discontinuity, nothing that is not whole.
+/// No gap, no discontinuity, no end, nothing that is not whole.
 fn judge(origin: &Origin, reel: &Reel) {
+    assert!(!origin.published.ended, "one encoder's end is taken for the channel's");
     for (name, shown) in origin.oracle.tracks() {
         let Some(newest) = shown.entries.back() else { continue };
         let Some(media) = &newest.media else { panic!("a gap on {name}: {}", brief(newest)) };
