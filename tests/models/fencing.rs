@@ -69,7 +69,9 @@ fn of_two_who_take_over_at_once_one_does() {
                 })
             })
             .collect();
-        others.into_iter().for_each(|other| other.join().unwrap());
+        for other in others {
+            other.join().unwrap();
+        }
         assert_eq!(owners.load(Ordering::Relaxed), 1);
         assert_eq!(world.epoch.load(Ordering::Relaxed), 1, "one decision, one epoch");
     });

@@ -24,7 +24,9 @@ fn a_sleeping_receiver_is_woken_for_every_message() {
         }
         messages.sort_unstable();
         assert_eq!(messages, [0, 1]);
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
     });
 }
 

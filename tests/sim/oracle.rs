@@ -29,7 +29,7 @@ pub struct Shown {
     first: u64,
     pub entries: VecDeque<Listed>,
     /// When each was shown first.
-    pub shown_ms: VecDeque<i64>,
+    pub first_ms: VecDeque<i64>,
     /// Discontinuities shown, those before the first entry included.
     pub breaks: u64,
 }
@@ -105,7 +105,7 @@ impl Oracle {
                 check_next(fresh, name, shown.entries.back(), entry);
                 shown.breaks += u64::from(entry.discontinuity);
                 shown.entries.push_back(entry.clone());
-                shown.shown_ms.push_back(self.ms);
+                shown.first_ms.push_back(self.ms);
             }
             let grid = fresh.grid(entry.grid).expect("listed segments' grids stay");
             let ends = grid.last_number.is_some_and(|last| last < entry.number);

@@ -278,8 +278,12 @@ impl Origin {
     fn gather(&mut self) {
         let events = self.channel.take_events();
         let changes = self.channel.take_changes();
-        events.iter().for_each(|event| self.say(|| format!("    {event:?}")));
-        changes.iter().for_each(|change| self.say(|| format!("    {}", told(change))));
+        for event in &events {
+            self.say(|| format!("    {event:?}"));
+        }
+        for change in &changes {
+            self.say(|| format!("    {}", told(change)));
+        }
         self.events.extend(events);
         self.unwritten.extend(changes);
     }
@@ -362,7 +366,9 @@ impl Origin {
                 }
                 Record::Changes(changes) => {
                     let recovery = recovery.get_or_insert_default();
-                    changes.iter().for_each(|change| recovery.on_change(change));
+                    for change in changes {
+                        recovery.on_change(change);
+                    }
                 }
                 Record::Media(meta, table, payload, hash) => {
                     if meta.arrived >= oldest {

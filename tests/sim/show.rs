@@ -163,7 +163,6 @@ impl Show {
         Multivariant {
             variants: (1..=rungs).map(variant).collect(),
             renditions: apart.then_some(sound).into_iter().collect(),
-            ..Multivariant::default()
         }
     }
 

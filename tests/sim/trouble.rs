@@ -30,10 +30,6 @@ pub enum Trouble {
     Lag,
     /// A new process begins names and sequence numbers at 0 on the same media clock.
     Renames,
-    /// A new process begins with other timestamps.
-    Jump,
-    /// Dates are years off.
-    WrongDates,
 }
 
 /// What a twin may suffer while the other one is sound: none of it costs the output anything.
@@ -52,7 +48,8 @@ pub const OF_TWINS: &[Trouble] = &[
     Trouble::Renames,
 ];
 
-/// Everything.
+/// Everything, but timestamps that jump: those have a world of their own, in which nothing else
+/// goes wrong.
 pub const ALL: &[Trouble] = &[
     Trouble::Loss,
     Trouble::Jitter,
@@ -66,8 +63,6 @@ pub const ALL: &[Trouble] = &[
     Trouble::ListsFirst,
     Trouble::Lag,
     Trouble::Renames,
-    Trouble::Jump,
-    Trouble::WrongDates,
 ];
 
 /// Draws some of `kinds`: each world has a share of its own.
@@ -127,19 +122,8 @@ fn afflict(plan: &mut Plan, show: &Show, dice: &mut Dice, kind: Trouble, (from, 
         Trouble::ListsFirst => plan.lists_first = true,
         Trouble::Lag => plan.lag_ms = dice.roll(target * 9 / 10),
         Trouble::Renames => plan.lives.push(Life { from: at, renames: true, jump: 0 }),
-        Trouble::Jump => {
-            let jump = dice.pick(&[-at * show.period, 900_000, -270_000, 3_000_000_000]);
-            plan.lives.push(Life { from: at, renames: dice.chance(50), jump });
-        }
-        Trouble::WrongDates => plan.date_error_us = dice.pick(&[-3_000_000, 40_000_000_000_000]),
     }
     plan.lives.sort_by_key(|life| life.from);
-    // A later process starts from what the earlier one's timestamps had become.
-    let mut jump = 0;
-    for life in &mut plan.lives {
-        jump = if life.jump == 0 { jump } else { life.jump };
-        life.jump = jump;
-    }
 }
 
 fn some_fates(

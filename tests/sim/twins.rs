@@ -77,7 +77,7 @@ pub fn one_good_copy(seed: u64, talks: bool) {
         if habits.dies > 0 {
             continue;
         }
-        for (at, &shown_ms) in (first..).zip(&shown.shown_ms).skip_while(|it| it.0 <= OPENING) {
+        for (at, &shown_ms) in (first..).zip(&shown.first_ms).skip_while(|it| it.0 <= OPENING) {
             let at = usize::try_from(at).unwrap();
             // Encoders that were alike lately are waited for not at all.
             let lately = at.saturating_sub(ALIKE_COUNT)..at;

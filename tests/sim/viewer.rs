@@ -147,11 +147,13 @@ impl Viewer {
         let kept = MediaTime(i64::from(self.endpoint.window_seconds_max()) * 90_000);
         let moved_little = edges.0 - self.edges.0 < kept && edges.1 - self.edges.1 < kept;
         if keeps_all && moved_little {
-            held.iter().for_each(|path| self.fetch(presentation, path));
+            for path in &held {
+                self.fetch(presentation, path);
+            }
         }
         self.edges = edges;
         for (path, text) in manifests(&self.endpoint, presentation) {
-            if path.ends_with(".mpd") {
+            if text.contains("<MPD") {
                 self.on_mpd(presentation, &text);
             } else if text.contains("#EXT-X-STREAM-INF") {
                 self.on_multivariant(presentation, &path, &text);
@@ -211,7 +213,7 @@ impl Viewer {
                 self.held.push(uri.clone());
             }
             let line = Line { uri, duration, is_gap, discontinuity };
-            self.on_line(path, number, line);
+            self.on_line(path, number, &line);
         }
         let last = first + parsed.segments.len() as u64;
         let before = self.ranges.insert(path.to_owned(), (first, last));
@@ -220,14 +222,14 @@ impl Viewer {
         assert!(last >= last_before, "{path}: the edge went back to {last}\n{text}");
     }
 
-    fn on_line(&mut self, path: &str, number: u64, line: Line) {
+    fn on_line(&mut self, path: &str, number: u64, line: &Line) {
         let before = self.lines.insert((path.to_owned(), number), line.clone());
         let Some(before) = before else { return };
         // Late media may take a gap's place. Nobody fetches a gap, whatever its name.
         let filled = before.is_gap && !line.is_gap && before.discontinuity == line.discontinuity;
         let named = |line: &Line| if line.is_gap { String::new() } else { line.uri.clone() };
         let same = (before.duration, before.is_gap, before.discontinuity, named(&before))
-            == (line.duration, line.is_gap, line.discontinuity, named(&line));
+            == (line.duration, line.is_gap, line.discontinuity, named(line));
         assert!(filled || same, "{path} {number}: {line:?} was {before:?} at the last look");
     }
 

@@ -50,7 +50,9 @@ impl World {
     /// What encoders with these plans push to the two inputs.
     pub fn deliveries(&mut self, plans: &[Plan], dice: &mut Dice) -> Vec<Delivery> {
         if self.origin.talks {
-            plans.iter().for_each(|plan| println!("{plan}"));
+            for plan in plans {
+                println!("{plan}");
+            }
         }
         let mut all = Vec::new();
         for (plan, input) in plans.iter().zip([InputNumber::ONE, InputNumber::TWO]) {
@@ -123,7 +125,7 @@ pub fn anything(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let mut show = Show::draw(&mut dice, LENGTH);
     show.dated = dice.chance(75);
-    if dice.chance(15) {
+    if show.rungs == 1 && dice.chance(15) {
         show.reconfigured = Some(OPENING + dice.roll(8));
     }
     let mut kinds = trouble::draw(&mut dice, trouble::ALL);
@@ -132,7 +134,7 @@ pub fn anything(seed: u64, talks: bool) {
     let mut plans = Vec::new();
     for _ in 0..=i64::from(dice.chance(70)) {
         let mine: Vec<Trouble> = kinds.iter().copied().filter(|_| dice.chance(70)).collect();
-        plans.push(trouble::plan(&show, &mut dice, &mine, (1, LENGTH - CALM)));
+        plans.push(trouble::plan(&show, &mut dice, &mine, (OPENING, LENGTH - CALM)));
     }
     let dies = dice.pick(&[0, 0, 4]);
     // What waited in the ring of a dead process is old by the wall clock.

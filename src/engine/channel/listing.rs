@@ -295,7 +295,8 @@ impl Channel {
     pub(super) fn list_gaps(&mut self, id: TrackId, number: u64, until: MediaTime) {
         let Some(track) = self.state.track(id).cloned() else { return };
         let Some(next) = track.next_number else { return };
-        let mut start = track.end;
+        // What follows may begin a frame early, and no entry begins behind the next.
+        let mut start = track.end.min(until);
         for gap in next..number {
             let Some(grid) = self.grid_of(track.cadence, gap) else { return };
             let (grid, places) = (grid.id, grid.start_at(gap)..grid.start_at(gap + 1));

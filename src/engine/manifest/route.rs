@@ -160,14 +160,22 @@ fn number_at(view: &View<'_>, track: &Track, time: i64) -> Result<u64, Absent> {
         let position = track.segments.partition_point(|listed| scaled(listed.start) < time);
         let listed = track.segments.get(position);
         newest_passed |= listed.is_none();
-        if listed.is_none_or(|listed| scaled(listed.start) != time) {
-            continue;
+        // An entry that lasts nothing begins where the next one does.
+        let parts = track.segments.iter_from(position);
+        let count = parts.take_while(|listed| scaled(listed.start) == time).count();
+        let joins = (position..position + count).map(|position| {
+            let joined = view.presentation.joined_at(track, view.seconds, position);
+            joined.map(|joined| (joined.position == position, joined.number))
+        });
+        let joins: Vec<Option<(bool, u64)>> = joins.collect();
+        if let Some((_, number)) = joins.iter().flatten().rfind(|(begins, _)| *begins) {
+            return Ok(*number);
         }
-        return match view.presentation.joined_at(track, view.seconds, position) {
-            Some(joined) if joined.position == position => Ok(joined.number),
-            Some(_) => Err(Absent::Never),
-            None => Err(Absent::NotYet),
-        };
+        match joins.last() {
+            Some(Some(_)) => return Err(Absent::Never),
+            Some(None) => return Err(Absent::NotYet),
+            None => {}
+        }
     }
     Err(if newest_passed { Absent::NotYet } else { Absent::Never })
 }
