@@ -133,8 +133,7 @@ impl Life {
     pub fn playlist(self, newest: i64) -> String {
         let oldest = (newest - 9).max(self.first);
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n",
-            oldest
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{oldest}\n"
         );
         let epoch: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         for number in oldest..=newest {
