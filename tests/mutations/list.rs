@@ -211,7 +211,7 @@ pub const MUTATIONS: &[Mutation] = &[
         old: "            hasher.update(&part.media.hash.to_le_bytes());",
         new: "",
         program: LIB,
-        test: "tags_are_of_the_bytes",
+        test: "entity_tags_cover_media_and_urls_cover_configurations",
     },
     Mutation {
         what: "a URL that does not cover the configuration",
@@ -221,6 +221,6 @@ pub const MUTATIONS: &[Mutation] = &[
         new: "    add_track(&mut hasher, shape.track, &shape.track.config);
     if let",
         program: LIB,
-        test: "sliding_windows_keep_their_laws",
+        test: "entity_tags_cover_media_and_urls_cover_configurations",
     },
 ];

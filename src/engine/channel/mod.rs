@@ -39,8 +39,6 @@ pub mod switching;
 mod text;
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;
 
 use crate::engine::codec::TrackKind;

@@ -387,6 +387,36 @@ fn joined_segments_are_planned_with_their_muxed_audio() {
 }
 
 #[test]
+fn entity_tags_cover_media_and_urls_cover_configurations() {
+    let endpoint = cmaf(2, 20);
+    let of = |channel: &Channel| {
+        let (uri, _) = uris(&channel.text(&endpoint, "web/main_v1.m3u8")).pop().expect("a segment");
+        let path = uri.trim_start_matches("../").to_owned();
+        let Ok(Resource::Segment(id)) = resolve(&endpoint, &channel.presentation, &path) else {
+            panic!("{path}")
+        };
+        let plan = plan_segment(&endpoint, &channel.presentation, &id).expect("it is listed");
+        (path, plan.etag)
+    };
+    let mut channel = Channel::ladder().push_many(12);
+    let (url, tag) = of(&channel);
+    let segments = &mut channel.presentation.tracks[0].segments;
+    let last = segments.len() - 1;
+    let mut listed = segments.get(last).cloned().expect("twelve are listed");
+    listed.media.as_mut().expect("it is no gap").hash += 1;
+    segments.set(last, listed);
+    let (same_url, other_tag) = of(&channel);
+    assert_eq!(url, same_url);
+    assert_ne!(tag, other_tag, "other bytes under one tag");
+    for init in channel.presentation.inits.values_mut() {
+        if let CodecConfig::Avc(video) = &mut Arc::make_mut(init).config {
+            video.pps = vec![vec![0x68, 0x01]];
+        }
+    }
+    assert_ne!(url, of(&channel).0, "two configurations under one URL");
+}
+
+#[test]
 fn nothing_is_listed_before_its_muxed_audio() {
     let mut channel = Channel::ladder().push_many(4);
     let before = channel.text(&hls(2, 60), "index_v1.m3u8");
