@@ -8,7 +8,7 @@
 //! accepted are accepted by another shard until this one serves again.
 //!
 //! A shard that comes back has nothing. One that was started again after a panic gets its channels
-//! back, each at a moment when nothing of it is under way ([`Succession::look`] reads it back for
+//! back, each at a moment when nothing of it is under way (`Succession::look` reads it back for
 //! its home as for anyone).
 
 use crate::limits::SHARD_TICK_SPAN;

@@ -117,7 +117,7 @@ pub fn audio_frames(number: i64) -> Range<i64> {
     first(number)..first(number + 1)
 }
 
-/// One life of an encoder: it names its segments from 0 again.
+/// One life of an encoder. Its names go on with the clock's, as ffmpeg numbers by epoch.
 #[derive(Clone, Copy)]
 pub struct Life {
     /// The first segment that it sends.
@@ -125,21 +125,20 @@ pub struct Life {
 }
 
 impl Life {
-    pub fn name(self, number: i64) -> String {
-        format!("channel_0_{}.ts", number - self.first)
+    pub fn name(number: i64) -> String {
+        format!("channel_0_{number}.ts")
     }
 
     /// The playlist once segment `newest` is there.
     pub fn playlist(self, newest: i64) -> String {
         let oldest = (newest - 9).max(self.first);
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n",
-            oldest - self.first
+            "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{oldest}\n"
         );
         let epoch: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         for number in oldest..=newest {
             let date = epoch + jiff::SignedDuration::from_millis(number * 2002);
-            let name = self.name(number);
+            let name = Self::name(number);
             write!(text, "#EXT-X-PROGRAM-DATE-TIME:{date:.3}\n#EXTINF:2.002,\n{name}\n").unwrap();
         }
         text
@@ -150,7 +149,7 @@ impl Life {
         if number == self.first {
             put(encoder, "channel.m3u8", MATERIAL.multivariant.as_bytes());
         }
-        put(encoder, &self.name(number), &segment(number));
+        put(encoder, &Self::name(number), &segment(number));
         put(encoder, "channel_0.m3u8", self.playlist(number).as_bytes());
     }
 }

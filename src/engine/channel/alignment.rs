@@ -1,7 +1,7 @@
 //! Whether the two inputs' copies of a track can take each other's place, from comparing them.
 //!
 //! *Aligned* is equal boundaries, equal phase of the audio frames and equal parameter sets over
-//! [`ALIGNED_COUNT`] segments; *identical* is equal bytes over as many. Timestamps are compared as
+//! three segments; *identical* is equal bytes over as many. Timestamps are compared as
 //! they are: inputs whose clocks have different bases are apart even where PROGRAM-DATE-TIME would
 //! map one on the other, because which of them came first would then decide output bytes.
 

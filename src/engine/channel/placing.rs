@@ -60,7 +60,7 @@ impl Channel {
         segments.get(at).filter(|listed| listed.start <= start + frame)
     }
 
-    /// How far a track's media goes without a hole of more than two targets, waiting media included.
+    /// How far a track's media goes without a hole of more than two targets, with what waits.
     pub(super) fn reach(&self, track: &TrackState) -> MediaTime {
         let hurry = MediaTime(2 * self.target().0);
         let spans = self.candidates_of(track.info.id).filter_map(|it| {
