@@ -379,6 +379,19 @@ impl Origin {
         drop(self.process.take().unwrap());
     }
 
+    /// Stops the process, every thread of it, until SIGCONT.
+    pub fn pause(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.process.as_ref().unwrap().pid);
+        eventually("every thread is stopped", || {
+            let mut tasks = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().path());
+            let is_stopped = |stat: String| stat.rsplit(')').next().unwrap().starts_with(" T");
+            tasks
+                .all(|task| is_stopped(fs::read_to_string(task.join("stat")).unwrap()))
+                .then_some(())
+        });
+    }
+
     /// Address of encoders and players.
     pub fn data(&self) -> SocketAddr {
         (self.address, DATA_PORT).into()

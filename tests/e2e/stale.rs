@@ -97,7 +97,7 @@ fn in_03_a_paused_process_does_not_take_its_old_manifests_for_fresh() {
     let origin = Origin::start(&tables(LIMIT_SECONDS, 503));
     MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..SEGMENT_COUNT);
     listed_with(&origin, HLS, SEGMENT_COUNT);
-    origin.signal("STOP");
+    origin.pause();
     let mut asked = Connection::open(origin.data());
     asked.send_request("GET", HLS, &[], b"").unwrap();
     // The pause is the fault, not a wait for something.
