@@ -13,12 +13,10 @@ use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Verdict};
 use headwater::engine::playlist::parse_playlist;
 use headwater::engine::segment::SegmentBody;
-use headwater::ring::{
-    Location, Record, RecordKind, Refused, Ring, RingConfig, Storage, Tenure, content_hash,
-};
+use headwater::ring::{Location, Record, RecordKind, Refused, Ring, RingConfig, Storage, Tenure};
 use headwater::shard::reopen::{RECORD_VERSION, Reopened};
 use headwater::shard::site::{ChannelLive, ChannelSite};
-use headwater::units::{InputNumber, MediaTime, Monotonic, WallClock};
+use headwater::units::{ContentHash, InputNumber, MediaTime, Monotonic, WallClock};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +98,7 @@ impl Writer {
         let records: Vec<Record> = metas.iter().map(record).collect();
         let locations = self.append(&records);
         for ((_, meta), at) in metas.into_iter().zip(locations) {
-            let hash = content_hash(&records[0].table, &records[0].payload);
+            let hash = ContentHash::of(&records[0].table, &records[0].payload).low();
             self.channel.on_stored(now, meta, (at.table, at.payload), hash);
         }
         self.channel.on_body_stored(now);

@@ -9,7 +9,7 @@
 //! Varints are LEB128, at most ten bytes.
 
 use crate::engine::segment::Sample;
-use xxhash_rust::xxh3::Xxh3;
+use crate::units::ContentHash;
 
 const CONSTANT_DURATION: u8 = 1;
 const NO_COMPOSITION: u8 = 2;
@@ -23,15 +23,10 @@ pub struct TableError {
     pub offset: usize,
 }
 
-/// Names the content of a track's segment: the lower half of XXH3-128 over its packed sample table
-/// and its payload, which is what the ring's record of it is called.
+/// Names the content of a track's segment, as the ring's record of it is named.
 #[must_use]
 pub fn content_hash(samples: &[Sample], payload: &[u8]) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(&encode(samples));
-    hasher.update(payload);
-    let low = hasher.digest128() & u128::from(u64::MAX);
-    u64::try_from(low).expect("the lower half has 64 bits")
+    ContentHash::of(&encode(samples), payload).low()
 }
 
 /// Packs `samples`.

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::ring::format::{Content, ContentHash, FOOTER_SIZE};
+use crate::ring::format::{Content, FOOTER_SIZE};
 use crate::ring::map::PageMap;
 use crate::ring::sys;
+use crate::units::ContentHash;
 
 use xxhash_rust::xxh3::Xxh3;
 

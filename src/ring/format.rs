@@ -24,10 +24,9 @@
 //!
 //! Version 1 has neither groups nor an index; its footer is magic, sequence, end and tag.
 
-use crate::units::Extent;
+use crate::units::{ContentHash, Extent};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use xxhash_rust::xxh3::Xxh3;
 
 /// [`SUPERBLOCK_SIZE`], as the size of a buffer.
 pub const SUPERBLOCK_BYTES: usize = 4096;
@@ -419,30 +418,6 @@ pub struct Content {
     pub hash: u64,
 }
 
-/// XXH3-128 of a record's table and payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentHash(u128);
-
-impl ContentHash {
-    /// Hashes a record.
-    pub fn of(table: &[u8], payload: &[u8]) -> Self {
-        let mut hasher = Xxh3::new();
-        hasher.update(table);
-        hasher.update(payload);
-        Self(hasher.digest128())
-    }
-
-    /// Takes the hash that `hasher` has come to.
-    pub fn from_hasher(hasher: &Xxh3) -> Self {
-        Self(hasher.digest128())
-    }
-
-    /// The lower half, which names the content outside.
-    pub fn low(self) -> u64 {
-        Fields(&self.0.to_le_bytes()).u64()
-    }
-}
-
 const TRAILER_FIELDS: usize = 8 + 16;
 
 /// The trailer of a record with this head and header.
@@ -452,7 +427,7 @@ pub fn trailer_bytes(
     content: ContentHash,
     identity: &Identity,
 ) -> [u8; TRAILER_BYTES] {
-    let content = content.0.to_le_bytes();
+    let content = content.to_le_bytes();
     let tag = identity.tag(TRAILER_MAGIC, &[head, header, &content]);
     let mut block = [0; TRAILER_BYTES];
     write_fields(&mut block, &[&TRAILER_MAGIC, &content, &tag]);
@@ -467,8 +442,7 @@ pub fn parse_trailer(
     header: &[u8],
     identity: &Identity,
 ) -> Option<ContentHash> {
-    let stated = block[8..TRAILER_FIELDS].first_chunk().map(|bytes| u128::from_le_bytes(*bytes))?;
-    let content = ContentHash(stated);
+    let content = ContentHash::from_le_bytes(*block[8..TRAILER_FIELDS].first_chunk()?);
     (*block == trailer_bytes(head, header, content, identity)).then_some(content)
 }
 
@@ -498,7 +472,7 @@ impl Index {
     /// Adds a record.
     pub fn push(&mut self, head: &[u8; HEAD_BYTES], content: ContentHash, header: &[u8]) {
         self.bytes.extend_from_slice(head);
-        self.bytes.extend_from_slice(&content.0.to_le_bytes());
+        self.bytes.extend_from_slice(&content.to_le_bytes());
         if header.len() <= INDEXED_HEADER_BYTES {
             self.bytes.extend_from_slice(header);
         }
@@ -528,7 +502,7 @@ pub fn index_entries(mut bytes: &[u8]) -> impl Iterator<Item = IndexEntry<'_>> {
         let is_copied = header_size <= INDEXED_HEADER_BYTES;
         let (header, rest) = rest.split_at_checked(if is_copied { header_size } else { 0 })?;
         bytes = rest;
-        let content = ContentHash(u128::from_le_bytes(*content));
+        let content = ContentHash::from_le_bytes(*content);
         Some(IndexEntry { head, content, header: is_copied.then_some(header) })
     })
 }

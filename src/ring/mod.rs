@@ -32,7 +32,7 @@ pub use error::{Refused, RingError};
 pub use file::RingFile;
 pub use format::{BootId, Content, RecordKind};
 pub use layout::{FileLayout, LayoutError, plan_files};
-pub use record::{Location, Record, Stored, WriteError, content_hash};
+pub use record::{Location, Record, Stored, WriteError};
 pub use recovery::{Damage, Recovered, RecoveredRecord};
 pub use rotation::{Fill, Placed, Ring, RingConfig};
 pub use storage::{QueueFull, Storage};

@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 
 use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::file::RingFile;
-use crate::ring::format::{ContentHash, Head, Identity, RecordKind, trailer_bytes};
-use crate::units::Extent;
+use crate::ring::format::{Head, Identity, RecordKind, trailer_bytes};
+use crate::units::{ContentHash, Extent};
 
 /// What is appended. The ring looks into none of the three parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,14 +83,8 @@ impl From<&Head> for Location {
 /// A record is in its file, trailer included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Names the content: the lower half of XXH3-128 of table and payload.
+    /// Names the content: [`ContentHash::low`].
     pub hash: u64,
-}
-
-/// The hash of a record's content before it is stored, as [`Stored::hash`] will be.
-#[must_use]
-pub fn content_hash(table: &[u8], payload: &[u8]) -> u64 {
-    ContentHash::of(table, payload).low()
 }
 
 /// Why a placed record isn't in its file. The ring goes on in a fresh one.

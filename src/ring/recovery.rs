@@ -21,12 +21,13 @@ use crate::limits::{RING_HEADER_SIZE_MAX, RING_TABLE_SIZE_MAX};
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
 use crate::ring::format::{
-    BootId, ContentHash, FOOTER_BYTES, FOOTER_SIZE, FileEnd, Footer, HEAD_BYTES, HEAD_MAGIC,
-    HEAD_SIZE, Head, Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP,
-    RecordKind, SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE,
-    index_entries, parse_trailer,
+    BootId, FOOTER_BYTES, FOOTER_SIZE, FileEnd, Footer, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
+    Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind,
+    SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, index_entries,
+    parse_trailer,
 };
 use crate::ring::record::Location;
+use crate::units::ContentHash;
 
 /// Read at once when hashing and searching.
 const PIECE: usize = 256 << 10;

@@ -10,14 +10,14 @@ use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead
 use crate::limits::{
     MANIFEST_ENTRY_COUNT_INLINE_MAX, RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX,
 };
-use crate::ring::{Content, RingFile, Storage, content_hash};
+use crate::ring::{Content, RingFile, Storage};
 use crate::shard::counters::EndpointCounters;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rendering::Renderings;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
-use crate::units::Extent;
+use crate::units::{ContentHash, Extent};
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
 use std::cell::{Cell, RefCell};
@@ -491,7 +491,7 @@ fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8
     let file = published.file(media.payload.file).ok_or(io::ErrorKind::NotFound)?;
     let bytes = |at: Extent| file.bytes(at.offset, usize::try_from(at.size).unwrap_or(usize::MAX));
     let (table, payload) = (bytes(media.table)?, bytes(media.payload)?);
-    if content_hash(table, payload) != media.hash {
+    if ContentHash::of(table, payload).low() != media.hash {
         file.note_verdict(media.payload.offset, false);
         return Err(io::ErrorKind::InvalidData.into());
     }
