@@ -223,7 +223,8 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     }
     for shown in &mut status.endpoints {
         if let Some(endpoint) = site.endpoints.get(&shown.id) {
-            shown.stale = endpoint.is_stale(&endpoint.channel.live.published.load(), rt::now());
+            let published = endpoint.channel.live.published.load();
+            shown.stale = published.is_older(endpoint.stale_limit(&published), rt::now());
         }
     }
     status

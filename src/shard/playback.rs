@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Compression level of manifests: the text is small and made once.
 const GZIP_LEVEL: u32 = 6;
@@ -89,6 +90,8 @@ struct ResponseCache {
 struct EndpointCache {
     endpoint: Arc<EndpointSite>,
     serial: u64,
+    /// See [`EndpointSite::stale_limit`].
+    stale_limit: Option<Duration>,
     size: u64,
     kept: HashMap<String, Kept>,
 }
@@ -106,18 +109,33 @@ impl ResponseCache {
         (!is_lost(&kept.pieces)).then(|| kept.clone())
     }
 
-    fn keep(&mut self, endpoint: &Arc<EndpointSite>, serial: u64, key: String, kept: &Kept) {
-        let size = key.len() as u64 + memory_size(&kept.pieces);
+    /// What is kept of a publication, begun where there is nothing of it.
+    fn of(&mut self, endpoint: &Arc<EndpointSite>, published: &Published) -> &mut EndpointCache {
         let known = self.endpoints.get(&endpoint.id);
-        if known.is_none_or(|cache| !cache.is_of(endpoint, serial)) {
-            let (endpoint, kept) = (Arc::clone(endpoint), HashMap::new());
+        if known.is_none_or(|cache| !cache.is_of(endpoint, published.serial)) {
             self.drop_endpoint(&endpoint.id);
-            let id = Arc::clone(&endpoint.id);
-            self.endpoints.insert(id, EndpointCache { endpoint, serial, size: 0, kept });
         }
-        let Some(cache) = self.endpoints.get_mut(&endpoint.id) else { return };
-        let is_full = cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX
-            || self.size + size > RESPONSE_CACHE_SIZE_MAX;
+        self.endpoints.entry(Arc::clone(&endpoint.id)).or_insert_with(|| EndpointCache {
+            endpoint: Arc::clone(endpoint),
+            serial: published.serial,
+            stale_limit: endpoint.stale_limit(published),
+            size: 0,
+            kept: HashMap::new(),
+        })
+    }
+
+    fn keep(
+        &mut self,
+        endpoint: &Arc<EndpointSite>,
+        published: &Published,
+        key: String,
+        kept: &Kept,
+    ) {
+        let size = key.len() as u64 + memory_size(&kept.pieces);
+        let total = self.size + size;
+        let cache = self.of(endpoint, published);
+        let is_full =
+            cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX || total > RESPONSE_CACHE_SIZE_MAX;
         if !is_full && cache.kept.insert(key, kept.clone()).is_none() {
             cache.size += size;
             self.size += size;
@@ -241,7 +259,7 @@ impl Playback {
         let published = endpoint.channel.live.published.load_full();
         let serial = published.serial;
         let may_be_manifest = manifest::kind_of(path).is_some();
-        if may_be_manifest && is_refused_as_stale(endpoint, &published, path) {
+        if may_be_manifest && self.is_refused_as_stale(endpoint, &published, path) {
             counters.stale.add(1);
             return stale(endpoint.endpoint.stale.status);
         }
@@ -255,7 +273,7 @@ impl Playback {
         match self.make(endpoint, &published, path, gzip).await {
             Ok((made, keeps)) => {
                 if keeps {
-                    self.cache.borrow_mut().keep(endpoint, serial, key, &made);
+                    self.cache.borrow_mut().keep(endpoint, &published, key, &made);
                 }
                 Plan::answer(head, made)
             }
@@ -266,6 +284,18 @@ impl Playback {
                 refusal(why)
             }
         }
+    }
+
+    /// A live manifest that has not changed for too long is not served as if it were fresh.
+    fn is_refused_as_stale(
+        &self,
+        endpoint: &Arc<EndpointSite>,
+        published: &Published,
+        path: &str,
+    ) -> bool {
+        let limit = self.cache.borrow_mut().of(endpoint, published).stale_limit;
+        let resolved = || manifest::resolve(&endpoint.endpoint, &published.presentation, path);
+        published.is_older(limit, rt::now()) && matches!(resolved(), Ok(Resource::Manifest(_)))
     }
 
     /// The response, and whether it is to be kept: what was made of samples is on the shelf.
@@ -517,12 +547,6 @@ fn compress(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzBuilder::new().mtime(0).write(out, Compression::new(GZIP_LEVEL));
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     written.expect("writing to memory does not fail")
-}
-
-/// A live manifest that has not changed for too long is not served as if it were fresh.
-fn is_refused_as_stale(endpoint: &EndpointSite, published: &Published, path: &str) -> bool {
-    let resolved = || manifest::resolve(&endpoint.endpoint, &published.presentation, path);
-    endpoint.is_stale(published, rt::now()) && matches!(resolved(), Ok(Resource::Manifest(_)))
 }
 
 /// What a manifest is answered with then: the CDN asks another origin, or again in a second.

@@ -156,6 +156,12 @@ impl Published {
         Self { serial, epoch, presentation, files, edge_age: EdgeAge::default() }
     }
 
+    /// True where the live edge is older than `limit`; without one it never is.
+    #[must_use]
+    pub fn is_older(&self, limit: Option<Duration>, now: Monotonic) -> bool {
+        limit.is_some_and(|limit| self.edge_age.at(now) > limit)
+    }
+
     /// The ring file with this number.
     #[must_use]
     pub fn file(&self, sequence: u64) -> Option<&Arc<RingFile>> {
@@ -165,11 +171,11 @@ impl Published {
 }
 
 impl EndpointSite {
-    /// True where what is published is too old for a live manifest to be served as it is.
+    /// How old the live edge may be for a live manifest of this publication to be served, to be
+    /// worked out once for a publication.
     #[must_use]
-    pub fn is_stale(&self, published: &Published, now: Monotonic) -> bool {
-        let limit = manifest::stale_limit(&self.endpoint, &published.presentation);
-        limit.is_some_and(|limit| published.edge_age.at(now) > limit)
+    pub fn stale_limit(&self, published: &Published) -> Option<Duration> {
+        manifest::stale_limit(&self.endpoint, &published.presentation)
     }
 }
 
