@@ -20,7 +20,8 @@ const COMPARED_FROM: usize = 2;
 /// Plans of two twins with some of `kinds`, of which one brings a good copy of everything.
 fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
     let mut kinds = trouble::draw(dice, kinds);
-    // ENDLIST holds until a playlist comes without it.
+    // Not held yet: an encoder that came back after ENDLIST counts as ended until a playlist comes,
+    // however much media it pushes.
     let dies = kinds.contains(&Trouble::Death);
     kinds.retain(|kind| !(dies && *kind == Trouble::Unlisted));
     let unsound = [Trouble::Damage, Trouble::Death].iter().any(|it| kinds.contains(it));
@@ -59,9 +60,10 @@ pub fn one_good_copy(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let show = Show::draw(&mut dice, LENGTH);
     let habits = Habits { dies: dice.pick(&[0, 0, 4]), ..Habits::CALM };
-    let mut kinds = trouble::OF_TWINS.to_vec();
+    let mut kinds = trouble::of_twins();
     if habits.dies > 0 {
-        // A process that has just begun knows of no encoder how it was before.
+        // Not held yet: a process that has just begun knows of no encoder how it was before, so
+        // that an unsound copy may win, and an encoder that begins anew may pass for a jump.
         let told_by_history = [Trouble::Damage, Trouble::Death, Trouble::Renames];
         kinds.retain(|kind| !told_by_history.contains(kind));
     }
@@ -118,11 +120,8 @@ fn arrivals_ms(show: &Show, all: &[Delivery]) -> Vec<i64> {
 pub fn two_origins(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let show = Show::draw(&mut dice, LENGTH);
-    let kinds: Vec<Trouble> = trouble::OF_TWINS
-        .iter()
-        .copied()
-        .filter(|kind| !matches!(kind, Trouble::Damage | Trouble::Death))
-        .collect();
+    let mut kinds = trouble::of_twins();
+    kinds.retain(|kind| !matches!(kind, Trouble::Damage | Trouble::Death));
     let mut published: Vec<Presentation> = Vec::new();
     for _ in 0..2 {
         let plans = plans(&show, &mut dice, &kinds);
