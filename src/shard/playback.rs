@@ -100,28 +100,28 @@ impl EndpointCache {
     fn is_of(&self, endpoint: &Arc<EndpointSite>, serial: u64) -> bool {
         Arc::ptr_eq(&self.endpoint, endpoint) && self.serial == serial
     }
+
+    fn find(&self, key: &str) -> Option<Kept> {
+        self.kept.get(key).filter(|kept| !is_lost(&kept.pieces)).cloned()
+    }
 }
 
 impl ResponseCache {
-    fn find(&self, endpoint: &Arc<EndpointSite>, serial: u64, key: &str) -> Option<Kept> {
-        let cache = self.endpoints.get(&endpoint.id)?;
-        let kept = cache.kept.get(key).filter(|_| cache.is_of(endpoint, serial))?;
-        (!is_lost(&kept.pieces)).then(|| kept.clone())
-    }
-
     /// What is kept of a publication, begun where there is nothing of it.
     fn of(&mut self, endpoint: &Arc<EndpointSite>, published: &Published) -> &mut EndpointCache {
         let known = self.endpoints.get(&endpoint.id);
         if known.is_none_or(|cache| !cache.is_of(endpoint, published.serial)) {
             self.drop_endpoint(&endpoint.id);
+            let begun = EndpointCache {
+                endpoint: Arc::clone(endpoint),
+                serial: published.serial,
+                stale_limit: endpoint.stale_limit(published),
+                size: 0,
+                kept: HashMap::new(),
+            };
+            self.endpoints.insert(Arc::clone(&endpoint.id), begun);
         }
-        self.endpoints.entry(Arc::clone(&endpoint.id)).or_insert_with(|| EndpointCache {
-            endpoint: Arc::clone(endpoint),
-            serial: published.serial,
-            stale_limit: endpoint.stale_limit(published),
-            size: 0,
-            kept: HashMap::new(),
-        })
+        self.endpoints.get_mut(&endpoint.id).expect("it is there, or was begun above")
     }
 
     fn keep(
@@ -257,16 +257,21 @@ impl Playback {
             }
         }
         let published = endpoint.channel.live.published.load_full();
-        let serial = published.serial;
         let may_be_manifest = manifest::kind_of(path).is_some();
-        if may_be_manifest && self.is_refused_as_stale(endpoint, &published, path) {
-            counters.stale.add(1);
-            return stale(endpoint.endpoint.stale.status);
-        }
         let gzip = head.accept_encoding_gzip && may_be_manifest;
         // The two forms of a manifest are kept apart by a mark that no path begins with.
         let key = if gzip { format!(" {path}") } else { path.to_owned() };
-        let kept = self.cache.borrow().find(endpoint, serial, &key);
+        let (stale_limit, kept) = {
+            let mut cache = self.cache.borrow_mut();
+            let cache = cache.of(endpoint, &published);
+            (cache.stale_limit, cache.find(&key))
+        };
+        let is_old = may_be_manifest && published.is_older(stale_limit, rt::now());
+        if is_old && is_manifest(endpoint, &published, path) {
+            // Not served as if it were fresh.
+            counters.stale.add(1);
+            return stale(endpoint.endpoint.stale.status);
+        }
         if let Some(kept) = kept {
             return Plan::answer(head, kept);
         }
@@ -284,18 +289,6 @@ impl Playback {
                 refusal(why)
             }
         }
-    }
-
-    /// A live manifest that has not changed for too long is not served as if it were fresh.
-    fn is_refused_as_stale(
-        &self,
-        endpoint: &Arc<EndpointSite>,
-        published: &Published,
-        path: &str,
-    ) -> bool {
-        let limit = self.cache.borrow_mut().of(endpoint, published).stale_limit;
-        let resolved = || manifest::resolve(&endpoint.endpoint, &published.presentation, path);
-        published.is_older(limit, rt::now()) && matches!(resolved(), Ok(Resource::Manifest(_)))
     }
 
     /// The response, and whether it is to be kept: what was made of samples is on the shelf.
@@ -549,7 +542,12 @@ fn compress(body: &[u8]) -> Vec<u8> {
     written.expect("writing to memory does not fail")
 }
 
-/// What a manifest is answered with then: the CDN asks another origin, or again in a second.
+fn is_manifest(endpoint: &EndpointSite, published: &Published, path: &str) -> bool {
+    let resolved = manifest::resolve(&endpoint.endpoint, &published.presentation, path);
+    matches!(resolved, Ok(Resource::Manifest(_)))
+}
+
+/// What a live manifest is answered with that has not changed for too long: the CDN asks another origin, or again in a second.
 fn stale(status: u16) -> Plan<SharedFile> {
     let retry_after = (status == 503).then_some(1);
     let cache_control = Some(CacheControl::MaxAge(1));
