@@ -547,7 +547,8 @@ fn is_manifest(endpoint: &EndpointSite, published: &Published, path: &str) -> bo
     matches!(resolved, Ok(Resource::Manifest(_)))
 }
 
-/// What a live manifest is answered with that has not changed for too long: the CDN asks another origin, or again in a second.
+/// What a live manifest is answered with that has not changed for too long: the CDN asks another
+/// origin, or again in a second.
 fn stale(status: u16) -> Plan<SharedFile> {
     let retry_after = (status == 503).then_some(1);
     let cache_control = Some(CacheControl::MaxAge(1));
