@@ -341,3 +341,9 @@ const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
 const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);
+
+// The channel's timeline.
+
+/// Copies of times gone by that are remembered of each input, to tell two encoders that began anew
+/// together from one: a segment of every rendition and its sound.
+pub const PASSED_COUNT_MAX: usize = 64;

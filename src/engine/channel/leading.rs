@@ -8,7 +8,7 @@ use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event, SwitchReason};
 use crate::engine::channel::grid::unwrap_near;
-use crate::engine::channel::placing::Place;
+use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::Change;
 use crate::engine::channel::switching::View;
 use crate::engine::channel::{Channel, span};
@@ -100,7 +100,7 @@ impl Channel {
             Place::Foreign => true,
             Place::Behind => {
                 let covered = self.listed_at(track, start, meta.frame());
-                self.is_rewound(track, meta, start, covered)
+                self.return_of(track, meta, start, covered) == Return::Anew
             }
             Place::Next | Place::Hole => false,
         }

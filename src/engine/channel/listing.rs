@@ -3,7 +3,7 @@
 use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
-use crate::engine::channel::placing::Place;
+use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
 use crate::engine::codec::TrackKind;
@@ -204,7 +204,8 @@ impl Channel {
             self.candidates.remove(at);
             return true;
         }
-        if self.is_rewound(track, &meta, start, covered.as_ref()) {
+        let returns = self.return_of(track, &meta, start, covered.as_ref());
+        if returns == Return::Anew {
             self.note_stranger(now, id, at);
             if self.break_away(now, id, at, leads) {
                 return true;
@@ -213,8 +214,10 @@ impl Channel {
                 return false;
             }
         }
-        // The playlist that tells a rewound encoder from a copy may still come.
-        if self.may_lead(now, meta.input) && !self.has_waited(now, at) {
+        // What tells an encoder that began anew from a copy may still come: a playlist, or media.
+        let target = span(self.target());
+        let patience = if returns == Return::Unsure { target * 3 / 2 } else { target / 2 };
+        if self.may_lead(now, meta.input) && now < self.candidates[at].committed + patience {
             return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {
@@ -348,6 +351,9 @@ impl Channel {
             self.await_playlist(committed, &meta);
         }
         self.recent.push(id, number, meta.input, &meta.name);
+        if leads {
+            self.measure_drift(meta.input);
+        }
         if stranded {
             self.forget(at);
         } else {

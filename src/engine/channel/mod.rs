@@ -256,7 +256,8 @@ impl Channel {
         if let Some(at) = self.candidates.iter().position(|it| it.is_of_same_body(&meta)) {
             self.forget(at);
         }
-        let (rendition, is_seconded) = (None, false);
+        let rendition = None;
+        let is_seconded = self.inputs.has_passed(meta.input.other(), meta.start, hash);
         let candidate = Candidate { meta, rendition, table, payload, hash, committed, is_seconded };
         self.candidates.push(candidate);
     }
@@ -362,7 +363,7 @@ impl Channel {
     }
 
     /// Compares PROGRAM-DATE-TIME with media time where the leader's newest segment is listed.
-    fn measure_drift(&mut self, input: InputNumber) {
+    pub(super) fn measure_drift(&mut self, input: InputNumber) {
         let (Some(leader), Some(offset)) = (self.leader(), self.state.clock_offset) else {
             return;
         };
@@ -373,7 +374,7 @@ impl Channel {
             && let Some(listed) = self.listed_number(id, number)
         {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
-            self.inputs.set_drift(input, drift);
+            self.inputs.on_drift(input, number, drift);
         }
     }
 

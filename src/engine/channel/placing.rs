@@ -30,6 +30,17 @@ pub(super) enum Place {
     Foreign,
 }
 
+/// What a copy from before its track's end tells of its encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Return {
+    /// It goes on: the copy is late.
+    Late,
+    /// It may have begun anew: what it sends next tells.
+    Unsure,
+    /// It began anew.
+    Anew,
+}
+
 impl Channel {
     /// Media time of a segment's start under the present session.
     pub(super) fn media_start(&self, track: &TrackState, meta: &RecordMeta) -> Option<MediaTime> {
@@ -143,18 +154,41 @@ impl Channel {
         self.inputs.playlists(meta.input).segment(&meta.name).is_none()
     }
 
-    /// Whether a candidate that lies before its track's end comes from an encoder that began anew,
-    /// by the source's wall clock, else by names.
-    pub(super) fn is_rewound(
+    /// Whether a candidate that lies before its track's end comes from an encoder that began anew:
+    /// by the source's wall clock, else by names, once the encoder goes on from there.
+    pub(super) fn return_of(
+        &self,
+        track: &TrackState,
+        meta: &RecordMeta,
+        start: MediaTime,
+        covered: Option<&Listed>,
+    ) -> Return {
+        if let Some(lag) = self.lag(meta, start) {
+            return if lag > self.target() { Return::Anew } else { Return::Late };
+        }
+        if !self.seems_rewound(track, meta, start, covered) {
+            return Return::Late;
+        }
+        let follows = |next: &RecordMeta| {
+            next.input == meta.input
+                && self.media_start(track, next).is_some_and(|next| {
+                    let is_behind = next < track.end - meta.frame();
+                    is_behind && near(next, start + meta.duration(), meta.frame())
+                })
+        };
+        let goes_on = self.candidates_of(track.info.id).any(|next| follows(&next.meta));
+        if goes_on { Return::Anew } else { Return::Unsure }
+    }
+
+    /// What names, and arrival where the source never gave dates, tell of a copy from before its
+    /// track's end.
+    fn seems_rewound(
         &self,
         track: &TrackState,
         meta: &RecordMeta,
         start: MediaTime,
         covered: Option<&Listed>,
     ) -> bool {
-        if let Some(lag) = self.lag(meta, start) {
-            return lag > self.target();
-        }
         let id = track.info.id;
         match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
             Some((input, name)) if input == meta.input && name == meta.name => {

@@ -1,6 +1,5 @@
 //! Where the timeline begins and where it breaks: the first clock, sessions, and learned periods.
 
-use crate::engine::channel::alignment::Apart;
 use crate::engine::channel::candidate::Candidate;
 use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::grid::{SOURCE_TIME_MODULUS, first_clock, unwrap_near};
@@ -147,7 +146,7 @@ impl Channel {
         self.off_grid = 0;
         if cause == Cause::Jump {
             // Both may have jumped: what was of another timeline may be of this one.
-            self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
+            self.forget_strangers();
         }
         self.events.push(Event::Discontinuity(cause));
     }
