@@ -19,6 +19,8 @@ struct Input {
     playlists: Playlists,
     health: Health,
     heard: Option<Monotonic>,
+    /// When a copy of it was the newest of its track or came next.
+    went_on: Option<Monotonic>,
     /// Source time and content of the newest copies that were not kept, for they are of a time
     /// that went by long ago.
     passed: VecDeque<(MediaTime, u64)>,
@@ -89,6 +91,16 @@ impl Inputs {
     /// How far PROGRAM-DATE-TIME was ahead of media time plus W; `None` where none was seen.
     pub const fn drift(&self, input: InputNumber) -> Option<MediaTime> {
         self.inputs[input.index()].drift
+    }
+
+    /// A copy came that is the newest of its track or the next one.
+    pub fn on_edge(&mut self, input: InputNumber, now: Monotonic) {
+        self.inputs[input.index()].went_on = Some(now);
+    }
+
+    /// When one came last: what is older and comes before it is late.
+    pub const fn went_on(&self, input: InputNumber) -> Option<Monotonic> {
+        self.inputs[input.index()].went_on
     }
 
     /// A copy of a time that went by long ago was not kept.

@@ -157,14 +157,16 @@ impl Channel {
     }
 
     /// Learns from an arrival how the two inputs stand to each other on its track.
-    pub(super) fn compare(&mut self, arrival: &Arrival<'_>) {
+    pub(super) fn compare(&mut self, now: Monotonic, arrival: &Arrival<'_>) {
         let meta = &arrival.meta;
         let Some(track) = self.track_fed_by(meta).cloned() else { return };
         if meta.kind() == TrackKind::Text || !self.flaws(&track, meta).is_none() {
             return;
         }
         let Some(start) = self.media_start(&track, meta) else { return };
-        if near(start, track.end, meta.frame()) {
+        let at_edge = |time: MediaTime| near(time, track.end, meta.frame());
+        if at_edge(start) || at_edge(start + meta.duration()) {
+            self.inputs.on_edge(meta.input, now);
             // What goes on where the listed media ends is of its timeline: an older copy was late.
             self.forget_strangers();
         }

@@ -100,7 +100,7 @@ impl Channel {
             Place::Foreign => true,
             Place::Behind => {
                 let covered = self.listed_at(track, start, meta.frame());
-                self.return_of(track, meta, start, covered) == Return::Anew
+                self.return_of(track, candidate, start, covered) == Return::Anew
             }
             Place::Next | Place::Hole => false,
         }

@@ -189,11 +189,11 @@ impl Channel {
         at: usize,
         leads: bool,
     ) -> bool {
-        let meta = self.candidates[at].meta.clone();
-        let id = track.info.id;
+        let candidate = self.candidates[at].clone();
+        let (meta, id) = (&candidate.meta, track.info.id);
         let covered = self.listed_at(track, start, meta.frame()).cloned();
         if let Some(gap) = covered.as_ref().filter(|listed| listed.media.is_none())
-            && self.may_fill(track, gap, &meta)
+            && self.may_fill(track, gap, meta)
             && start + meta.duration() <= gap.end + meta.frame()
         {
             let listed = self.listed_media(track, at, (gap.number, gap.grid), start);
@@ -204,7 +204,7 @@ impl Channel {
             self.candidates.remove(at);
             return true;
         }
-        let returns = self.return_of(track, &meta, start, covered.as_ref());
+        let returns = self.return_of(track, &candidate, start, covered.as_ref());
         if returns == Return::Anew {
             self.note_stranger(now, id, at);
             if self.break_away(now, id, at, leads) {

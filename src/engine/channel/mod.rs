@@ -228,7 +228,7 @@ impl Channel {
         let mut reason = None;
         let mut stored = Vec::with_capacity(arrivals.len());
         for (at, arrival) in arrivals.into_iter().enumerate() {
-            self.compare(&arrival);
+            self.compare(now.monotonic, &arrival);
             match self.judge(now.monotonic, &arrival) {
                 None => stored.push((at, arrival.meta)),
                 Some(why) => reason = reason.max(Some(why)),

@@ -1,7 +1,7 @@
 //! Where a copy lies: its media time under the present session, and how that stands to its track.
 
 use crate::engine::channel::Channel;
-use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::session::is_plausible;
 use crate::engine::channel::state::{Session, TrackState};
@@ -155,28 +155,32 @@ impl Channel {
     }
 
     /// Whether a candidate that lies before its track's end comes from an encoder that began anew:
-    /// by the source's wall clock, else by names, once the encoder goes on from there.
+    /// by the source's wall clock, else by names, once the encoder goes on from there and not from
+    /// where the track ends.
     pub(super) fn return_of(
         &self,
         track: &TrackState,
-        meta: &RecordMeta,
+        candidate: &Candidate,
         start: MediaTime,
         covered: Option<&Listed>,
     ) -> Return {
-        if let Some(lag) = self.lag(meta, start) {
-            return if lag > self.target() { Return::Anew } else { Return::Late };
-        }
-        if !self.seems_rewound(track, meta, start, covered) {
+        let Candidate { meta, committed, .. } = candidate;
+        let lag = self.lag(meta, start);
+        let seems_rewound = lag.map_or_else(
+            || self.seems_rewound(track, meta, start, covered),
+            |lag| lag > self.target(),
+        );
+        if !seems_rewound || self.inputs.went_on(meta.input).is_some_and(|went| went > *committed) {
             return Return::Late;
         }
-        let follows = |next: &RecordMeta| {
-            next.input == meta.input
-                && self.media_start(track, next).is_some_and(|next| {
+        let follows = |it: &Candidate| {
+            (it.meta.input == meta.input || it.is_seconded)
+                && self.media_start(track, &it.meta).is_some_and(|next| {
                     let is_behind = next < track.end - meta.frame();
                     is_behind && near(next, start + meta.duration(), meta.frame())
                 })
         };
-        let goes_on = self.candidates_of(track.info.id).any(|next| follows(&next.meta));
+        let goes_on = self.candidates_of(track.info.id).any(follows);
         if goes_on { Return::Anew } else { Return::Unsure }
     }
 

@@ -40,6 +40,7 @@ impl Channel {
         }
         let run = self.leading_run(input);
         let Some(first) = run.first() else { return false };
+        let input = first.meta.input;
         let Some(wall) = self.wall_of(&run, impatient) else { return false };
         let Some((steady, period)) = self.learn_period(&run, impatient) else { return false };
 
@@ -83,14 +84,18 @@ impl Channel {
         top.renditions.iter().all(|rendition| has_media(rendition.key))
     }
 
-    /// The leader's candidates from `input`, in the order of their media time.
+    /// The leader's candidates from `input`, or from the other one where that alone has any, in the
+    /// order of their media time.
     fn leading_run(&self, input: InputNumber) -> Vec<Candidate> {
         let key = |it: &Candidate| Some((it.meta.kind(), it.rendition?, it.meta.ordinal));
-        let of_input = || self.candidates.iter().filter(move |it| it.meta.input == input);
-        let timed = of_input().filter(|it| it.meta.kind() != TrackKind::Text);
-        let Some(leader) = timed.filter_map(key).min() else { return Vec::new() };
-        let leads = |it: &&Candidate| key(it).is_some_and(|it: LeaderKey| it == leader);
-        let mut run: Vec<Candidate> = of_input().filter(leads).cloned().collect();
+        let timed = self.candidates.iter().filter(|it| it.meta.kind() != TrackKind::Text);
+        let keyed = timed.filter_map(|it| Some((key(it)?, it.meta.input != input)));
+        let Some((leader, is_other)) = keyed.min() else { return Vec::new() };
+        let leads = |it: &&Candidate| {
+            key(it).is_some_and(|it: LeaderKey| it == leader)
+                && (it.meta.input != input) == is_other
+        };
+        let mut run: Vec<Candidate> = self.candidates.iter().filter(leads).cloned().collect();
         let Some(first) = run.first().map(|first| first.meta.start) else { return run };
         run.sort_by_key(|it| unwrap_near(it.meta.start, MediaTime(0), first));
         run
