@@ -97,7 +97,7 @@ impl Channel {
             return false;
         };
         match place {
-            Place::Foreign => true,
+            Place::Foreign => !self.is_superseded(meta.input, *committed),
             Place::Behind => {
                 let covered = self.listed_at(track, start, meta.frame());
                 self.return_of(track, candidate, start, covered) == Return::Anew

@@ -136,11 +136,14 @@ impl Channel {
     }
 
     /// True where a playlist lists a candidate, or none has for longer than it takes to tell a new
-    /// beginning from what an encoder's former life left behind.
+    /// beginning from what an encoder's former life left behind, and its input goes on from there.
     fn is_vouched_for(&self, now: Monotonic, id: TrackId, at: usize) -> bool {
         let candidate = &self.candidates[at];
         let Some(track) = self.state.track(id) else { return false };
         let patience = span(self.target()) * 3 / 2;
+        if self.is_superseded(candidate.meta.input, candidate.committed) {
+            return false;
+        }
         !self.is_unlisted(&candidate.meta)
             || (candidate.committed + patience <= now && !self.is_stray(track, at))
     }

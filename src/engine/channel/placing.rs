@@ -112,7 +112,7 @@ impl Channel {
             Place::Next
         } else if start - reach.max(reference) > hole_max
             || (ahead.0 > 0 && has_jumped)
-            || (ahead.0 < -hole_max.0 && !is_dated_so)
+            || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
             Place::Foreign
         } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
@@ -170,7 +170,7 @@ impl Channel {
             || self.seems_rewound(track, meta, start, covered),
             |lag| lag > self.target(),
         );
-        if !seems_rewound || self.inputs.went_on(meta.input).is_some_and(|went| went > *committed) {
+        if !seems_rewound || self.is_superseded(meta.input, *committed) {
             return Return::Late;
         }
         let follows = |it: &Candidate| {
@@ -182,6 +182,12 @@ impl Channel {
         };
         let goes_on = self.candidates_of(track.info.id).any(follows);
         if goes_on { Return::Anew } else { Return::Unsure }
+    }
+
+    /// True where an input has gone on with the session since a copy of it came at `committed`: the
+    /// copy is no new beginning.
+    pub(super) fn is_superseded(&self, input: InputNumber, committed: Monotonic) -> bool {
+        self.inputs.went_on(input).is_some_and(|went_on| went_on > committed)
     }
 
     /// What names, and arrival where the source never gave dates, tell of a copy from before its
