@@ -226,6 +226,7 @@ impl Channel {
         if covered.is_none_or(|listed| listed.media.is_none()) {
             self.events.push(Event::Late { track: id, input: meta.input });
         }
+        self.inputs.on_passed(meta.input, meta.start, candidate.hash);
         self.forget(at);
         true
     }

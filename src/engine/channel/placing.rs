@@ -51,12 +51,13 @@ impl Channel {
     /// Where a track's next segment is expected: its end, or where others are in a session that it
     /// has not joined.
     fn reference(&self, track: &TrackState, session: &Session) -> MediaTime {
-        let joined = |it: &&TrackState| it.session == Some(session.id);
-        if joined(&track) {
-            return track.end;
-        }
-        let ends = self.state.tracks.iter().filter(joined).map(|it| it.end);
-        ends.max().unwrap_or(session.start)
+        if track.session == Some(session.id) { track.end } else { self.session_end(session) }
+    }
+
+    /// Where the track ends that is furthest in a session; its start before there is any.
+    fn session_end(&self, session: &Session) -> MediaTime {
+        let joined = self.state.tracks.iter().filter(|it| it.session == Some(session.id));
+        joined.map(|it| it.end).max().unwrap_or(session.start)
     }
 
     /// The listed segment of a track in which `start` lies, where that may be a `frame` early.
@@ -104,13 +105,15 @@ impl Channel {
             reference = start.clamp(session.start.min(reference), reference);
         }
         let ahead = start - reference;
+        // What other tracks have reached is of this session.
+        let reach = reach.max(self.session_end(&session));
         let lag = self.lag(meta, start);
         let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
         let has_jumped =
             !is_dated_so && (lag.is_some() || self.is_too_early(track, start - reach, committed));
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if start - reach.max(reference) > hole_max
+        } else if start - reach > hole_max
             || (ahead.0 > 0 && has_jumped)
             || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
