@@ -74,7 +74,11 @@ impl Channel {
 
     /// How far a track's media goes without a hole of more than two targets, with what waits.
     pub(super) fn reach(&self, track: &TrackState) -> MediaTime {
-        let hurry = MediaTime(2 * self.target().0);
+        self.reach_across(track, MediaTime(2 * self.target().0))
+    }
+
+    /// The same without a hole of more than `hole`.
+    fn reach_across(&self, track: &TrackState, hole: MediaTime) -> MediaTime {
         let spans = self.candidates_of(track.info.id).filter_map(|it| {
             let start = self.media_start(track, &it.meta)?;
             Some((start, start + it.meta.duration()))
@@ -82,7 +86,7 @@ impl Channel {
         let mut spans: Vec<_> = spans.collect();
         spans.sort_unstable();
         spans.into_iter().fold(track.end, |reach, (start, end)| {
-            if start <= reach + hurry { reach.max(end) } else { reach }
+            if start <= reach + hole { reach.max(end) } else { reach }
         })
     }
 
@@ -111,9 +115,10 @@ impl Channel {
         let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
         let has_jumped =
             !is_dated_so && (lag.is_some() || self.is_too_early(track, start - reach, committed));
+        let is_far = |reach: MediaTime| start - reach > hole_max;
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if start - reach > hole_max
+        } else if (is_far(reach) && is_far(self.reach_across(track, hole_max)))
             || (ahead.0 > 0 && has_jumped)
             || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
