@@ -164,11 +164,15 @@ impl Channel {
             return;
         }
         let Some(start) = self.media_start(&track, meta) else { return };
-        let at_edge = |time: MediaTime| near(time, track.end, meta.frame());
-        if at_edge(start) || at_edge(start + meta.duration()) {
+        let end = start + meta.duration();
+        if near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame()) {
             self.inputs.on_edge(meta.input, now);
             // What goes on where the listed media ends is of its timeline: an older copy was late.
             self.forget_strangers();
+            if self.is_unlisted(meta) {
+                // No playlist that ended has named it: its encoder is back, or never left.
+                self.inputs.resume(meta.input);
+            }
         }
         if let Some(comparison) = self.comparison(&track, start, arrival) {
             self.learn(track.info.id, comparison);

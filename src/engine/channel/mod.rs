@@ -448,6 +448,8 @@ pub struct Recovery {
     state: State,
     windows: Windows,
     unlisted: Vec<(RecordMeta, Extent, Extent, u64)>,
+    /// What the newest bodies were called, and where they begin.
+    bodies: VecDeque<(InputNumber, String, MediaTime)>,
     recent: RecentNames,
 }
 
@@ -479,6 +481,16 @@ impl Recovery {
     pub fn on_media(&mut self, meta: RecordMeta, (table, payload): (Extent, Extent), hash: u64) {
         if self.unlisted.len() == limits::CANDIDATE_COUNT_MAX {
             self.unlisted.remove(0);
+        }
+        // A body's tracks come one after another, and it begins with its first.
+        let of_body = |body: &(InputNumber, String, MediaTime)| {
+            (body.0, body.1.as_str()) == (meta.input, meta.name.as_str())
+        };
+        if !self.bodies.back().is_some_and(of_body) {
+            if self.bodies.len() == limits::PLAYLIST_NAME_COUNT_MAX {
+                self.bodies.pop_front();
+            }
+            self.bodies.push_back((meta.input, meta.name.clone(), meta.start));
         }
         self.unlisted.push((meta, table, payload, hash));
     }
@@ -521,8 +533,12 @@ impl Recovery {
 
     /// The channel as it was. Committed records that were not listed are judged again.
     #[must_use]
-    pub fn finish(self, config: ChannelConfig, now: Now) -> Channel {
-        let mut channel = self.finish_with(Inputs::default(), config, now);
+    pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
+        let mut inputs = Inputs::default();
+        for (input, name, start) in std::mem::take(&mut self.bodies) {
+            inputs.on_body(input, &name, start);
+        }
+        let mut channel = self.finish_with(inputs, config, now);
         channel.settle(now);
         channel
     }
@@ -550,7 +566,7 @@ impl Recovery {
         channel.recent = self.recent;
         // A restart of ours is no reason to switch.
         for input in InputNumber::BOTH {
-            if channel.state.active == Some(input) || channel.recent.knows(input) {
+            if channel.top(input).is_some() || channel.recent.knows(input) {
                 let span = span(channel.target());
                 channel.inputs.presume_alive(input, now.monotonic, span);
             }
