@@ -166,9 +166,7 @@ impl Channel {
             // What was offered as complete at the end of the stream stays as it is.
             let joined = track.session == self.state.session.map(|session| session.id);
             if joined && self.grid_of(track.cadence, number).map(|it| it.id) == track.grid {
-                let end = self.published_end();
-                let is_next = track.next_number == Some(number) && start >= end;
-                self.begin_grids(if is_next { start } else { end }, None, None, false);
+                self.begin_grids(self.line_before(track, start), None, None, false);
                 if let Some(next) = track.next_number.filter(|next| *next < number) {
                     let place = self.state.grid(track.cadence).and_then(|it| it.number_at(start));
                     number = place.unwrap_or(number).max(next);
@@ -187,6 +185,14 @@ impl Channel {
             self.list_gaps(track.info.id, number, start);
         }
         self.list_candidate(track.info.id, at, (number, start));
+    }
+
+    /// Whole periods before `start`, the first instant that nothing is published of.
+    fn line_before(&self, track: &TrackState, start: MediaTime) -> MediaTime {
+        let end = self.published_end();
+        let Some(grid) = self.state.grid(track.cadence) else { return end };
+        let hole = start - end;
+        if hole.0 < 0 { end } else { end + MediaTime(hole.0 % grid.period_ticks().0.max(1)) }
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
