@@ -187,12 +187,14 @@ impl Channel {
         self.list_candidate(track.info.id, at, (number, start));
     }
 
-    /// Whole periods before `start`, the first instant that nothing is published of.
+    /// The first instant that nothing is published of, whole periods before `start`; where that
+    /// is all but a period later, the published end.
     fn line_before(&self, track: &TrackState, start: MediaTime) -> MediaTime {
         let end = self.published_end();
         let Some(grid) = self.state.grid(track.cadence) else { return end };
-        let hole = start - end;
-        if hole.0 < 0 { end } else { end + MediaTime(hole.0 % grid.period_ticks().0.max(1)) }
+        let period = grid.period_ticks().0.max(1);
+        let part = (start - end).0.rem_euclid(period);
+        if start < end || part * 4 > period * 3 { end } else { end + MediaTime(part) }
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
@@ -256,7 +258,8 @@ impl Channel {
             return false;
         };
         // Transport streams were made without sound that was given up.
-        if meta.kind() == TrackKind::Audio && gap.start < self.state.sound_edge {
+        let is_sound = meta.kind() == TrackKind::Audio;
+        if is_sound && (gap.start < self.state.sound_edge || self.has_pictures(gap)) {
             return false;
         }
         if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
@@ -278,6 +281,17 @@ impl Channel {
             open || parts.all(is_gap)
         };
         gap.end >= track.end - self.config.window && self.config.join_seconds.iter().all(untouched)
+    }
+
+    /// True where pictures are listed of a gap's time.
+    fn has_pictures(&self, gap: &Listed) -> bool {
+        let tracks = self.state.tracks.iter().filter(|it| it.info.kind == TrackKind::Video);
+        let mut logs = tracks.filter_map(|track| self.windows.segments(track.info.id));
+        logs.any(|segments| {
+            let from = segments.partition_point(|listed| listed.end <= gap.start);
+            let mut beside = segments.iter_from(from).take_while(|it| it.start < gap.end);
+            beside.any(|it| it.media.is_some())
+        })
     }
 
     /// Lists a candidate that comes next or after a hole, if its time has come.
