@@ -10,6 +10,7 @@ use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
 use crate::units::{MediaTime, Monotonic, TrackId};
+use std::ops::Range;
 
 impl Channel {
     /// Lists everything that can be listed now.
@@ -259,7 +260,7 @@ impl Channel {
         };
         // Transport streams were made without sound that was given up.
         let is_sound = meta.kind() == TrackKind::Audio;
-        if is_sound && (gap.start < self.state.sound_edge || self.has_pictures(gap)) {
+        if is_sound && gap.start < self.state.sound_edge {
             return false;
         }
         if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
@@ -272,6 +273,12 @@ impl Channel {
         let untouched = |seconds: &u32| {
             let joined = grid.joined_number(gap.number, *seconds);
             let Some(parts) = grid.base_numbers(joined, *seconds) else { return false };
+            let quarter = MediaTime(grid.period_ticks().0 / 4);
+            let times = grid.start_at(parts.start) + quarter..grid.start_at(parts.end) - quarter;
+            // Nor without sound that was a gap then.
+            if is_sound && self.has_pictures(&times) {
+                return false;
+            }
             let open = track.next_number.is_some_and(|next| next < parts.end);
             let mut parts = parts.start.max(front)..parts.end;
             let is_gap = |number: u64| {
@@ -283,13 +290,13 @@ impl Channel {
         gap.end >= track.end - self.config.window && self.config.join_seconds.iter().all(untouched)
     }
 
-    /// True where pictures are listed of a gap's time.
-    fn has_pictures(&self, gap: &Listed) -> bool {
+    /// True where pictures are listed of some of these times.
+    fn has_pictures(&self, times: &Range<MediaTime>) -> bool {
         let tracks = self.state.tracks.iter().filter(|it| it.info.kind == TrackKind::Video);
         let mut logs = tracks.filter_map(|track| self.windows.segments(track.info.id));
         logs.any(|segments| {
-            let from = segments.partition_point(|listed| listed.end <= gap.start);
-            let mut beside = segments.iter_from(from).take_while(|it| it.start < gap.end);
+            let from = segments.partition_point(|listed| listed.end <= times.start);
+            let mut beside = segments.iter_from(from).take_while(|it| it.start < times.end);
             beside.any(|it| it.media.is_some())
         })
     }
