@@ -41,6 +41,9 @@ pub struct RingFile {
     /// Bytes written by this process, and how many of them are known to be on the disk.
     written: AtomicU64,
     synced: AtomicU64,
+    /// Held while syncing: the kernel tells of a failure once, and one of two who sync at a time
+    /// would be told of success.
+    syncing: Mutex<()>,
     writes_pending: AtomicU32,
     /// What reading a record, by its payload's offset, came to: whether it is as it was written.
     verdicts: Mutex<BTreeMap<u64, bool>>,
@@ -109,6 +112,7 @@ impl RingFile {
             broken: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            syncing: Mutex::default(),
             writes_pending: AtomicU32::new(0),
             verdicts: Mutex::default(),
             unsound_count: AtomicUsize::new(0),
@@ -220,10 +224,11 @@ impl RingFile {
     }
 
     /// True where the record needs no look before it is sent from the page cache: this process has
-    /// written it, or has found it to be what was written.
+    /// written it, or has found it to be what was written. Never in a broken file: what the page
+    /// cache lets go of it comes back from the disk otherwise.
     #[must_use]
     pub fn is_known(&self, offset: u64) -> bool {
-        self.is_own || self.verdict(offset).is_some()
+        !self.is_broken() && (self.is_own || self.verdict(offset).is_some())
     }
 
     fn verdict(&self, offset: u64) -> Option<bool> {
@@ -266,10 +271,10 @@ impl RingFile {
     }
 
     /// True where this process has written all of the file's records, so that the newest of them
-    /// are in the page cache.
+    /// are in the page cache, and will be on the disk as well.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        self.is_own
+        self.is_own && !self.is_broken()
     }
 
     /// True where the file has left the ring and its space is needed now: who still sends from it
@@ -316,18 +321,29 @@ impl RingFile {
         Ok(())
     }
 
-    /// Puts what was written on the disk; cheap where nothing was written since the last time.
+    /// Puts what was written on the disk. Returns whether there was anything to put there.
     ///
     /// A failed sync is never tried again: the kernel has marked the pages clean, and a second
     /// one would report success. The file is broken instead.
-    pub(super) fn sync(&self) -> Result<()> {
-        let written = self.written.load(Ordering::Acquire);
-        if self.is_broken() || written == self.synced.load(Ordering::Acquire) {
-            return Ok(());
+    pub(super) fn sync(&self) -> Result<bool> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.written_size();
+        if self.is_broken() || self.is_synced(written) {
+            return Ok(false);
         }
         self.file.sync_data().inspect_err(|_| self.mark_broken())?;
         self.synced.store(written, Ordering::Release);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Bytes written so far: a mark for [`is_synced`](Self::is_synced).
+    pub(super) fn written_size(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// True where all that was written when the mark was taken is on the disk.
+    pub(super) fn is_synced(&self, mark: u64) -> bool {
+        self.synced.load(Ordering::Acquire) >= mark
     }
 
     /// What an earlier run wrote, up to `end`, may not be on the disk.
@@ -337,7 +353,7 @@ impl RingFile {
 
     /// Bytes written that may not be on the disk.
     pub(super) fn unsynced_size(&self) -> u64 {
-        self.written.load(Ordering::Acquire).saturating_sub(self.synced.load(Ordering::Acquire))
+        self.written_size().saturating_sub(self.synced.load(Ordering::Acquire))
     }
 
     /// Takes the name away; the bytes stay for as long as the file is held.
