@@ -18,7 +18,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use headwater::ring::{
-    Durability, Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure, plan_files,
+    Durability, Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure,
+    plan_files,
 };
 use headwater::units::Extent;
 

@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::ring::format::{Content, FOOTER_SIZE};
 use crate::ring::map::PageMap;
+#[cfg(test)]
+use crate::ring::script::{self, Step};
 use crate::ring::sys;
 use crate::units::ContentHash;
 
@@ -70,6 +72,8 @@ impl RingFile {
             std::fs::remove_file(&path)?;
             return Err(error);
         }
+        #[cfg(test)]
+        script::on_step(&path, |name| Step::Made(name, size));
         Ok(Self { is_own: true, ..Self::new(file, path, sequence, size) })
     }
 
@@ -317,6 +321,8 @@ impl RingFile {
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, offset)?;
+        #[cfg(test)]
+        script::on_step(&self.path, |name| Step::Written(name, offset, bytes.to_vec()));
         self.written.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         Ok(())
     }
@@ -331,9 +337,20 @@ impl RingFile {
         if self.is_broken() || self.is_synced(written) {
             return Ok(false);
         }
-        self.file.sync_data().inspect_err(|_| self.mark_broken())?;
+        self.sync_data().inspect_err(|_| self.mark_broken())?;
         self.synced.store(written, Ordering::Release);
         Ok(true)
+    }
+
+    #[cfg(not(test))]
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data()
+    }
+
+    #[cfg(test)]
+    fn sync_data(&self) -> Result<()> {
+        script::on_sync(&self.path)?;
+        self.file.sync_data().inspect(|()| script::on_step(&self.path, Step::Synced))
     }
 
     /// Bytes written so far: a mark for [`is_synced`](Self::is_synced).
@@ -358,6 +375,8 @@ impl RingFile {
 
     /// Takes the name away; the bytes stay for as long as the file is held.
     pub(super) fn unlink(&self) -> Result<()> {
+        #[cfg(test)]
+        script::on_step(&self.path, Step::Unlinked);
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -23,6 +23,8 @@ mod opening;
 mod record;
 mod recovery;
 mod rotation;
+#[cfg(test)]
+mod script;
 mod storage;
 mod sys;
 mod tenure;

@@ -3,7 +3,9 @@
 
 #![allow(clippy::cast_possible_truncation)] // sizes here are small and known
 
+mod crash_images;
 mod damage;
+mod durability;
 mod succession;
 
 use std::collections::BTreeMap;

@@ -8,8 +8,8 @@
 
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
-    Content, Durability, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile,
-    Storage, Stored, Tenure, WriteError,
+    Content, Durability, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError,
+    RingFile, Storage, Stored, Tenure, WriteError,
 };
 use crate::shard::rt::oneshot;
 use bytes::Bytes;
