@@ -8,7 +8,7 @@
 
 use crate::client::Encoder;
 use crate::disk::Disk;
-use crate::origin::{Origin, eventually, lasting};
+use crate::origin::{Origin, eventually, lasting, strict};
 use crate::playback::{Rendition, listed_with};
 use crate::source::LONG;
 use std::collections::BTreeMap;
@@ -252,13 +252,11 @@ fn power_is_cut(seed: u64, tables: &str, sync_interval: &str, cost: &Cost) {
 
 #[test]
 fn st_04_st_06_ten_power_cuts_lose_no_more_than_was_not_synced() {
-    power_is_cut(0x61, &lasting("demo"), "100ms", &Cost::Unsynced);
+    power_is_cut(0x61, &lasting("demo"), "20ms", &Cost::Unsynced);
 }
 
 #[test]
 fn st_05_ten_power_cuts_lose_nothing_that_a_strict_channel_acknowledged() {
-    let strict = "[[channel]]\ndurability = \"strict\"\n";
-    let tables = lasting("demo").replacen("[[channel]]\n", strict, 1);
     // Longer than the test lasts: what is on the disk was put there to be acknowledged.
-    power_is_cut(0x62, &tables, "60s", &Cost::Nothing);
+    power_is_cut(0x62, &strict(&lasting("demo")), "60s", &Cost::Nothing);
 }

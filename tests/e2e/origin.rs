@@ -96,6 +96,11 @@ pub fn lasting(id: &str) -> String {
         + window
 }
 
+/// The same tables, whose first channel acknowledges only what is on the disk.
+pub fn strict(tables: &str) -> String {
+    tables.replacen("[[channel]]\n", "[[channel]]\ndurability = \"strict\"\n", 1)
+}
+
 /// A channel `demo` with an endpoint of every packager.
 pub fn demo() -> String {
     channel("demo") + &endpoints("demo", 2)
@@ -439,6 +444,30 @@ impl Origin {
         let samples: Vec<u64> = samples.collect();
         assert!(!samples.is_empty(), "no metric {name} with {labels}:\n{page}");
         samples.iter().sum()
+    }
+
+    /// Bytes that the process's threads whose names begin so have had read from disks.
+    pub fn disk_reads(&self, threads: &str) -> u64 {
+        let pid = self.process.as_ref().unwrap().pid;
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let named = tasks.filter(|task| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(threads))
+        });
+        let reads = named.map(|task| {
+            let counts = fs::read_to_string(task.join("io")).unwrap();
+            let line = counts.lines().find_map(|line| line.strip_prefix("read_bytes: ")).unwrap();
+            line.parse::<u64>().unwrap()
+        });
+        reads.sum()
+    }
+
+    /// Descriptors of the process on files that have no name any more.
+    pub fn unnamed_file_count(&self) -> usize {
+        let pid = self.process.as_ref().unwrap().pid;
+        let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let links = all.filter_map(|one| fs::read_link(one.unwrap().path()).ok());
+        links.filter(|link| link.to_string_lossy().ends_with(".ring (deleted)")).count()
     }
 
     /// Bytes of anonymous memory that the process holds.
