@@ -16,7 +16,7 @@ fn two_channels() -> String {
     demo() + &channel("other") + &endpoints("other", 2)
 }
 
-fn inject(origin: &Origin, fault: &str) {
+pub fn inject(origin: &Origin, fault: &str) {
     let path = format!("/test/{fault}");
     let told = Connection::open(origin.control()).request("POST", &path, &[], b"");
     assert_eq!(told.status, 204, "{fault}");

@@ -22,6 +22,7 @@ mod lifecycle;
 mod origin;
 mod payload_identity;
 mod playback;
+mod poison;
 mod probe;
 mod pushed_playlists;
 mod real_encoders;
