@@ -1,7 +1,7 @@
 //! The journal of crashes in `storage.dir`: which bodies were under way when processes before this
 //! one crashed. Its lines are written by [`crate::shard::rt::write_last_words_to`].
 //!
-//! It is no state that anything depends on: where it is lost, a body may end the process twice more.
+//! Nothing depends on it: where it is lost, a body may end the process twice more.
 
 use crate::limits::CRASH_JOURNAL_SIZE_MAX;
 use crate::shard::quarantine::Quarantine;
@@ -18,7 +18,7 @@ const NAME: &str = "headwater.crashes";
 pub fn go_on(dir: &Path, quarantine: &Quarantine) {
     let opened = open(&dir.join(NAME), quarantine).and_then(rt::write_last_words_to);
     if let Err(error) = opened {
-        tracing::warn!(%error, "no journal of crashes: a body that ends the process may do so again");
+        tracing::warn!(%error, "no journal of crashes: a body may end process after process");
     }
 }
 
