@@ -83,7 +83,6 @@ fn co_05_a_sender_that_ends_halfway_holds_up_nobodys_message() {
         while messages.len() < 2 {
             block_on(receiver.receive(&mut messages));
         }
-        assert_eq!(messages.len(), 2, "of the three, one was never sent");
         messages.sort_unstable();
         assert_eq!(messages, [1, 2]);
         sending.join().unwrap().expect("room beside what is taken for ever");
