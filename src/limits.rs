@@ -331,6 +331,13 @@ pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 
+// Sound.
+
+/// Access units of AAC that are read at a segment's beginning to learn what their headers do not
+/// tell: a second and a half of them, in which an encoder that lets players join repeats its
+/// bandwidth extension's header several times. One is enough where there is no extension.
+pub const AAC_INSPECTED_UNIT_COUNT_MAX: usize = 32;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
