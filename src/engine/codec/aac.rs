@@ -139,10 +139,11 @@ impl AdtsHeader {
     /// [`BlocksError`] where there are several that cannot be told apart.
     pub fn blocks(&self, frame: &[u8]) -> Result<Vec<Range<usize>>, BlocksError> {
         let (begin, count) = (self.header_size(), usize::from(self.block_count));
-        if count == 1 {
-            return Ok(vec![begin..frame.len()]);
-        }
         let mut blocks = Vec::with_capacity(count);
+        if count == 1 {
+            blocks.push(begin..frame.len());
+            return Ok(blocks);
+        }
         if !self.is_protected {
             let mut at = begin;
             for _ in 0..count {

@@ -76,7 +76,7 @@ impl Header {
     fn blocks(&self, frame: &[u8]) -> Option<Vec<Range<usize>>> {
         match self {
             Self::Adts(header) => header.blocks(frame).ok(),
-            Self::Syncframe(_) => Some(vec![0..frame.len()]),
+            Self::Syncframe(_) => Some(std::iter::once(0..frame.len()).collect()),
         }
     }
 

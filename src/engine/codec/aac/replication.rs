@@ -14,7 +14,7 @@ const EXTENSION_PARAMETRIC_STEREO: u8 = 2;
 /// The most envelopes of a frame (ISO/IEC 14496-3 §4.6.18.3.6).
 const ENVELOPE_COUNT_MAX: usize = 5;
 
-/// Differences of envelopes and noise floors in time and in frequency (ISO/IEC 14496-3 annex 4.A.6).
+/// Differences of envelopes and noise floors, in time and in frequency (ISO/IEC 14496-3 §4.A.6).
 const ENVELOPE_FINE_TIME: PrefixCode =
     PrefixCode(&[0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 2, 3, 4, 2, 7, 4, 8, 72]);
 const ENVELOPE_FINE_FREQUENCY: PrefixCode =
@@ -67,7 +67,7 @@ impl ReplicationReader {
             self.bands = header.band_counts(sample_rate).map(|counts| (header, counts));
         }
         let (header, counts) = self.bands.ok_or(ReplicationError::NoHeader)?;
-        skip_channel(bits, &header, &counts)?;
+        skip_channel(bits, header, counts)?;
         let mut found = false;
         if bits.flag()? {
             let size = match usize::from(bits.small(4)?) {
@@ -89,8 +89,8 @@ impl ReplicationReader {
 /// `sbr_single_channel_element` up to the extensions (ISO/IEC 14496-3 table 4.66).
 fn skip_channel(
     bits: &mut BitReader<'_>,
-    header: &Header,
-    counts: &BandCounts,
+    header: Header,
+    counts: BandCounts,
 ) -> Result<(), ReplicationError> {
     if bits.flag()? {
         bits.skip(4)?; // bs_data_extra

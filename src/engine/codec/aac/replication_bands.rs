@@ -44,7 +44,7 @@ impl Header {
     }
 
     /// The bands for an output of `sample_rate`; `None` for a header that allows none.
-    pub(super) fn band_counts(&self, sample_rate: u32) -> Option<BandCounts> {
+    pub(super) fn band_counts(self, sample_rate: u32) -> Option<BandCounts> {
         let rate = i64::from(sample_rate);
         let first = self.first_subband(rate)?;
         let end = self.end_subband(rate, first);
@@ -71,7 +71,7 @@ impl Header {
     }
 
     /// k0, the first subband of the master table.
-    fn first_subband(&self, rate: i64) -> Option<i64> {
+    fn first_subband(self, rate: i64) -> Option<i64> {
         let offsets: [i64; 16] = match rate {
             ..16_000 | 96_001.. => return None,
             16_000..22_050 => [-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7],
@@ -85,7 +85,7 @@ impl Header {
     }
 
     /// k2, behind the last subband of the master table.
-    fn end_subband(&self, rate: i64, first: i64) -> i64 {
+    fn end_subband(self, rate: i64, first: i64) -> i64 {
         let end = match self.stop {
             14 => 2 * first,
             15 => 3 * first,
@@ -100,7 +100,7 @@ impl Header {
     }
 
     /// Bands of equal width.
-    fn linear(&self, first: i64, end: i64) -> Vec<i64> {
+    fn linear(self, first: i64, end: i64) -> Vec<i64> {
         let width = if self.alter_scale { 2 } else { 1 };
         let count =
             if self.alter_scale { (end - first + 2) / 4 * 2 } else { (end - first) / 2 * 2 };
@@ -117,7 +117,7 @@ impl Header {
     }
 
     /// So many bands to an octave, fewer of them above the first octave where that is wished.
-    fn octaves(&self, first: i64, end: i64) -> Vec<i64> {
+    fn octaves(self, first: i64, end: i64) -> Vec<i64> {
         let half_bands = f64::from(7 - self.scale);
         let two_regions = 49 * end > 110 * first;
         let middle = if two_regions { 2 * first } else { end };
