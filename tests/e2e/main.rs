@@ -16,6 +16,7 @@ mod determinism;
 mod disk;
 mod endless;
 mod failover;
+mod he_aac;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
