@@ -359,3 +359,9 @@ const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
 const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);
+
+// Durability.
+
+/// Threads that sync records before they are acknowledged: each waits for the disk, not for a core,
+/// and a ring waits for the syncs of a quarter of the others at most.
+pub const COMMITTING_THREAD_COUNT: usize = 4;

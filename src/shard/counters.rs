@@ -240,10 +240,18 @@ pub struct ChannelCounters {
     pub restarts: Counter,
     /// Gauge: bytes of the ring that may not be on the disk.
     pub ring_unsynced_bytes: Counter,
+    /// Gauge: those of them that never will be.
+    pub ring_stranded_bytes: Counter,
+    /// Gauge: files that have left the ring and still have readers.
+    pub ring_lingering_files: Counter,
     /// Gauge: 1 while the ring's disk fails.
     pub ring_failing: Counter,
     /// Gauge: records that could not be written.
     pub ring_write_failures: Counter,
+    /// Gauge: syncs of its files.
+    pub ring_syncs: Counter,
+    /// Gauge: microseconds that they took.
+    pub ring_sync_us: Counter,
     /// Gauge: files that could not be synced.
     pub ring_sync_failures: Counter,
     /// Gauge: files that could not be made.

@@ -97,6 +97,11 @@ pub fn lasting(id: &str) -> String {
         + window
 }
 
+/// The same tables, whose first channel acknowledges only what is on the disk.
+pub fn strict(tables: &str) -> String {
+    tables.replacen("[[channel]]\n", "[[channel]]\ndurability = \"strict\"\n", 1)
+}
+
 /// A channel `demo` with an endpoint of every packager.
 pub fn demo() -> String {
     channel("demo") + &endpoints("demo", 2)
@@ -449,12 +454,36 @@ impl Origin {
         self.process.as_ref().unwrap().pid
     }
 
+    /// Bytes that the process's threads whose names begin so have had read from disks.
+    pub fn disk_reads(&self, threads: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let named = tasks.filter(|task| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(threads))
+        });
+        let reads = named.map(|task| {
+            let counts = fs::read_to_string(task.join("io")).unwrap();
+            let line = counts.lines().find_map(|line| line.strip_prefix("read_bytes: ")).unwrap();
+            line.parse::<u64>().unwrap()
+        });
+        reads.sum()
+    }
+
+    /// Descriptors of the process on files that have no name any more.
+    pub fn unnamed_file_count(&self) -> usize {
+        self.descriptor_count(|name| name.ends_with(".ring (deleted)"))
+    }
+
     /// Sockets that the process has open.
     pub fn socket_count(&self) -> usize {
+        self.descriptor_count(|name| name.starts_with("socket:"))
+    }
+
+    /// Descriptors on what is named so. Some may be closed while the others are looked at.
+    fn descriptor_count(&self, is_meant: impl Fn(&str) -> bool) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
-        // Some may be closed while the others are looked at.
         let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+        links.filter(|link| is_meant(&link.to_string_lossy())).count()
     }
 
     /// Bytes of anonymous memory that the process holds.
