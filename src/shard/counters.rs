@@ -149,6 +149,7 @@ limits! {
     StorageQueue "storage_queue" "A storage queue was full.",
     ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
     RingSpares "ring_spares" "No spare ring file was left.",
+    Quarantine "quarantine_count" "A body that had failed was forgotten for another one.",
 }
 
 /// Counters of one shard.
@@ -295,6 +296,8 @@ pub struct InputCounters {
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Bodies refused because one like them had made the process fail.
+    pub quarantined: Counter,
     /// Segments under a name that another listed one has.
     pub names_reused: Counter,
     /// Listed segments that no playlist named in time.

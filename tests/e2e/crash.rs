@@ -37,10 +37,11 @@ fn rounds(count: u64) -> u64 {
 }
 
 /// A small generator (xorshift64), so that a failure is repeated by its seed.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -48,7 +49,7 @@ impl Random {
     }
 
     /// A span of up to `milliseconds`: the moment of a fault, not a wait for anything.
-    fn pause(&mut self, milliseconds: u64) {
+    pub fn pause(&mut self, milliseconds: u64) {
         thread::sleep(Duration::from_micros(self.below(milliseconds * 1000)));
     }
 }

@@ -61,6 +61,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Segments that came damaged, refused or not.",
     ),
     metric(
+        "headwater_ingest_quarantined_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.quarantined),
+        "Bodies refused because one like them had made the process fail.",
+    ),
+    metric(
         "headwater_ingest_standby_total",
         COUNTER,
         Plain,
