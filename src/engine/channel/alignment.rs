@@ -98,7 +98,9 @@ impl Alignment {
             Comparison::Diverse => (self.agreed, self.identical) = (more(self.agreed), 0),
             Comparison::Apart(apart) => *self = Self { apart: Some(apart), ..Self::default() },
         }
-        if self.agreed == ALIGNED_COUNT {
+        // The same media at the same time is of one timeline, without a second look.
+        let is_stranger = self.apart == Some(Apart::Timestamps);
+        if self.agreed == ALIGNED_COUNT || (is_stranger && self.agreed > 0) {
             self.apart = None;
         }
     }

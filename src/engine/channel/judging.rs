@@ -50,10 +50,13 @@ impl Channel {
             return again.then_some(DropReason::Duplicate);
         }
         let start = self.media_start(&track, meta)?;
-        if let Some(listed) = self.listed_at(&track, start, meta.frame())
+        if let Some(listed) = self.listed_at(&track, start, meta.frame()).cloned()
             && let Some(media) = &listed.media
-            && let Some(why) = self.judge_covered(now, (&track, start), arrival, listed, media)
+            && let Some(why) = self.judge_covered(now, (&track, start), arrival, (&listed, media))
         {
+            if !self.is_recent(&track, start) {
+                self.inputs.on_passed(meta.input, meta.start, arrival.hash());
+            }
             return Some(why);
         }
         if self.is_apart(meta.input) {
@@ -84,12 +87,11 @@ impl Channel {
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began
     /// anew, which its playlist tells, and that comes later.
     fn judge_covered(
-        &self,
+        &mut self,
         now: Monotonic,
         (track, start): (&TrackState, MediaTime),
         arrival: &Arrival<'_>,
-        listed: &Listed,
-        media: &MediaRef,
+        (listed, media): (&Listed, &MediaRef),
     ) -> Option<DropReason> {
         let (meta, id) = (&arrival.meta, track.info.id);
         let coincides = near(start, listed.start, meta.frame());
@@ -97,11 +99,10 @@ impl Channel {
             // A copy made at the same time is near the track's end. What an encoder repeats after
             // it began anew is no such copy.
             let is_twin = coincides && self.is_recent(track, start);
-            if is_twin && media.hash == arrival.hash() {
-                return Some(DropReason::Duplicate);
-            }
-            if is_twin && !self.is_apart(meta.input) {
-                return Some(DropReason::Divergent);
+            let is_same = media.hash == arrival.hash();
+            if is_twin && (is_same || !self.is_apart(meta.input)) {
+                self.recent.push(id, listed.number, meta.input, &meta.name);
+                return Some(if is_same { DropReason::Duplicate } else { DropReason::Divergent });
             }
             let told_later = self.may_lead(now, meta.input) || self.is_apart(meta.input);
             return (!told_later).then_some(DropReason::Divergent);
@@ -156,13 +157,23 @@ impl Channel {
     }
 
     /// Learns from an arrival how the two inputs stand to each other on its track.
-    pub(super) fn compare(&mut self, arrival: &Arrival<'_>) {
+    pub(super) fn compare(&mut self, now: Monotonic, arrival: &Arrival<'_>) {
         let meta = &arrival.meta;
         let Some(track) = self.track_fed_by(meta).cloned() else { return };
         if meta.kind() == TrackKind::Text || !self.flaws(&track, meta).is_none() {
             return;
         }
         let Some(start) = self.media_start(&track, meta) else { return };
+        let end = start + meta.duration();
+        if near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame()) {
+            self.inputs.on_edge(meta.input, now);
+            // What goes on where the listed media ends is of its timeline: an older copy was late.
+            self.forget_strangers();
+            if self.is_unlisted(meta) {
+                // No playlist that ended has named it: its encoder is back, or never left.
+                self.inputs.resume(meta.input);
+            }
+        }
         if let Some(comparison) = self.comparison(&track, start, arrival) {
             self.learn(track.info.id, comparison);
         }
@@ -240,6 +251,11 @@ impl Channel {
             let identical = after.is_identical();
             self.events.push(Event::Aligned { track, identical });
         }
+    }
+
+    /// Takes back that an input's timestamps are of another timeline.
+    pub(super) fn forget_strangers(&mut self) {
+        self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
     }
 
     /// How the two inputs stand to each other on a track.
