@@ -1,6 +1,6 @@
 //! Where the timeline begins and where it breaks: the first clock, sessions, and learned periods.
 
-use crate::engine::channel::alignment::Apart;
+use crate::engine::channel::alignment::{Alignment, Apart};
 use crate::engine::channel::candidate::Candidate;
 use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::grid::{SOURCE_TIME_MODULUS, first_clock, unwrap_near};
@@ -147,7 +147,11 @@ impl Channel {
         self.off_grid = 0;
         if cause == Cause::Jump {
             // Both may have jumped: what was of another timeline may be of this one.
-            self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
+            let known = self.state.alignments.iter();
+            let strange = known.filter(|(_, it)| it.apart() == Some(Apart::Timestamps));
+            for id in strange.map(|(&id, _)| id).collect::<Vec<_>>() {
+                self.emit(Change::Alignment(id, Alignment::default()));
+            }
         }
         self.events.push(Event::Discontinuity(cause));
     }
