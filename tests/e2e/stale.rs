@@ -62,7 +62,7 @@ fn in_03_silent_inputs_make_manifests_stale_and_media_brings_them_back() {
 fn a_rung_that_stops_is_stale_while_the_others_go_on_and_comes_back() {
     // Media time decides: the limit is far from what the test takes.
     let origin = Origin::start(&tables(30, 503));
-    let small = "-f lavfi -i testsrc2=size=64x36:rate=25 -map 0:v -map 0:v -s:v:1 32x18";
+    let small = "-f lavfi -i testsrc2=size=64x36:rate=25 -map 0:v -map 0:v -b:v 60k -s:v:1 32x18";
     let source = Source::encoded_for(40, &format!("{small} {H264}"), "v:0 v:1");
     let mut encoder = Encoder::new(&origin, "demo", 1);
     source.push(&mut encoder, 0..2);
