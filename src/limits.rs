@@ -331,13 +331,6 @@ pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 
-// Sound.
-
-/// Access units of AAC that are read at a segment's beginning to learn what their headers do not
-/// tell: a second and a half of them, in which an encoder that lets players join repeats its
-/// bandwidth extension's header several times. One is enough where there is no extension.
-pub const AAC_INSPECTED_UNIT_COUNT_MAX: usize = 32;
-
 // Bodies that made the process fail.
 
 /// First bytes of a body by which it is known again: five packets of a transport stream, which hold
@@ -355,6 +348,13 @@ pub const QUARANTINE_SPAN: Duration = Duration::from_hours(24);
 pub const LAST_WORDS_SIZE_MAX: usize = 256;
 /// Bytes of the journal of crashes that are read at start: the newest lines of a full quarantine.
 pub const CRASH_JOURNAL_SIZE_MAX: u64 = (QUARANTINE_COUNT_MAX * LAST_WORDS_SIZE_MAX) as u64;
+
+// Sound.
+
+/// Access units of AAC that are read at a segment's beginning to learn what their headers do not
+/// tell: a second and a half of them, in which an encoder that lets players join repeats its
+/// bandwidth extension's header several times. One is enough where there is no extension.
+pub const AAC_INSPECTED_UNIT_COUNT_MAX: usize = 32;
 
 // How they relate.
 

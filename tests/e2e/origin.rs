@@ -469,21 +469,12 @@ impl Origin {
         reads.sum()
     }
 
-    /// Descriptors of the process on files that have no name any more.
-    pub fn unnamed_file_count(&self) -> usize {
-        self.descriptor_count(|name| name.ends_with(".ring (deleted)"))
-    }
-
     /// Sockets that the process has open.
     pub fn socket_count(&self) -> usize {
-        self.descriptor_count(|name| name.starts_with("socket:"))
-    }
-
-    /// Descriptors on what is named so. Some may be closed while the others are looked at.
-    fn descriptor_count(&self, is_meant: impl Fn(&str) -> bool) -> usize {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        // Some may be closed while the others are looked at.
         let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        links.filter(|link| is_meant(&link.to_string_lossy())).count()
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     }
 
     /// Bytes of anonymous memory that the process holds.
