@@ -311,14 +311,15 @@ impl Push<'_> {
             beginning.extend_from_slice(bytes);
         }
         let suspect = self.suspect(&beginning).ok_or(Refusal::Quarantined)?;
-        let taken = suspect.answer_for(async {
+        // In memory of its own, which connections that wait for a request do without.
+        let taking = Box::pin(async {
             if self.head.content_encoding.is_some() {
                 self.take_coded(weak_owner, &beginning, body).await
             } else {
                 self.take_plain(weak_owner, &beginning, body, reservation).await
             }
         });
-        let taken = taken.await;
+        let taken = suspect.answer_for(taking).await;
         if matches!(taken, Err(Refusal::Uncommitted(Uncommitted::Restarted))) {
             suspect.strike();
         }

@@ -122,7 +122,7 @@ fn co_06_an_extent_that_outlives_its_file_meets_no_other_content() {
     try_all(3, || {
         let disk = Arc::new(Disk::default());
         // Files by number; numbers only rise. The snapshot is replaced whole.
-        let shown: Arc<Mutex<Vec<(u64, Arc<File>)>>> = Arc::default();
+        let shown = Arc::new(Mutex::new(Vec::<(u64, Arc<File>)>::new()));
         let published = Arc::new(Mutex::new(None));
         let owner = {
             let (shown, published) = (Arc::clone(&shown), Arc::clone(&published));
