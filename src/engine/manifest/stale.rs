@@ -1,6 +1,6 @@
 //! How long a live manifest may stay as it is before it misleads: the media side of the stale
-//! limit. When the edge moved last is known to who has a clock; that one rendition has stopped while
-//! others go on is told by media time alone.
+//! limit. When the edge moved last is known to who has a clock; that one rendition has stopped
+//! while others go on is told by media time alone.
 
 use super::view::{View, ticks};
 use crate::engine::codec::TrackKind;
