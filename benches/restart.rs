@@ -13,7 +13,9 @@ use headwater::engine::channel::switching::Preference;
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Verdict};
 use headwater::engine::playlist::parse_playlist;
 use headwater::engine::segment::SegmentBody;
-use headwater::ring::{Location, Record, RecordKind, Refused, Ring, RingConfig, Storage, Tenure};
+use headwater::ring::{
+    Durability, Location, Record, RecordKind, Refused, Ring, RingConfig, Storage, Tenure,
+};
 use headwater::shard::reopen::{RECORD_VERSION, Reopened};
 use headwater::shard::site::{ChannelLive, ChannelSite};
 use headwater::units::{ContentHash, InputNumber, MediaTime, Monotonic, WallClock};
@@ -40,6 +42,7 @@ fn site(dir: &Path, seconds: u64) -> ChannelSite {
             size: (256 << 20) * seconds.div_ceil(7_200),
             body_size_max: 256 << 10,
             content_version: RECORD_VERSION,
+            durability: Durability::default(),
         },
         bodies_per_second: 50,
         bits_per_second: None,

@@ -126,6 +126,7 @@ impl Ring {
         }
         let blank = std::mem::take(&mut found.blank);
         remove_useless(&mut found, layout)?;
+        let commits = storage.committing(claim.number);
         let mut ring = Self {
             storage: Arc::clone(storage),
             shared: Arc::new(Shared::new(
@@ -134,6 +135,7 @@ impl Ring {
                 folder.clone(),
                 identity,
                 (boot, config.content_version),
+                commits,
             )),
             layout,
             live: VecDeque::new(),
@@ -151,6 +153,8 @@ impl Ring {
         };
         let recovered = ring.adopt(found, known.is_none());
         ring.reuse_spares(&blank)?;
+        ring.set_durability(config.durability);
+        ring.sync_recovered();
         Ok((ring, recovered))
     }
 
@@ -177,7 +181,7 @@ impl Ring {
             recovered.damage.corrupt_records += held.damage.corrupt_records;
             recovered.damage.short_files += held.damage.short_files;
             let file = found.file;
-            if is_sound && !held.is_sealed {
+            if !held.is_sealed && !file.is_broken() {
                 file.mark_unsynced(held.end);
             }
             let FileRecords { end, index_size, .. } = held;

@@ -30,7 +30,8 @@ use std::time::Duration;
 /// Compression level of manifests: the text is small and made once.
 const GZIP_LEVEL: u32 = 6;
 
-/// Newest ring files that are taken to be in the page cache without asking, if they are our own.
+/// Newest ring files whose ranges are taken to be in the page cache where their ends are, if they
+/// are our own.
 const LIVE_FILE_COUNT: usize = 2;
 
 /// A counted reference to a ring file with a record of it, and how to bring its pages in.
@@ -50,7 +51,8 @@ impl FileSource for SharedFile {
     fn is_resident(&self, offset: u64, size: u64) -> bool {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let is_known = self.file.is_known(self.content.payload.offset);
-        self.is_live || (is_known && self.file.is_resident(offset, size))
+        let is_live = self.is_live && self.file.has_resident_ends(offset, size);
+        is_live || (is_known && self.file.is_resident(offset, size))
     }
 
     fn is_wanted_back(&self) -> bool {
@@ -282,6 +284,10 @@ impl Playback {
                 }
                 Plan::answer(head, made)
             }
+            Err(Refusal::Absent(Absent::Stopped)) => {
+                counters.stale.add(1);
+                stale(endpoint.endpoint.stale.status)
+            }
             Err(why) => {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
@@ -437,6 +443,7 @@ impl Playback {
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
         if file.is_known(media.payload.offset)
+            && file.is_resident(at.offset, bytes.len())
             && file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len())
         {
             return Ok(bytes);
@@ -559,7 +566,7 @@ fn stale(status: u16) -> Plan<SharedFile> {
 fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
-        Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
+        Refusal::Absent(_) => (404, None),
         Refusal::Busy => (503, Some(1)),
         Refusal::Broken => (502, None),
     };
