@@ -1,6 +1,7 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
 mod merge;
+mod returns;
 mod timeline;
 
 use super::*;
