@@ -284,6 +284,10 @@ impl Playback {
                 }
                 Plan::answer(head, made)
             }
+            Err(Refusal::Absent(Absent::Stopped)) => {
+                counters.stale.add(1);
+                stale(endpoint.endpoint.stale.status)
+            }
             Err(why) => {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
@@ -562,7 +566,7 @@ fn stale(status: u16) -> Plan<SharedFile> {
 fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
-        Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
+        Refusal::Absent(_) => (404, None),
         Refusal::Busy => (503, Some(1)),
         Refusal::Broken => (502, None),
     };

@@ -74,8 +74,8 @@ impl Inputs {
     }
 
     /// Segment `number` is listed, and its PROGRAM-DATE-TIME is `drift` ahead of media time plus W.
-    /// Where that is not what it was, give or take a target, the playlist may be one of an encoder's
-    /// former life, with the same names: it counts once another segment says the same.
+    /// Where that is not what it was, give or take a target, the playlist may be one of an
+    /// encoder's former life, with the same names: it counts once another segment says the same.
     pub fn on_drift(&mut self, input: InputNumber, number: u64, drift: MediaTime) {
         let tolerance = self.target().unwrap_or_default();
         let input = &mut self.inputs[input.index()];

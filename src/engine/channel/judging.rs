@@ -5,7 +5,7 @@ use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
 use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
-use crate::engine::channel::state::TrackState;
+use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, DropReason, span};
 use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Listed, MediaRef};
@@ -234,12 +234,13 @@ impl Channel {
     /// Takes a comparison of the two inputs' copies.
     pub(super) fn learn(&mut self, track: TrackId, comparison: Comparison) {
         let before = self.alignment(track);
-        let alignment = self.alignments.entry(track).or_default();
-        alignment.on_comparison(comparison);
-        let after = *alignment;
-        let kind = |apart: Option<Apart>| apart.as_ref().map(std::mem::discriminant);
+        let mut after = before;
+        after.on_comparison(comparison);
+        if after != before {
+            self.emit(Change::Alignment(track, after));
+        }
         if let Some(apart) = after.apart()
-            && kind(before.apart()) != kind(after.apart())
+            && !before.apart().is_some_and(|before| before.is_like(apart))
             && let Some(active) = self.state.active
         {
             let input = active.other();
@@ -255,18 +256,22 @@ impl Channel {
 
     /// Takes back that an input's timestamps are of another timeline.
     pub(super) fn forget_strangers(&mut self) {
-        self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
+        let known = self.state.alignments.iter();
+        let strange = known.filter(|(_, it)| it.apart() == Some(Apart::Timestamps));
+        for id in strange.map(|(&id, _)| id).collect::<Vec<_>>() {
+            self.emit(Change::Alignment(id, Alignment::default()));
+        }
     }
 
     /// How the two inputs stand to each other on a track.
     pub(super) fn alignment(&self, track: TrackId) -> Alignment {
-        self.alignments.get(&track).copied().unwrap_or_default()
+        self.state.alignments.get(&track).copied().unwrap_or_default()
     }
 
     /// True where `input` does not lead, and its media is apart from that of the one that does.
     pub(super) fn is_apart(&self, input: InputNumber) -> bool {
         self.state.active.is_some_and(|active| active != input)
-            && self.alignments.values().any(|alignment| alignment.apart().is_some())
+            && self.state.alignments.values().any(|alignment| alignment.apart().is_some())
     }
 
     /// The rendition that a body belongs to, as far as the playlists tell now.

@@ -344,11 +344,9 @@ impl Channel {
         // A configuration that others cannot break at: nothing can be joined across it.
         let stranded = changed && joined && !discontinuity;
         let media = if stranded { None } else { listed.media };
-        let flaws = media.as_ref().map(|media| media.flaws).unwrap_or_default();
-        if !flaws.is_none() {
-            self.events.push(Event::Flawed { track: id, input: meta.input, flaws });
-        }
-        self.emit(Change::Listed(id, Listed { discontinuity, media, ..listed }));
+        let listed = Listed { discontinuity, media, ..listed };
+        self.tell_flaws(&track, &listed, meta.frame());
+        self.emit(Change::Listed(id, listed));
         self.advanced.insert(id, committed);
         if leads {
             self.note_who_serves(&meta);

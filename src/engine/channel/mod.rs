@@ -49,7 +49,6 @@ use crate::engine::presentation::{Listed, Presentation};
 use crate::engine::segment::SegmentBody;
 use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
-use alignment::Alignment;
 use candidate::{Candidate, RecordMeta};
 pub use event::{Cause, Event, SwitchReason};
 use grid::unwrap_near;
@@ -129,11 +128,12 @@ pub struct Channel {
     candidates: Vec<Candidate>,
     inputs: Inputs,
     recent: RecentNames,
-    /// How the two inputs stand to each other on each track.
-    alignments: BTreeMap<TrackId, Alignment>,
     switching: Switching,
     /// Since when the other input should lead.
     wanted_since: Option<Monotonic>,
+    /// Where sound of an odd length ended that is the newest of its track, and what is told of it
+    /// if there is a hole behind it.
+    odd_sounds: BTreeMap<TrackId, (MediaTime, Event)>,
     /// Segments in a row that the other input was in time with first, see [`leading`].
     late_count: u32,
     /// When the newest listed media of each track was committed.
@@ -168,9 +168,9 @@ impl Channel {
             candidates: Vec::new(),
             inputs: Inputs::default(),
             recent: RecentNames::default(),
-            alignments: BTreeMap::new(),
             switching: Switching::default(),
             wanted_since: None,
+            odd_sounds: BTreeMap::new(),
             late_count: 0,
             advanced: BTreeMap::new(),
             unnamed: VecDeque::new(),

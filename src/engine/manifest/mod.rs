@@ -92,8 +92,8 @@ pub struct Rendered {
     pub max_age_seconds: u32,
 }
 
-/// Why there is nothing at a path: a 404 that may be cached for a second, in both cases, since
-/// what is not there may come with the next publication or reload.
+/// Why there is nothing at a path. All of it may be cached for a second only, since what is not
+/// there may come with the next publication or reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.
@@ -102,6 +102,9 @@ pub enum Absent {
     /// No such path, a stale hash, or it has left the window.
     #[error("not there")]
     Never,
+    /// A rendition has stopped while others go on: to be answered like a stale manifest.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Content-Type of HLS playlists (RFC 8216 §10).

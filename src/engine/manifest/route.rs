@@ -139,8 +139,8 @@ fn segment(view: &View<'_>, track: &Track, hash: u32, number: u64) -> Result<Res
         Ok(joined) if matches(&joined) => {
             Ok(Resource::Segment(SegmentId { track: track.info.id, number }))
         }
-        Ok(_) | Err(Absent::Never) => Err(Absent::Never),
-        Err(Absent::NotYet) => Err(Absent::NotYet),
+        Ok(_) => Err(Absent::Never),
+        Err(why) => Err(why),
     }
 }
 
