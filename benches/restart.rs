@@ -28,6 +28,7 @@ const TABLE_SIZE: usize = 300;
 fn site(dir: &Path, seconds: u64) -> ChannelSite {
     ChannelSite {
         id: "bench".into(),
+        live_span: MediaTime(120 * 90_000),
         users: [None, None],
         timeline: ChannelConfig {
             period: Some((SEGMENT_TICKS.unsigned_abs(), 1)),

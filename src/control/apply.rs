@@ -9,7 +9,7 @@ use crate::http::digest::UserHashes;
 use crate::limits::REOPENING_THREAD_COUNT;
 use crate::ring::{Ring, RingConfig, RingError};
 use crate::shard::owner;
-use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::shard::reopen::{Newest, RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 pub const REALM: &str = "headwater";
 /// How long is waited for a ring that a channel just taken away, or another process, still has.
 pub const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
+/// Read back beyond what live manifests list: tracks are not listed in step.
+const LIVE_SPAN_RESERVE_SECONDS: i64 = 30;
 const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
 /// A channel's ring cannot be opened.
@@ -110,7 +112,10 @@ fn reopen(
     let begun = Instant::now();
     let deadline = begun + patience;
     let (ring, recovered) = loop {
-        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
+        let tenure = channel.live.placement.tenure();
+        let mut newest = Newest::of(channel.live_span);
+        let is_enough = |held: &_| newest.is_enough(held);
+        match Ring::open_newest(&channel.ring, &shared.storage, tenure, is_enough) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
                 thread::sleep(RING_RELEASE_PAUSE_SPAN);
             }
@@ -125,6 +130,18 @@ fn reopen(
     let reopened = Reopened::new(channel, ring, &recovered, owner::now());
     channel.live.counters.ring_recovery_us.set_span(begun.elapsed());
     reopened
+}
+
+/// What the live manifests of a channel's endpoints list, with what they are behind the edge, and
+/// two joined segments of twice their duration more.
+fn live_span(endpoints: &[&Endpoint]) -> MediaTime {
+    let seconds = |endpoint: &&Endpoint| {
+        let listed = i64::from(endpoint.window_seconds_max());
+        let joins = i64::from(endpoint.segment_duration_seconds()) * 4;
+        listed + i64::from(endpoint.time_delay_seconds) + joins
+    };
+    let longest = endpoints.iter().map(seconds).max().unwrap_or(0);
+    MediaTime((longest + LIVE_SPAN_RESERVE_SECONDS) * 90_000)
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
@@ -150,6 +167,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
             preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
         },
+        live_span: live_span(&endpoints),
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,

@@ -58,16 +58,30 @@ pub struct Damage {
     pub short_files: u64,
 }
 
-/// All that was found.
+impl Damage {
+    pub(super) fn add(&mut self, other: Self) {
+        self.torn_records += other.torn_records;
+        self.corrupt_records += other.corrupt_records;
+        self.lost_files += other.lost_files;
+        self.short_files += other.short_files;
+    }
+}
+
+/// All that was found, or what was in the newest files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// In the order they were appended, from the oldest state record on.
     pub records: Vec<RecoveredRecord>,
     /// What was left out.
     pub damage: Damage,
+    /// Number of the oldest file that was read; 0 where there is none.
+    pub oldest_read: u64,
+    /// Header of the state record that the oldest file begins with, where that file was not read.
+    pub oldest_state: Option<Vec<u8>>,
 }
 
 /// A ring file found in the folder, and what it says about itself.
+#[derive(Clone)]
 pub(super) struct FoundFile {
     pub file: Arc<RingFile>,
     pub superblock: Superblock,
@@ -196,14 +210,31 @@ impl From<Found> for RecoveredRecord {
 }
 
 /// What one file holds.
-pub(super) struct FileRecords {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRecords {
+    /// Number of the file.
+    pub file: u64,
+    /// In the order they were appended.
     pub records: Vec<RecoveredRecord>,
+    /// What was left out.
     pub damage: Damage,
     /// Where the last sound record ends, in bytes.
-    pub end: u64,
+    pub(super) end: u64,
     /// Bytes that an index of them takes.
-    pub index_size: u64,
-    pub is_sealed: bool,
+    pub(super) index_size: u64,
+    pub(super) is_sealed: bool,
+}
+
+impl FileRecords {
+    /// True where nothing was left out.
+    pub(super) fn is_sound(&self) -> bool {
+        self.damage == Damage::default()
+    }
+
+    /// True where it begins as every file does.
+    pub(super) fn begins_with_state(&self) -> bool {
+        self.records.first().is_some_and(|first| first.kind.is_state())
+    }
 }
 
 /// Reads the records of one file: from its index where it has one, else from place to place.
@@ -231,11 +262,24 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
     let records = indexed.unwrap_or_else(|| reader.scan());
     let index_size = records.iter().map(|found| Index::entry_size(found.header.len())).sum();
     FileRecords {
+        file: file.sequence(),
         index_size,
         records: records.into_iter().map(RecoveredRecord::from).collect(),
         damage: reader.damage,
         end: reader.end,
         is_sealed: footer.is_some(),
+    }
+}
+
+/// The header of the state record that a file begins with.
+pub(super) fn read_first_state(found: &FoundFile, identity: &Identity) -> Option<Vec<u8>> {
+    let FoundFile { file, .. } = found;
+    let damage = Damage::default();
+    let limit = file.footer_offset();
+    let reader = Reader { file, identity, limit, verifies: false, damage, end: SUPERBLOCK_SIZE };
+    match reader.read_record(SUPERBLOCK_SIZE) {
+        Slot::Record(Found { head, header, .. }) if head.kind.is_state() => Some(header),
+        _ => None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Storage threads: all that may wait for a disk happens here, never on a shard.
 //!
-//! Four kinds of threads, so that none waits behind another's work: those that write records,
-//! those that sync, make and unlink files, those that read cold ranges, and those that make what
-//! is live from what was just written. A ring keeps to one thread of each of the first two kinds,
+//! Five kinds of threads, so that none waits behind another's work: those that write records,
+//! those that sync, make and unlink files, those that read cold ranges, those that make what is
+//! live from what was just written, and one that reads what a start left for later. A ring keeps to one thread of each of the first two kinds,
 //! so its jobs are done in the order they were given.
 //!
 //! Queues are bounded; to give a job never waits.
@@ -101,6 +101,9 @@ pub struct Storage {
     upkeep: Vec<Lane>,
     reading: Vec<Lane>,
     making: Vec<Lane>,
+    /// One: after a start there is as much to read as disks and cores can give, and all else goes
+    /// before it.
+    older: Lane,
     status: Arc<Status>,
     next_ring: AtomicUsize,
 }
@@ -125,6 +128,7 @@ impl Storage {
             upkeep: lanes("upkeep", count)?,
             reading: lanes("read", count)?,
             making: lanes("make", MAKING_THREAD_COUNT)?,
+            older: Lane::start("older".to_owned(), Arc::clone(&status))?,
             status: Arc::clone(&status),
             next_ring: AtomicUsize::new(0),
         }))
@@ -165,6 +169,11 @@ impl Storage {
     /// [`QueueFull`] where the making threads have full queues; the job is dropped.
     pub fn make(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
         give_any(&self.making, job)
+    }
+
+    /// Reads what a start left for later.
+    pub(super) fn read_older(&self, job: Job) -> Result<(), QueueFull> {
+        self.older.give(job)
     }
 
     /// Has every thread that writes records do nothing for `span`, as a disk that hangs does. For
@@ -230,7 +239,9 @@ impl Storage {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        self.writing.iter().chain(&self.upkeep).chain(&self.reading).chain(&self.making)
+        let older = std::iter::once(&self.older);
+        let first = self.writing.iter().chain(&self.upkeep);
+        first.chain(&self.reading).chain(&self.making).chain(older)
     }
 }
 
@@ -238,8 +249,9 @@ impl Drop for Storage {
     fn drop(&mut self) {
         self.status.closing.store(true, Ordering::Release);
         self.lanes().for_each(Lane::wake);
-        let Self { writing, upkeep, reading, making, .. } = self;
-        for lane in writing.iter_mut().chain(upkeep).chain(reading).chain(making) {
+        let Self { writing, upkeep, reading, making, older, .. } = self;
+        let older = std::iter::once(older);
+        for lane in writing.iter_mut().chain(upkeep).chain(reading).chain(making).chain(older) {
             let thread = lane.thread.take().expect("a lane has its thread until it is joined here");
             // Where a job's callback held the last reference, this is that thread itself.
             if thread.thread().id() != std::thread::current().id() {

@@ -560,7 +560,7 @@ fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
-        Refusal::Busy => (503, Some(1)),
+        Refusal::Absent(Absent::Unread) | Refusal::Busy => (503, Some(1)),
         Refusal::Broken => (502, None),
     };
     let cache_control = Some(CacheControl::MaxAge(1));

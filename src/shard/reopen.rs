@@ -1,4 +1,5 @@
-//! A channel read back from the records of its ring, before its shard runs.
+//! A channel read back from the records of its ring: of the newest files before its owner takes it
+//! over, of the others behind that ([`super::owner`]).
 //!
 //! A change record is the number of its first change and the changes; a state record is the number
 //! of the change after those that it includes, and the state. By the numbers, changes that were
@@ -6,13 +7,14 @@
 //! from the next state that includes them.
 
 use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::older::{FileContent, MissingChanges, OlderPart, Seam};
 use crate::engine::channel::state::{Change, State};
 use crate::engine::channel::{Channel, Now, Recovery};
 use crate::engine::presentation::Listed;
 use crate::limits::UNLISTED_AGE_MAX;
-use crate::ring::{Location, RecordKind, Recovered, RecoveredRecord, Ring, RingError};
+use crate::ring::{FileRecords, Location, RecordKind, Recovered, RecoveredRecord, Ring, RingError};
 use crate::shard::site::ChannelSite;
-use crate::units::{Extent, WallClock};
+use crate::units::{Extent, MediaTime, WallClock};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,6 +30,8 @@ pub struct Reopened {
     pub(super) written: Recovery,
     pub(super) written_count: u64,
     pub(super) unwritten: Vec<Change>,
+    /// Where what has been read begins, if there is more.
+    pub(super) seam: Option<Seam>,
     /// When the newest media of the ring arrived.
     pub(super) newest_arrival: Option<WallClock>,
 }
@@ -46,6 +50,85 @@ pub enum ReopenError {
         /// Offset of the header in bytes.
         offset: u64,
     },
+    /// What older files list does not lead to what newer ones do.
+    #[error(transparent)]
+    Missing(#[from] MissingChanges),
+}
+
+fn unreadable(record: &RecoveredRecord) -> ReopenError {
+    let Extent { file, offset, .. } = record.location.header;
+    ReopenError::Header { file, offset }
+}
+
+/// Tells when the newest files of a ring have been read that a channel needs to go on, and to offer
+/// its live manifests.
+pub struct Newest {
+    span: MediaTime,
+    edge: Option<MediaTime>,
+    arrived: Option<WallClock>,
+}
+
+impl Newest {
+    /// Where `span` before the live edge is needed.
+    #[must_use]
+    pub const fn of(span: MediaTime) -> Self {
+        Self { span, edge: None, arrived: None }
+    }
+
+    /// Looks at the records of one file, newer ones first: true where none before it is needed. It
+    /// lists media from before the span, and holds media that, if not listed by then, had been
+    /// given up.
+    pub fn is_enough(&mut self, held: &FileRecords) -> bool {
+        let (mut start, mut arrived) = (None::<MediaTime>, None::<WallClock>);
+        for record in &held.records {
+            match record.kind {
+                RecordKind::State => {}
+                RecordKind::Change => {
+                    // What cannot be read is told where it is taken.
+                    let read = postcard::from_bytes::<(u64, Vec<Change>)>(&record.header);
+                    for change in read.map_or_else(|_| Vec::new(), |(_, changes)| changes) {
+                        if let Change::Listed(_, listed) = change {
+                            self.edge = self.edge.max(Some(listed.end));
+                            start = Some(start.map_or(listed.start, |it| it.min(listed.start)));
+                        }
+                    }
+                }
+                RecordKind::Media => {
+                    if let Ok(meta) = postcard::from_bytes::<RecordMeta>(&record.header) {
+                        self.arrived = self.arrived.max(Some(meta.arrived));
+                        arrived = Some(arrived.map_or(meta.arrived, |it| it.min(meta.arrived)));
+                    }
+                }
+            }
+        }
+        let is_listed = self.edge.zip(start).is_some_and(|(edge, it)| it <= edge - self.span);
+        is_listed && arrived.is_some_and(|arrived| arrived < oldest_unlisted(self.arrived))
+    }
+}
+
+/// What an older file of a ring adds to what was listed.
+///
+/// # Errors
+///
+/// [`ReopenError`]: neither it nor what is older can be listed.
+pub fn read_older(seam: Seam, held: &FileRecords) -> Result<OlderPart, ReopenError> {
+    let mut content = FileContent { file: held.file, ..FileContent::default() };
+    for record in &held.records {
+        match record.kind {
+            RecordKind::State => {
+                let read = postcard::from_bytes(&record.header);
+                content.state = Some(read.map_err(|_| unreadable(record))?);
+            }
+            RecordKind::Change => {
+                let read = postcard::from_bytes(&record.header);
+                content.changes.push(read.map_err(|_| unreadable(record))?);
+            }
+            RecordKind::Media => {
+                content.payloads.insert(record.location.payload);
+            }
+        }
+    }
+    Ok(seam.extend(content)?)
 }
 
 /// What the records so far have led to.
@@ -61,6 +144,8 @@ struct Reading {
     /// A record could not be taken without a panic: what follows waits for the next state.
     is_broken: bool,
     present: HashSet<Extent>,
+    /// Before the first state; `None` where what was before it is lost.
+    seam: Option<Seam>,
 }
 
 impl Reading {
@@ -74,6 +159,7 @@ impl Reading {
         // What a panic leaves halfway is thrown away.
         catch_unwind(AssertUnwindSafe(|| self.on_record(record, oldest))).unwrap_or_else(|_| {
             (self.recovery, self.other, self.is_broken) = (None, None, true);
+            self.seam = None;
             self.lost += 1;
             Ok(())
         })
@@ -108,6 +194,9 @@ impl Reading {
 
     fn on_state(&mut self, count: u64, state: State) {
         if self.recovery.is_none() {
+            if !self.is_broken {
+                self.seam = Some(Seam::before(&state, count));
+            }
             self.is_broken = false;
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
         } else {
@@ -121,21 +210,26 @@ impl Reading {
             && first != self.count
         {
             self.lost += count.saturating_sub(self.count);
+            self.seam = None;
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
         }
         if self.is_broken {
             self.lost += changes.len() as u64;
             return;
         }
+        if first > self.count {
+            self.lost += changes.len() as u64;
+            return;
+        }
         let recovery = self.recovery.get_or_insert_default();
-        match self.count.checked_sub(first).map(usize::try_from) {
-            Some(known) => {
-                for change in changes.iter().skip(known.unwrap_or(usize::MAX)) {
-                    recovery.on_change(change);
-                    self.count += 1;
-                }
+        for (number, change) in (first..).zip(changes) {
+            if let Some(seam) = &mut self.seam {
+                seam.on_change(number, change, recovery.windows());
             }
-            None => self.lost += changes.len() as u64,
+            if number == self.count {
+                recovery.on_change(change);
+                self.count += 1;
+            }
         }
     }
 }
@@ -166,16 +260,41 @@ impl Reopened {
         let newest_arrival = newest_arrival(recovered);
         let oldest = oldest_unlisted(newest_arrival);
         for record in &recovered.records {
-            let Extent { file, offset, .. } = record.location.header;
             let read = reading.on_record_guarded(record, oldest);
-            read.map_err(|_| ReopenError::Header { file, offset })?;
+            read.map_err(|_| unreadable(record))?;
         }
-        let Reading { recovery, count: written_count, lost, present, .. } = reading;
-        let exists = |listed: &Listed| {
-            listed.media.as_ref().is_some_and(|media| present.contains(&media.payload))
-        };
+        let Reading { recovery, count: written_count, lost, present, seam, .. } = reading;
         let mut recovery = recovery.unwrap_or_default();
+        let mut seam = seam.filter(|_| ring.unread_count() > 0);
+        if let (Some(seam), Some(oldest)) = (&mut seam, &recovered.oldest_state) {
+            if let Ok((_, state)) = postcard::from_bytes::<(u64, State)>(oldest) {
+                seam.compare_oldest(&state);
+            }
+        }
+        match &seam {
+            Some(seam) => recovery.set_unread(seam),
+            None => ring.give_up_unread(),
+        }
+        let files = ring.files();
+        if let Some(oldest) = files.first() {
+            recovery.on_file_dropped(oldest.sequence().saturating_sub(1));
+        }
+        let exists = |listed: &Listed| {
+            let Some(payload) = listed.media.as_ref().map(|media| media.payload) else {
+                return false;
+            };
+            if payload.file >= recovered.oldest_read {
+                return present.contains(&payload);
+            }
+            // Whether it is there is seen when its file is read.
+            files.binary_search_by_key(&payload.file, |file| file.sequence()).is_ok()
+        };
         let gone = recovery.drop_lost(exists);
+        if let Some(seam) = &mut seam {
+            let payloads = recovery.windows().payloads();
+            let older = payloads.filter(|payload| payload.file < recovered.oldest_read);
+            older.for_each(|payload| seam.await_payload(payload));
+        }
         if gone > 0 || lost > 0 {
             tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
         }
@@ -197,7 +316,12 @@ impl Reopened {
             Channel::new(site.timeline.clone())
         });
         let (written, unwritten) = (recovery, channel.take_changes());
-        Ok(Self { ring, channel, written, written_count, unwritten, newest_arrival })
+        if channel.state().tracks.is_empty() {
+            // It began anew: nothing leads to what is older.
+            seam = None;
+            ring.give_up_unread();
+        }
+        Ok(Self { ring, channel, written, written_count, unwritten, seam, newest_arrival })
     }
 }
 

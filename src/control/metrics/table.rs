@@ -192,7 +192,21 @@ pub(super) static METRICS: &[Metric] = &[
         GAUGE,
         Seconds,
         Channel(|c| &c.ring_recovery_us),
-        "How long it took to read the ring back at the start.",
+        "How long it took to read the newest part of the ring back, which live manifests need.",
+    ),
+    metric(
+        "headwater_ring_unread_files",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_unread_files),
+        "Older files of the ring that are still to be read since the start.",
+    ),
+    metric(
+        "headwater_ring_fill_seconds",
+        GAUGE,
+        Seconds,
+        Channel(|c| &c.ring_fill_us),
+        "How long it took to read those, behind the live edge, once they are read.",
     ),
     metric(
         "headwater_window_seconds",

@@ -42,7 +42,7 @@ pub(super) fn render(
     let track = view.presentation.tracks.iter().find(|known| known.info.id == track);
     let track = track.filter(|track| is_selected(view.endpoint, &track.info));
     let track = track.ok_or(Absent::Never)?;
-    let mut segments = view.window(track, list.window_seconds).ok_or(Absent::NotYet)?.peekable();
+    let mut segments = view.window(track, list.window_seconds)?.peekable();
     let first = segments.peek().cloned().ok_or(Absent::NotYet)?;
 
     let interval = list.program_date_time_interval_seconds;

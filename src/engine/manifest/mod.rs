@@ -92,8 +92,7 @@ pub struct Rendered {
     pub max_age_seconds: u32,
 }
 
-/// Why there is nothing at a path: a 404 that may be cached for a second, in both cases, since
-/// what is not there may come with the next publication or reload.
+/// Why there is nothing at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.
@@ -102,6 +101,9 @@ pub enum Absent {
     /// No such path, a stale hash, or it has left the window.
     #[error("not there")]
     Never,
+    /// Not known before older ring files are read: it may be there, or list what is there.
+    #[error("not read back yet")]
+    Unread,
 }
 
 /// Content-Type of HLS playlists (RFC 8216 §10).

@@ -98,6 +98,7 @@ impl Channel {
                 .map(|info| Track {
                     info: Arc::new(info),
                     segments: crate::engine::log::Log::default(),
+                    unread_until: None,
                     discontinuity_count: 0,
                     cadence: 0,
                 })
