@@ -98,11 +98,20 @@ pub struct ChannelLive {
     pub paces: [Pace; 2],
     /// Older files of its ring are still being read.
     pub is_filling: AtomicBool,
+    /// Its ring could not be read when the process started: nobody owns the channel, and what is
+    /// asked of it is refused, until a reload finds the ring readable.
+    pub is_refused: AtomicBool,
     /// Input that an operator wants to lead, for the owner's next tick; 0 for none.
     wanted_input: AtomicU8,
 }
 
 impl ChannelLive {
+    /// See the field.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Acquire)
+    }
+
     /// Has the channel led by `input` as soon as it can.
     pub fn want_input(&self, input: InputNumber) {
         self.wanted_input.store(input.number(), Ordering::Relaxed);
@@ -206,6 +215,7 @@ impl ChannelLive {
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
             paces: Default::default(),
             is_filling: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             wanted_input: AtomicU8::new(0),
         })
     }

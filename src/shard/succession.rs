@@ -211,7 +211,7 @@ impl Succession {
         for site in shared.site.load().channels.values() {
             let placement = &site.live.placement;
             let tenure = placement.tenure();
-            if placement.owner() != shard {
+            if placement.owner() != shard || site.live.is_refused() {
                 continue;
             }
             self.given += 1;

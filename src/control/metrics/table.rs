@@ -195,6 +195,13 @@ pub(super) static METRICS: &[Metric] = &[
         "How long it took to read the newest part of the ring back, which live manifests need.",
     ),
     metric(
+        "headwater_ring_refused",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_refused),
+        "1 where the ring could not be read at the start: the channel is refused.",
+    ),
+    metric(
         "headwater_ring_unread_files",
         GAUGE,
         Plain,
