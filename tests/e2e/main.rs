@@ -16,6 +16,8 @@ mod determinism;
 mod disk;
 mod endless;
 mod failover;
+#[path = "../support/history.rs"]
+mod history;
 mod hour;
 mod ingest_contract;
 mod lifecycle;
