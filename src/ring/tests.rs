@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation)] // sizes here are small and known
 
 mod damage;
+mod newest;
 mod succession;
 
 use std::collections::BTreeMap;

@@ -271,9 +271,17 @@ impl Reopened {
                 seam.compare_oldest(&state);
             }
         }
-        match &seam {
-            Some(seam) => recovery.set_unread(seam),
-            None => ring.give_up_unread(),
+        if let Some(before) = &seam {
+            recovery.set_unread(before);
+            // What the owner before has shown need not be read.
+            let part = before.bridge(&site.live.published.load().presentation);
+            if let Some(part) = part {
+                recovery.on_older(Some(&part));
+                seam = None;
+            }
+        }
+        if seam.is_none() {
+            ring.give_up_unread();
         }
         let files = ring.files();
         if let Some(oldest) = files.first() {

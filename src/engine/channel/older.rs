@@ -8,7 +8,7 @@
 //! The outcome is what reading all files at once, oldest first, leads to.
 
 use crate::engine::channel::state::{Change, State, Windows};
-use crate::engine::presentation::Listed;
+use crate::engine::presentation::{Listed, Presentation};
 use crate::units::{Extent, MediaTime, TrackId};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -130,6 +130,28 @@ impl Seam {
     /// Tracks that may have segments before it, and where those end.
     pub fn unread(&self) -> impl Iterator<Item = (TrackId, MediaTime)> {
         self.tracks.iter().map(|(&id, &(_, end))| (id, end))
+    }
+
+    /// All that lies before it, from what the channel has shown: for an owner who follows another
+    /// of the same process. `None` where that was not all, or not up to here.
+    #[must_use]
+    pub fn bridge(&self, shown: &Presentation) -> Option<OlderPart> {
+        let mut stretch = Stretch::default();
+        for (id, (number, _)) in &self.tracks {
+            let track = shown.tracks.iter().find(|track| track.info.id == *id)?;
+            let older = track.segments.partition_point(|listed| listed.number < *number);
+            let last = older.checked_sub(1).and_then(|last| track.segments.get(last))?;
+            if track.unread_until.is_some() || last.number + 1 != *number {
+                return None;
+            }
+            for listed in track.segments.iter().take(older) {
+                stretch.apply(&Change::Listed(*id, listed.clone()));
+            }
+        }
+        for (id, listed) in &self.fills {
+            stretch.apply(&Change::Filled(*id, listed.clone()));
+        }
+        Some(OlderPart { windows: stretch.windows, lost: Vec::new(), seam: Self::default() })
     }
 
     /// Reads the file that lies right before it.

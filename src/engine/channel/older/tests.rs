@@ -237,6 +237,13 @@ proptest! {
         writer.write();
         let files = writer.files.clone();
         let (mut recovery, mut seam, first) = read_newest(&files, newest);
+        let (state, mut windows) = writer.live.snapshot();
+        if let Some(part) = seam.bridge(&windows.present(&state)) {
+            let mut follower = recovery.clone();
+            follower.on_older(Some(&part));
+            drop_before(&mut follower, &files);
+            prop_assert_eq!(listed(&follower), listed(&writer.live));
+        }
         // The channel goes on meanwhile, with what follows.
         let mut later = later.iter();
         for content in files[..first].iter().rev() {
