@@ -266,10 +266,10 @@ impl Reopened {
         let Reading { recovery, count: written_count, lost, present, seam, .. } = reading;
         let mut recovery = recovery.unwrap_or_default();
         let mut seam = seam.filter(|_| ring.unread_count() > 0);
-        if let (Some(seam), Some(oldest)) = (&mut seam, &recovered.oldest_state) {
-            if let Ok((_, state)) = postcard::from_bytes::<(u64, State)>(oldest) {
-                seam.compare_oldest(&state);
-            }
+        if let (Some(seam), Some(oldest)) = (&mut seam, &recovered.oldest_state)
+            && let Ok((_, state)) = postcard::from_bytes::<(u64, State)>(oldest)
+        {
+            seam.compare_oldest(&state);
         }
         if let Some(before) = &seam {
             recovery.set_unread(before);

@@ -249,16 +249,12 @@ impl Windows {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Listed(id, listed) => {
-                match self.logs.get_mut(id).filter(|segments| !segments.is_empty()) {
-                    Some(segments) => {
-                        let newest = segments.last();
-                        assert!(newest.is_some_and(|last| last.number + 1 == listed.number));
-                        segments.push(listed.clone());
-                    }
-                    None => {
-                        let begun = Log::starting_at(listed.number, listed.clone());
-                        self.logs.insert(*id, begun);
-                    }
+                let segments = self.logs.entry(*id).or_default();
+                if let Some(newest) = segments.last() {
+                    assert!(newest.number + 1 == listed.number, "numbers never skip");
+                    segments.push(listed.clone());
+                } else {
+                    *segments = Log::starting_at(listed.number, listed.clone());
                 }
                 self.note_file(*id, listed);
             }

@@ -69,7 +69,7 @@ impl<'a> View<'a> {
         track: &'a Track,
         window_seconds: u32,
     ) -> Result<impl Iterator<Item = Joined> + use<'a>, Absent> {
-        let last = self.last(track).ok_or(self.nothing_of(track))?;
+        let last = self.last(track).ok_or(nothing_of(track))?;
         let (number, from) = (last.number, last.end - ticks(window_seconds));
         // The first segment may begin before the window, by half of itself and more.
         if self.is_unread(track, from - self.target(track) - self.target(track)) {
@@ -87,15 +87,10 @@ impl<'a> View<'a> {
         is_unread(track) || self.muxed_audio(track).is_some_and(is_unread)
     }
 
-    /// Why no segment of `track` is offered.
-    fn nothing_of(&self, track: &Track) -> Absent {
-        if track.unread_until.is_some() { Absent::Unread } else { Absent::NotYet }
-    }
-
     /// The output segment `number` of `track`, if it can be fetched: for one window and two
     /// targets after it left the manifest, or for the startover window where that is longer.
     pub(super) fn fetchable(&self, track: &Track, number: u64) -> Result<Joined, Absent> {
-        let last = self.last(track).ok_or(self.nothing_of(track))?;
+        let last = self.last(track).ok_or(nothing_of(track))?;
         if number > last.number {
             return Err(Absent::NotYet);
         }
@@ -179,6 +174,11 @@ impl<'a> View<'a> {
                 || sound.is_some_and(|last| grid.has_sound_until(last.end, joined.end))
         })
     }
+}
+
+/// Why no segment of `track` is offered.
+fn nothing_of(track: &Track) -> Absent {
+    if track.unread_until.is_some() { Absent::Unread } else { Absent::NotYet }
 }
 
 /// URL hashes of one track's segments, made anew only where something they cover changes.

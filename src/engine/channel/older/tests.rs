@@ -208,7 +208,9 @@ fn read_newest(files: &[FileContent], newest: usize) -> (Recovery, Seam, usize) 
     recovery.set_unread(&seam);
     let older = recovery.windows().payloads();
     let older: Vec<Extent> = older.filter(|it| it.file < files[first].file).collect();
-    older.into_iter().for_each(|payload| seam.await_payload(payload));
+    for payload in older {
+        seam.await_payload(payload);
+    }
     (recovery, seam, first)
 }
 
@@ -233,7 +235,9 @@ proptest! {
         newest in 1_usize..4,
     ) {
         let mut writer = Writer::new();
-        steps.iter().for_each(|step| writer.take(step));
+        for step in &steps {
+            writer.take(step);
+        }
         writer.write();
         let files = writer.files.clone();
         let (mut recovery, mut seam, first) = read_newest(&files, newest);
@@ -260,7 +264,9 @@ proptest! {
                 writer.take(step);
                 let decided: Vec<Change> =
                     writer.unwritten.get(before..).map(<[Change]>::to_vec).unwrap_or_default();
-                decided.iter().for_each(|change| recovery.on_change(change));
+                for change in &decided {
+                    recovery.on_change(change);
+                }
             }
             drop_before(&mut recovery, &writer.files);
         }
