@@ -11,7 +11,7 @@ mod history;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fixture::{EPOCH_US, SEGMENT_SECONDS};
-use headwater::ring::{FileRecords, Ring, RingConfig, Storage, Tenure};
+use headwater::ring::{Durability, FileRecords, Ring, RingConfig, Storage, Tenure};
 use headwater::shard::reopen::{Newest, RECORD_VERSION, Reopened};
 use headwater::shard::site::{ChannelLive, ChannelSite};
 use headwater::units::{MediaTime, WallClock};
@@ -39,6 +39,7 @@ fn site(dir: &Path, seconds: u64) -> ChannelSite {
             size: (40 << 20) * seconds.div_ceil(7_200),
             body_size_max: 256 << 10,
             content_version: RECORD_VERSION,
+            durability: Durability::default(),
         },
         bodies_per_second: 50,
         bits_per_second: None,

@@ -5,7 +5,7 @@
 mod history;
 
 use clap::Parser;
-use headwater::ring::{RingConfig, Storage};
+use headwater::ring::{Durability, RingConfig, Storage};
 use headwater::shard::reopen::RECORD_VERSION;
 use headwater::units::WallClock;
 use history::History;
@@ -34,7 +34,13 @@ struct Arguments {
 
 fn main() {
     let Arguments { dir, size, body_size_max, hours, segment_seconds } = Arguments::parse();
-    let config = RingConfig { dir, size, body_size_max, content_version: RECORD_VERSION };
+    let config = RingConfig {
+        dir,
+        size,
+        body_size_max,
+        content_version: RECORD_VERSION,
+        durability: Durability::default(),
+    };
     let storage = Storage::start(1).expect("threads");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let seconds = hours * 3_600;

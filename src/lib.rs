@@ -89,7 +89,8 @@
 //! immutable snapshot behind an atomic pointer.
 //!
 //! *Invariant:* nothing that a stranger sends has a size without a bound in [`limits`], and nothing
-//! he sends ends the process. A panic in a channel's media state restarts that channel alone.
+//! he sends ends the process. A panic in a channel's media state restarts that channel alone. What
+//! does end the process is known by name to the next one, and refused ([`shard::quarantine`]).
 //!
 //! *Invariant:* no media byte passes through [`control`]. Viewers do not notice when it dies.
 //!

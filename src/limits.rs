@@ -331,6 +331,31 @@ pub const HAPPENING_COUNT_MAX: usize = 64;
 /// Segments of one list that `headwater diff` compares: a day of one-second segments.
 pub const COMPARED_ENTRY_COUNT_MAX: usize = 86_400;
 
+// Bodies that made the process fail.
+
+/// First bytes of a body by which it is known again: five packets of a transport stream, which hold
+/// its tables and first timestamps; the media sequence number of a playlist.
+pub const FINGERPRINT_SIZE: usize = 1 << 10;
+/// Bodies that something is held against: a poisoned segment for each input of a full node.
+pub const QUARANTINE_COUNT_MAX: usize = 256;
+/// Times that a body must have been under way when the process ended, before it is refused: once
+/// may be chance.
+pub const QUARANTINE_STRIKE_COUNT: u32 = 2;
+/// How long a body is refused. Segments do not come again anyway; a multivariant playlist, which is
+/// the same for months, is tried again the next day.
+pub const QUARANTINE_SPAN: Duration = Duration::from_hours(24);
+/// Bytes of a line of the journal of crashes: fingerprint, time and version in 64, the rest names.
+pub const LAST_WORDS_SIZE_MAX: usize = 256;
+/// Bytes of the journal of crashes that are read at start: the newest lines of a full quarantine.
+pub const CRASH_JOURNAL_SIZE_MAX: u64 = (QUARANTINE_COUNT_MAX * LAST_WORDS_SIZE_MAX) as u64;
+
+// Sound.
+
+/// Access units of AAC that are read at a segment's beginning to learn what their headers do not
+/// tell: a second and a half of them, in which an encoder that lets players join repeats its
+/// bandwidth extension's header several times. One is enough where there is no extension.
+pub const AAC_INSPECTED_UNIT_COUNT_MAX: usize = 32;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
@@ -341,3 +366,9 @@ const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
 const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);
+
+// Durability.
+
+/// Threads that sync records before they are acknowledged: each waits for the disk, not for a core,
+/// and a ring waits for the syncs of a quarter of the others at most.
+pub const COMMITTING_THREAD_COUNT: usize = 4;

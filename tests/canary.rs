@@ -18,7 +18,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use headwater::ring::{
-    Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure, plan_files,
+    Durability, Placed, Record, RecordKind, Refused, Ring, RingConfig, RingFile, Storage, Tenure,
+    plan_files,
 };
 use headwater::units::Extent;
 
@@ -164,6 +165,7 @@ fn turn_over(folder: &Path, size: u64) {
         size: 8 * file_size,
         body_size_max: size,
         content_version: 0,
+        durability: Durability::Process,
     };
     let storage = Storage::start(1).unwrap();
     let (mut ring, _) = Ring::open(&config, &storage, Tenure::sole()).unwrap();

@@ -201,6 +201,7 @@ fn aac_track(file: &Path, sample_rate: u32, audio_specific_config: [u8; 2]) -> T
         object_type: 2,
         sample_rate,
         channels: 2,
+        frame_samples: 1024,
     });
     audio_track(config, adts_frames(&elementary(file, "a", "adts")), 1024)
 }

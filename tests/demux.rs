@@ -211,6 +211,12 @@ fn dolby_and_several_languages() {
 }
 
 #[test]
+fn channels_that_only_a_program_config_element_tells() {
+    let body = check(&Fixture::ts(&format!("{SOUND} -af pan=2.1|c0=c0|c1=c0|c2=c0 -c:a aac")));
+    assert_eq!(body.tracks[0].config.channels(), Some(3));
+}
+
+#[test]
 fn dolby_in_private_streams_with_dvb_descriptors() {
     let body = check(&Fixture::ts(&format!(
         "{SOUND} -map 0 -map 0 -c:a:0 ac3 -ac:a:0 2 -c:a:1 eac3 -ar:a:1 44100 -ac:a:1 1 \

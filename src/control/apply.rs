@@ -223,6 +223,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             size: channel.ring_bytes,
             body_size_max: channel.segment_bytes_max,
             content_version: RECORD_VERSION,
+            durability: channel.durability,
         },
         bodies_per_second: channel.bodies_per_second,
         bits_per_second: channel.bits_per_second,

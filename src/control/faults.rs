@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | `/test/shard/{n}/panic` | shard `n` panics |
 //! | `/test/shard/{n}/stall?ms=` | shard `n` does nothing for so long |
+//! | `/test/body/{panic, abort or stall}?name=` | so does whoever takes in a body of this name |
 //! | `/test/storage/stall?ms=` | every thread that writes records does nothing for so long |
 
+use crate::limits::SHARD_STUCK_SPAN_MAX;
 use crate::shard::member::Fault;
 use crate::shard::shared::Shared;
 use axum::Router;
@@ -27,6 +29,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/test/shard/{shard}/panic", post(panic))
         .route("/test/shard/{shard}/stall", post(stall))
+        .route("/test/body/{fault}", post(mark_body))
         .route("/test/storage/stall", post(stall_storage))
         .with_state(shared)
 }
@@ -34,6 +37,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
 #[derive(Deserialize)]
 struct Span {
     ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    name: String,
 }
 
 fn inject(shared: &Shared, shard: usize, fault: Fault) -> StatusCode {
@@ -52,6 +60,21 @@ async fn stall(
     Query(span): Query<Span>,
 ) -> StatusCode {
     inject(&shared, shard, Fault::Stall(Duration::from_millis(span.ms)))
+}
+
+async fn mark_body(
+    State(shared): State<Arc<Shared>>,
+    Path(fault): Path<String>,
+    Query(body): Query<Body>,
+) -> StatusCode {
+    let fault = match &*fault {
+        "panic" => Fault::Panic,
+        "abort" => Fault::Abort,
+        "stall" => Fault::Stall(SHARD_STUCK_SPAN_MAX * 2),
+        _ => return StatusCode::NOT_FOUND,
+    };
+    shared.quarantine.mark(body.name, fault);
+    StatusCode::NO_CONTENT
 }
 
 async fn stall_storage(State(shared): State<Arc<Shared>>, Query(span): Query<Span>) -> StatusCode {

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod cache;
 pub mod cli;
 pub mod config;
+mod crash_journal;
 pub mod diff;
 mod faults;
 pub mod http;

@@ -12,7 +12,7 @@ use crate::control::storage_lock::{StorageLock, StorageLockError};
 use crate::control::takeover::{
     Estate, Incumbent, IncumbentThread, Inheritance, Predecessor, TakeoverError,
 };
-use crate::control::{cache, cli, log, supervisor};
+use crate::control::{cache, cli, crash_journal, log, supervisor};
 use crate::http::digest::{Authenticator, DigestPolicy, NONCE_LIFETIME};
 use crate::limits::{
     CONNECTION_COUNT_MAX, CONNECTION_COUNT_MIN, DESCRIPTOR_COUNT_KEPT, STORAGE_THREAD_COUNT,
@@ -245,6 +245,7 @@ fn prepare(config: &Config, inheritance: Inheritance) -> Result<Prepared, StartE
         config.storage.sync_interval,
         connection_count_max(config)?,
     );
+    crash_journal::go_on(&config.storage.dir, &shared.quarantine);
     let watch = Watch::start(&shared).map_err(system("the thread that watches the shards"))?;
     let shards = Shards::start(Arc::clone(&shared)).map_err(system("shard threads"))?;
     await_shards(&shared)?;

@@ -16,13 +16,20 @@ pub struct BitError {
 pub struct BitReader<'a> {
     data: &'a [u8],
     bit: usize,
+    end: usize,
 }
 
 impl<'a> BitReader<'a> {
     /// A reader at the first bit of `data`.
     #[must_use]
     pub const fn new(data: &'a [u8]) -> Self {
-        Self { data, bit: 0 }
+        Self { data, bit: 0, end: data.len() * 8 }
+    }
+
+    /// This reader, with no bit left from `end` on, which is counted from the first.
+    #[must_use]
+    pub fn until(self, end: usize) -> Self {
+        Self { end: end.clamp(self.bit, self.end), ..self }
     }
 
     /// Bits read so far.
@@ -34,7 +41,7 @@ impl<'a> BitReader<'a> {
     /// Bits that are left.
     #[must_use]
     pub const fn remaining(&self) -> usize {
-        self.data.len() * 8 - self.bit
+        self.end - self.bit
     }
 
     /// An unsigned field of `count` bits, at most 32 (`u(n)`).
@@ -45,7 +52,7 @@ impl<'a> BitReader<'a> {
     pub fn bits(&mut self, count: u8) -> Result<u32, BitError> {
         debug_assert!(count <= 32);
         let end = self.bit + usize::from(count);
-        if end > self.data.len() * 8 {
+        if end > self.end {
             return Err(BitError { bit: self.bit });
         }
         let mut value = 0_u32;

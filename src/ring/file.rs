@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::ring::format::{Content, FOOTER_SIZE};
 use crate::ring::map::PageMap;
+#[cfg(test)]
+use crate::ring::script::{self, Step};
 use crate::ring::sys;
 use crate::units::ContentHash;
 
@@ -41,6 +43,9 @@ pub struct RingFile {
     /// Bytes written by this process, and how many of them are known to be on the disk.
     written: AtomicU64,
     synced: AtomicU64,
+    /// Held while syncing: the kernel tells of a failure once, and one of two who sync at a time
+    /// would be told of success.
+    syncing: Mutex<()>,
     writes_pending: AtomicU32,
     /// What reading a record, by its payload's offset, came to: whether it is as it was written.
     verdicts: Mutex<BTreeMap<u64, bool>>,
@@ -67,6 +72,8 @@ impl RingFile {
             std::fs::remove_file(&path)?;
             return Err(error);
         }
+        #[cfg(test)]
+        script::on_step(&path, |name| Step::Made(name, size));
         Ok(Self { is_own: true, ..Self::new(file, path, sequence, size) })
     }
 
@@ -109,6 +116,7 @@ impl RingFile {
             broken: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            syncing: Mutex::default(),
             writes_pending: AtomicU32::new(0),
             verdicts: Mutex::default(),
             unsound_count: AtomicUsize::new(0),
@@ -140,6 +148,15 @@ impl RingFile {
         self.pages().is_some_and(|pages| pages.is_resident(offset, size))
     }
 
+    /// True where the first and the last page of a range are in the page cache. The kernel lets go
+    /// of pages in the order in which they were written and read: where a range was just written,
+    /// that is the whole of it. Costs less than 1 µs.
+    #[must_use]
+    pub fn has_resident_ends(&self, offset: u64, size: usize) -> bool {
+        let last = u64::try_from(size).map_or(u64::MAX, |size| offset + size.saturating_sub(1));
+        self.is_resident(offset, 1) && self.is_resident(last, 1)
+    }
+
     /// A range through the file's mapping, for storage threads: reading it may wait for the disk.
     /// What was made from it is worthless where the file [is lost](Self::is_lost) afterwards.
     ///
@@ -167,8 +184,15 @@ impl RingFile {
         self.file.read_exact_at(buffer, offset).inspect_err(|_| self.mark_lost())
     }
 
+    /// Reads from `offset` on what there is, up to the size of `buffer`: bytes read. May wait for
+    /// the disk.
+    pub(super) fn read_up_to(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.file.read_at(buffer, offset).inspect_err(|_| self.mark_lost())
+    }
+
     /// Reads what the page cache holds from `offset` on, never waiting for the disk: bytes read,
-    /// at least one unless `buffer` is empty.
+    /// at least one unless `buffer` is empty. Of a cold range the kernel begins to read the first
+    /// page: ask whether it [is resident](Self::is_resident) where that matters.
     ///
     /// # Errors
     ///
@@ -220,10 +244,11 @@ impl RingFile {
     }
 
     /// True where the record needs no look before it is sent from the page cache: this process has
-    /// written it, or has found it to be what was written.
+    /// written it, or has found it to be what was written. Never in a broken file: what the page
+    /// cache lets go of it comes back from the disk otherwise.
     #[must_use]
     pub fn is_known(&self, offset: u64) -> bool {
-        self.is_own || self.verdict(offset).is_some()
+        !self.is_broken() && (self.is_own || self.verdict(offset).is_some())
     }
 
     fn verdict(&self, offset: u64) -> Option<bool> {
@@ -266,10 +291,10 @@ impl RingFile {
     }
 
     /// True where this process has written all of the file's records, so that the newest of them
-    /// are in the page cache.
+    /// are in the page cache, and will be on the disk as well.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        self.is_own
+        self.is_own && !self.is_broken()
     }
 
     /// True where the file has left the ring and its space is needed now: who still sends from it
@@ -312,22 +337,46 @@ impl RingFile {
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, offset)?;
+        #[cfg(test)]
+        script::on_step(&self.path, |name| Step::Written(name, offset, bytes.to_vec()));
         self.written.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         Ok(())
     }
 
-    /// Puts what was written on the disk; cheap where nothing was written since the last time.
+    /// Puts what was written on the disk. Returns whether there was anything to put there.
     ///
     /// A failed sync is never tried again: the kernel has marked the pages clean, and a second
     /// one would report success. The file is broken instead.
-    pub(super) fn sync(&self) -> Result<()> {
-        let written = self.written.load(Ordering::Acquire);
-        if self.is_broken() || written == self.synced.load(Ordering::Acquire) {
-            return Ok(());
+    pub(super) fn sync(&self) -> Result<bool> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.written_size();
+        if self.is_broken() || self.is_synced(written) {
+            return Ok(false);
         }
-        self.file.sync_data().inspect_err(|_| self.mark_broken())?;
+        self.sync_data().inspect_err(|_| self.mark_broken())?;
         self.synced.store(written, Ordering::Release);
-        Ok(())
+        Ok(true)
+    }
+
+    #[cfg(not(test))]
+    fn sync_data(&self) -> Result<()> {
+        self.file.sync_data()
+    }
+
+    #[cfg(test)]
+    fn sync_data(&self) -> Result<()> {
+        script::on_sync(&self.path)?;
+        self.file.sync_data().inspect(|()| script::on_step(&self.path, Step::Synced))
+    }
+
+    /// Bytes written so far: a mark for [`is_synced`](Self::is_synced).
+    pub(super) fn written_size(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// True where all that was written when the mark was taken is on the disk.
+    pub(super) fn is_synced(&self, mark: u64) -> bool {
+        self.synced.load(Ordering::Acquire) >= mark
     }
 
     /// What an earlier run wrote, up to `end`, may not be on the disk.
@@ -337,11 +386,13 @@ impl RingFile {
 
     /// Bytes written that may not be on the disk.
     pub(super) fn unsynced_size(&self) -> u64 {
-        self.written.load(Ordering::Acquire).saturating_sub(self.synced.load(Ordering::Acquire))
+        self.written_size().saturating_sub(self.synced.load(Ordering::Acquire))
     }
 
     /// Takes the name away; the bytes stay for as long as the file is held.
     pub(super) fn unlink(&self) -> Result<()> {
+        #[cfg(test)]
+        script::on_step(&self.path, Step::Unlinked);
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),

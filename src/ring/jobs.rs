@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crossbeam::queue::ArrayQueue;
 
@@ -13,6 +14,7 @@ use crate::ring::file::RingFile;
 use crate::ring::format::{BootId, FORMAT_VERSION, FileEnd, Head, Identity, Index, Superblock};
 use crate::ring::record::{Record, Stored, WriteError, write_record};
 use crate::ring::recovery::read_for_index;
+use crate::ring::storage::Desk;
 use crate::ring::tenure::{Claim, Tenure};
 
 /// Written to a spare, and synced, before a ring goes on after its disk has failed.
@@ -32,6 +34,10 @@ pub struct Shared {
     pub boot: BootId,
     /// What the records' headers are.
     pub content_version: u32,
+    /// Where records are synced that are reported only then.
+    pub commits: Desk,
+    /// Whether records are: see [`Durability`](crate::ring::Durability).
+    pub is_strict: AtomicBool,
     /// A write or a sync has failed, and no probe has succeeded since.
     pub is_failing: AtomicBool,
     /// It failed for want of room.
@@ -46,6 +52,10 @@ pub struct Shared {
     pub queued_size: AtomicU64,
     /// Records that could not be written.
     pub write_failures: AtomicU64,
+    /// Syncs of files, and microseconds that they took.
+    pub syncs: AtomicU64,
+    /// See [`syncs`](Self::syncs).
+    pub sync_us: AtomicU64,
     /// Files that could not be synced.
     pub sync_failures: AtomicU64,
     /// Spares that could not be made.
@@ -73,10 +83,14 @@ pub struct Opening {
 }
 
 impl Work {
+    /// Where the first record begins.
+    pub fn offset(&self) -> u64 {
+        self.records.first().map_or(0, |(head, _)| head.offset)
+    }
+
     /// Writes it, and gives the file up where that fails.
     pub fn write(&self, shared: &Shared) -> Result<Vec<Stored>, WriteError> {
-        let offset = self.records.first().map_or(0, |(head, _)| head.offset);
-        let file = self.file.sequence();
+        let (file, offset) = (self.file.sequence(), self.offset());
         if !shared.tenure.may_write() {
             return Err(WriteError::Stale { file, offset });
         }
@@ -135,6 +149,7 @@ impl Shared {
         folder: PathBuf,
         identity: Identity,
         (boot, content_version): (BootId, u32),
+        commits: Desk,
     ) -> Self {
         Self {
             claim,
@@ -143,6 +158,8 @@ impl Shared {
             identity,
             boot,
             content_version,
+            commits,
+            is_strict: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             is_probing: AtomicBool::new(false),
@@ -150,12 +167,15 @@ impl Shared {
             unread: ArrayQueue::new(RING_SPARE_REQUEST_MAX),
             queued_size: AtomicU64::new(0),
             write_failures: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            sync_us: AtomicU64::new(0),
             sync_failures: AtomicU64::new(0),
             spare_failures: AtomicU64::new(0),
         }
     }
 
-    fn note_failure(&self, error: &std::io::Error) {
+    /// The disk has failed so: what is appended is refused until a probe succeeds.
+    pub fn note_failure(&self, error: &std::io::Error) {
         let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         self.is_full.store(is_full, Ordering::Release);
         self.is_failing.store(true, Ordering::Release);
@@ -163,9 +183,18 @@ impl Shared {
 
     /// Puts a file on the disk; one for which that fails is broken.
     pub fn sync(&self, file: &RingFile) {
-        if let Err(error) = file.sync() {
-            self.sync_failures.fetch_add(1, Ordering::Relaxed);
-            self.note_failure(&error);
+        let begun = Instant::now();
+        match file.sync() {
+            Ok(false) => {}
+            Ok(true) => {
+                let span = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.sync_us.fetch_add(span, Ordering::Relaxed);
+                self.syncs.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.sync_failures.fetch_add(1, Ordering::Relaxed);
+                self.note_failure(&error);
+            }
         }
     }
 
@@ -173,7 +202,7 @@ impl Shared {
     pub fn probe(&self, spare: &RingFile) {
         let block = vec![0; PROBE_SIZE.min(usize::try_from(spare.size()).unwrap_or(PROBE_SIZE))];
         match spare.write_at(0, &block).and_then(|()| spare.sync()) {
-            Ok(()) => self.is_failing.store(false, Ordering::Release),
+            Ok(_) => self.is_failing.store(false, Ordering::Release),
             Err(error) => self.note_failure(&error),
         }
         self.is_probing.store(false, Ordering::Release);

@@ -11,6 +11,7 @@
 //!
 //! What a record means is not known here: its header is opaque. No socket, no protocol.
 
+mod commit;
 mod error;
 mod fault;
 mod file;
@@ -22,12 +23,15 @@ mod opening;
 mod record;
 mod recovery;
 mod rotation;
+#[cfg(test)]
+mod script;
 mod storage;
 mod sys;
 mod tenure;
 #[cfg(test)]
 mod tests;
 
+pub use commit::Durability;
 pub use error::{Refused, RingError};
 pub use file::RingFile;
 pub use format::{BootId, Content, RecordKind};

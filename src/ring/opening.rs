@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
@@ -123,9 +124,29 @@ impl Ring {
             }
             RingError::NoSpace { dir: folder.clone(), needed, kind: error.kind() }
         })?;
-        sync_folder(folder)
+        ring.sync_names()
             .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })?;
         Ok((ring, recovered))
+    }
+
+    /// Makes sure that the names of new and reused files outlast a power cut, before what is written
+    /// to them counts as synced. Of a ring with records that is not strict, the storage thread does
+    /// so that will sync them: a start does not wait for the disk.
+    fn sync_names(&self) -> std::io::Result<()> {
+        let is_strict = self.shared.is_strict.load(Ordering::Acquire);
+        if self.live.is_empty() || is_strict {
+            return sync_folder(&self.shared.folder);
+        }
+        let shared = Arc::clone(&self.shared);
+        let job = move || {
+            if let Err(error) = sync_folder(&shared.folder) {
+                shared.note_failure(&error);
+            }
+        };
+        match self.storage.keep_up(self.number(), Box::new(job)) {
+            Ok(()) => Ok(()),
+            Err(QueueFull) => sync_folder(&self.shared.folder),
+        }
     }
 
     /// `known` are the files of the owner before, where there is one who may still write.
@@ -154,6 +175,7 @@ impl Ring {
         }
         let blank = std::mem::take(&mut found.blank);
         remove_useless(&mut found, layout)?;
+        let commits = storage.committing(claim.number);
         let mut ring = Self {
             storage: Arc::clone(storage),
             shared: Arc::new(Shared::new(
@@ -162,6 +184,7 @@ impl Ring {
                 folder.clone(),
                 identity,
                 (boot, config.content_version),
+                commits,
             )),
             layout,
             live: VecDeque::new(),
@@ -180,6 +203,8 @@ impl Ring {
         };
         let recovered = ring.adopt(found, known.is_none(), is_enough);
         ring.reuse_spares(&blank)?;
+        ring.set_durability(config.durability);
+        ring.sync_recovered();
         Ok((ring, recovered))
     }
 
@@ -197,7 +222,7 @@ impl Ring {
         self.live = found.files.iter().map(LiveFile::unread).collect();
         let mut read = Vec::new();
         while let Some(newest) = found.files.pop() {
-            let held = read_records(&newest, &self.shared.identity, self.shared.boot);
+            let held = read_found(&newest, &self.shared);
             recovered.damage.add(held.damage);
             recovered.oldest_read = held.file;
             if read.is_empty() {
@@ -236,7 +261,6 @@ impl Ring {
         if !held.is_sound() || held.is_sealed {
             return;
         }
-        live.file.mark_unsynced(held.end);
         if !goes_on {
             let LiveFile { file, end, index_size } = live;
             let (file, end, index_size) = (Arc::clone(file), *end, *index_size);
@@ -265,7 +289,12 @@ impl Ring {
         let shared = Arc::clone(&self.shared);
         let job = move || {
             if shared.tenure.is_current() {
-                done(read_records(&newest, &shared.identity, shared.boot));
+                let held = read_found(&newest, &shared);
+                if shared.is_strict.load(Ordering::Acquire) {
+                    // As when the ring was opened: its records count as kept from now on.
+                    shared.sync(&newest.file);
+                }
+                done(held);
             }
         };
         self.storage.read_older(Box::new(job)).map(|()| true)
@@ -320,6 +349,15 @@ impl Ring {
         }
         Ok(())
     }
+}
+
+/// Reads a file. What is in it may not be on the disk, unless it is sealed.
+fn read_found(found: &FoundFile, shared: &Shared) -> FileRecords {
+    let held = read_records(found, &shared.identity, shared.boot);
+    if !held.is_sealed && !found.file.is_broken() {
+        found.file.mark_unsynced(held.end);
+    }
+    held
 }
 
 fn current_boot() -> Result<BootId, RingError> {

@@ -80,7 +80,7 @@ impl From<&Head> for Location {
     }
 }
 
-/// A record is in its file, trailer included.
+/// A record is in its file, trailer included, and as durable as the ring's records are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Names the content: [`ContentHash::low`].
@@ -116,6 +116,14 @@ pub enum WriteError {
         /// Number of the file.
         file: u64,
         /// Where the record was to begin, in bytes.
+        offset: u64,
+    },
+    /// It is in the page cache and could not be put on the disk, where it was to be.
+    #[error("the record at offset {offset} of ring file {file} could not be synced")]
+    Unsynced {
+        /// Number of the file.
+        file: u64,
+        /// Where the record begins, in bytes.
         offset: u64,
     },
     /// An earlier write or sync of the same file failed.

@@ -29,6 +29,9 @@ use crate::ring::format::{
 use crate::ring::record::Location;
 use crate::units::ContentHash;
 
+/// Read at once where a record may begin: nearly all heads with their headers, and records without
+/// a payload whole.
+const HEAD_PIECE: usize = 1024;
 /// Read at once when hashing and searching.
 const PIECE: usize = 256 << 10;
 
@@ -410,20 +413,28 @@ impl Reader<'_> {
     }
 
     fn read_record(&self, at: u64) -> Slot {
-        let mut block = [0; HEAD_BYTES];
-        if self.file.read_at(at, &mut block).is_err() {
+        let mut piece = [0; HEAD_PIECE];
+        let read = self.file.read_up_to(at, &mut piece).unwrap_or(0);
+        let piece = &piece[..read];
+        let Some(&block) = piece.first_chunk::<HEAD_BYTES>() else {
+            self.file.mark_lost();
             return Slot::Unknown { blank: false };
-        }
+        };
         let Some(head) = Head::parse(&block, self.identity).filter(|head| self.is_here(head, at))
         else {
             return Slot::Unknown { blank: block.iter().all(|byte| *byte == 0) };
         };
+        let take = |offset: u64, part: &mut [u8]| {
+            let from = usize::try_from(offset - at).unwrap_or(usize::MAX);
+            match piece.get(from..).and_then(|rest| rest.get(..part.len())) {
+                Some(read) => Ok(part.copy_from_slice(read)),
+                None => self.file.read_at(offset, part),
+            }
+        };
         let mut header = vec![0; head.header_size as usize];
         let mut trailer = [0; TRAILER_BYTES];
-        let read = self
-            .file
-            .read_at(head.header_offset(), &mut header)
-            .and_then(|()| self.file.read_at(head.trailer_offset(), &mut trailer));
+        let read = take(head.header_offset(), &mut header)
+            .and_then(|()| take(head.trailer_offset(), &mut trailer));
         let content = parse_trailer(&trailer, &block, &header, self.identity);
         let (Ok(()), Some(content)) = (read, content) else { return Slot::Torn(head) };
         if self.verifies && self.hash_content(&head).is_none_or(|found| found != content) {

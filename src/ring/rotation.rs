@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::limits::{RING_QUEUED_SIZE_MAX, RING_SPARE_REQUEST_MAX};
+use crate::ring::commit::Durability;
 use crate::ring::error::Refused;
 use crate::ring::file::RingFile;
 use crate::ring::format::{FOOTER_SIZE, FileEnd, Head, Index, SUPERBLOCK_SIZE};
@@ -38,6 +39,8 @@ pub struct RingConfig {
     /// What the records' headers are: who appends counts it up where who came before cannot read
     /// them. Files of a larger number are refused.
     pub content_version: u32,
+    /// When a record is reported as written.
+    pub durability: Durability,
 }
 
 /// Where a record will be, or each one of several.
@@ -64,14 +67,20 @@ pub struct Fill {
     pub spares: usize,
     /// Files that have left the ring and still have readers.
     pub lingering_files: usize,
-    /// Bytes that wait for the writing thread.
+    /// Bytes that wait to be written, and in a strict ring to be synced.
     pub queued_bytes: u64,
     /// Bytes written that may not be on the disk: what a power cut would cost.
     pub unsynced_bytes: u64,
+    /// Those of them in files that could not be written or synced: they never will be on the disk.
+    pub stranded_bytes: u64,
     /// Records that could not be written, since the ring was opened.
     pub write_failures: u64,
     /// True while the disk fails to take writes.
     pub is_failing: bool,
+    /// Syncs of files since the ring was opened, and microseconds that they took.
+    pub syncs: u64,
+    /// See [`syncs`](Self::syncs).
+    pub sync_us: u64,
     /// Files that could not be synced, since the ring was opened.
     pub sync_failures: u64,
     /// Spares that could not be made, since the ring was opened.
@@ -129,7 +138,8 @@ pub struct Ring {
 impl Ring {
     /// Gives a record its place and queues the write; never waits.
     ///
-    /// `done` is called on a storage thread when the record is in its file, with its trailer.
+    /// `done` is called on a storage thread when the record is in its file, with its trailer, and
+    /// in a [strict](Durability::Strict) ring on the disk.
     /// Where the record begins a new file, what `state` returns is written before it, as that
     /// file's first record.
     ///
@@ -216,10 +226,12 @@ impl Ring {
         file.begin_write();
         shared.queued_size.fetch_add(size, Ordering::AcqRel);
         let job = Box::new(move || {
-            let result = work.write(&shared);
-            work.file.end_write();
-            shared.queued_size.fetch_sub(size, Ordering::AcqRel);
-            done(result);
+            let (file, of_done) = (Arc::clone(&work.file), Arc::clone(&shared));
+            shared.write(&work, move |result| {
+                file.end_write();
+                of_done.queued_size.fetch_sub(size, Ordering::AcqRel);
+                done(result);
+            });
         });
         self.storage.write(self.number(), job).map_err(|_| {
             file.end_write();
@@ -356,6 +368,27 @@ impl Ring {
         let _queue_full = self.storage.keep_up(self.number(), Box::new(move || shared.sync(&file)));
     }
 
+    /// Has what is appended from now on reported when it is so durable.
+    pub fn set_durability(&self, durability: Durability) {
+        self.shared.is_strict.store(durability == Durability::Strict, Ordering::Release);
+    }
+
+    /// Syncs what the ring was opened with. A strict ring's records count as kept from then on,
+    /// whoever has written them, so that it waits for the disk.
+    pub(super) fn sync_recovered(&self) {
+        let is_strict = self.shared.is_strict.load(Ordering::Acquire);
+        for live in self.live.iter().filter(|live| live.file.unsynced_size() > 0) {
+            let (file, shared) = (Arc::clone(&live.file), Arc::clone(&self.shared));
+            if is_strict {
+                shared.sync(&file);
+            } else {
+                // Where the queue is full, it is synced when it is sealed.
+                let job = Box::new(move || shared.sync(&file));
+                let _queue_full = self.storage.keep_up(self.number(), job);
+            }
+        }
+    }
+
     /// Tries the disk on a spare, more and more seldom where it goes on failing: each failure that
     /// a probe doesn't foresee costs a file.
     fn probe(&mut self) {
@@ -424,7 +457,7 @@ impl Ring {
         self.shared.tenure.epoch()
     }
 
-    fn number(&self) -> usize {
+    pub(super) fn number(&self) -> usize {
         self.shared.claim.number
     }
 
@@ -438,16 +471,23 @@ impl Ring {
     /// How full the ring is and how it fares.
     #[must_use]
     pub fn fill(&self) -> Fill {
+        let unsynced = |counts: fn(&RingFile) -> bool| {
+            let files = self.live.iter().map(|live| &*live.file).filter(|file| counts(file));
+            files.map(RingFile::unsynced_size).sum()
+        };
         Fill {
             bytes_used: self.live.iter().map(|live| live.end).sum(),
             bytes_total: self.layout.size(),
             files: self.live.len(),
             spares: self.spares.len(),
             lingering_files: self.dropped.len() + self.lingering.len(),
-            unsynced_bytes: self.live.iter().map(|live| live.file.unsynced_size()).sum(),
+            unsynced_bytes: unsynced(|_| true),
+            stranded_bytes: unsynced(RingFile::is_broken),
             queued_bytes: self.shared.queued_size.load(Ordering::Relaxed),
             is_failing: self.shared.is_failing.load(Ordering::Relaxed),
             write_failures: self.shared.write_failures.load(Ordering::Relaxed),
+            syncs: self.shared.syncs.load(Ordering::Relaxed),
+            sync_us: self.shared.sync_us.load(Ordering::Relaxed),
             sync_failures: self.shared.sync_failures.load(Ordering::Relaxed),
             spare_failures: self.shared.spare_failures.load(Ordering::Relaxed),
             stale_writes: self.shared.tenure.placement().refused_count(),

@@ -1,9 +1,13 @@
 //! Storage threads: all that may wait for a disk happens here, never on a shard.
 //!
-//! Five kinds of threads, so that none waits behind another's work: those that write records,
-//! those that sync, make and unlink files, those that read cold ranges, those that make what is
-//! live from what was just written, and one that reads what a start left for later. A ring keeps to one thread of each of the first two kinds,
-//! so its jobs are done in the order they were given.
+//! Six kinds of threads, so that none waits behind another's work: those that write records,
+//! those that sync records before they are acknowledged, those that sync, make and unlink files,
+//! those that read cold ranges, those that make what is live from what was just written, and one
+//! that reads what a start left for later. A ring keeps to one thread of each of the first three
+//! kinds, so its jobs are done in the order they were given.
+//!
+//! They are the threads of one disk: a `storage.dir` is one filesystem, and where that hangs, all
+//! rings in it wait.
 //!
 //! Queues are bounded; to give a job never waits.
 
@@ -11,12 +15,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::limits::{MAKING_THREAD_COUNT, STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX};
+use crate::limits::{
+    COMMITTING_THREAD_COUNT, MAKING_THREAD_COUNT, STORAGE_QUEUE_LENGTH, STORAGE_THREAD_COUNT_MAX,
+};
 use crate::ring::file::RingFile;
 use crate::ring::format::Content;
 
@@ -31,34 +37,54 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 #[error("{STORAGE_QUEUE_LENGTH} jobs wait for a storage thread")]
 pub struct QueueFull;
 
-#[derive(Debug, Default)]
-struct Status {
-    closing: AtomicBool,
-    panics: AtomicU64,
-}
-
-/// One thread and its queue.
-#[derive(Debug)]
-struct Lane {
+/// What a storage thread has to do. Whoever holds it may give it jobs, and doesn't keep the thread:
+/// storage threads give jobs to one another.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
     jobs: Arc<ArrayQueue<Job>>,
     /// Jobs given and not done.
     open: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<()>>,
+    thread: Thread,
+}
+
+impl Desk {
+    /// # Errors
+    ///
+    /// The job, where the queue is full.
+    pub(super) fn give(&self, job: Job) -> Result<(), Job> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        if let Err(job) = self.jobs.push(job) {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return Err(job);
+        }
+        self.thread.unpark();
+        Ok(())
+    }
+}
+
+/// One thread and its desk.
+#[derive(Debug)]
+struct Lane {
+    desk: Desk,
+    closing: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 impl Lane {
-    fn start(name: String, status: Arc<Status>) -> std::io::Result<Self> {
+    fn start(name: String, panics: Arc<AtomicU64>) -> std::io::Result<Self> {
         let jobs = Arc::new(ArrayQueue::<Job>::new(STORAGE_QUEUE_LENGTH));
         let queue = Arc::clone(&jobs);
         let open = Arc::new(AtomicUsize::new(0));
         let undone = Arc::clone(&open);
+        let closing = Arc::new(AtomicBool::new(false));
+        let is_closing = Arc::clone(&closing);
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             loop {
                 // Asked before the queue is found empty, so that the last job isn't left behind.
-                let closing = status.closing.load(Ordering::Acquire);
+                let closing = is_closing.load(Ordering::Acquire);
                 if let Some(job) = queue.pop() {
                     if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                        status.panics.fetch_add(1, Ordering::Relaxed);
+                        panics.fetch_add(1, Ordering::Relaxed);
                     }
                     undone.fetch_sub(1, Ordering::Relaxed);
                 } else if closing {
@@ -68,29 +94,23 @@ impl Lane {
                 }
             }
         })?;
-        Ok(Self { jobs, open, thread: Some(thread) })
+        let desk = Desk { jobs, open, thread: thread.thread().clone() };
+        Ok(Self { desk, closing, thread })
     }
 
     fn give(&self, job: Job) -> Result<(), QueueFull> {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        if self.jobs.push(job).is_err() {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(QueueFull);
-        }
-        self.wake();
-        Ok(())
+        self.desk.give(job).map_err(|_| QueueFull)
     }
 
-    fn wake(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
-        }
+    fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.desk.thread.unpark();
     }
 }
 
 /// Gives a job to the lane with the fewest.
 fn give_any(lanes: &[Lane], job: Job) -> Result<(), QueueFull> {
-    let idlest = lanes.iter().min_by_key(|lane| lane.open.load(Ordering::Relaxed));
+    let idlest = lanes.iter().min_by_key(|lane| lane.desk.open.load(Ordering::Relaxed));
     idlest.ok_or(QueueFull)?.give(job)
 }
 
@@ -98,38 +118,40 @@ fn give_any(lanes: &[Lane], job: Job) -> Result<(), QueueFull> {
 #[derive(Debug)]
 pub struct Storage {
     writing: Vec<Lane>,
+    committing: Vec<Lane>,
     upkeep: Vec<Lane>,
     reading: Vec<Lane>,
     making: Vec<Lane>,
     /// One: after a start there is as much to read as disks and cores can give, and all else goes
     /// before it.
-    older: Lane,
-    status: Arc<Status>,
+    older: Vec<Lane>,
+    panics: Arc<AtomicU64>,
     next_ring: AtomicUsize,
 }
 
 impl Storage {
-    /// Starts `threads` threads of each of the first three kinds, at least one, and
-    /// [`MAKING_THREAD_COUNT`] that make.
+    /// Starts `threads` threads of each kind, at least one, but [`COMMITTING_THREAD_COUNT`] that
+    /// sync records and [`MAKING_THREAD_COUNT`] that make.
     ///
     /// # Errors
     ///
     /// If the kernel doesn't give the threads.
     pub fn start(threads: usize) -> std::io::Result<Arc<Self>> {
-        let status = Arc::new(Status::default());
+        let panics = Arc::new(AtomicU64::new(0));
         let count = threads.clamp(1, STORAGE_THREAD_COUNT_MAX);
         let lanes = |kind: &str, count: usize| {
             (0..count)
-                .map(|number| Lane::start(format!("{kind}-{number}"), Arc::clone(&status)))
+                .map(|number| Lane::start(format!("{kind}-{number}"), Arc::clone(&panics)))
                 .collect::<std::io::Result<Vec<_>>>()
         };
         Ok(Arc::new(Self {
             writing: lanes("write", count)?,
+            committing: lanes("commit", COMMITTING_THREAD_COUNT)?,
             upkeep: lanes("upkeep", count)?,
             reading: lanes("read", count)?,
             making: lanes("make", MAKING_THREAD_COUNT)?,
-            older: Lane::start("older".to_owned(), Arc::clone(&status))?,
-            status: Arc::clone(&status),
+            older: lanes("older", 1)?,
+            panics: Arc::clone(&panics),
             next_ring: AtomicUsize::new(0),
         }))
     }
@@ -173,7 +195,7 @@ impl Storage {
 
     /// Reads what a start left for later.
     pub(super) fn read_older(&self, job: Job) -> Result<(), QueueFull> {
-        self.older.give(job)
+        give_any(&self.older, job)
     }
 
     /// Has every thread that writes records do nothing for `span`, as a disk that hangs does. For
@@ -188,39 +210,25 @@ impl Storage {
             .try_for_each(|lane| lane.give(Box::new(move || std::thread::sleep(span))))
     }
 
-    /// Waits until all jobs given so far are done, up to `patience`. Returns whether they are.
+    /// Waits until all jobs given so far are done, and those that they gave, up to `patience`.
+    /// Returns whether they are.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        let (done, all_done) = mpsc::channel::<()>();
-        for lane in self.lanes() {
-            loop {
-                let done = done.clone();
-                if lane.give(Box::new(move || drop(done))).is_ok() {
-                    break;
-                }
-                if Instant::now() >= deadline {
-                    return false;
-                }
-                std::thread::sleep(FULL_QUEUE_PAUSE_SPAN);
-            }
-        }
-        drop(done);
-        // Nothing is ever sent: the channel ends when every lane has dropped its end.
-        let left = deadline.saturating_duration_since(Instant::now());
-        all_done.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
+        // Those that write give jobs to the others.
+        flush(self.writing.iter(), deadline) && flush(self.lanes(), deadline)
     }
 
     /// Jobs that panicked, which they never should.
     #[must_use]
     pub fn panic_count(&self) -> u64 {
-        self.status.panics.load(Ordering::Relaxed)
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Jobs that wait for a thread.
     #[must_use]
     pub fn queued_jobs(&self) -> usize {
-        self.lanes().map(|lane| lane.jobs.len()).sum()
+        self.lanes().map(|lane| lane.desk.jobs.len()).sum()
     }
 
     /// The number by which a ring keeps to its threads.
@@ -233,29 +241,54 @@ impl Storage {
         self.writing[ring % self.writing.len()].give(job)
     }
 
+    /// Where a ring has its records synced before they are acknowledged.
+    pub(super) fn committing(&self, ring: usize) -> Desk {
+        self.committing[ring % self.committing.len()].desk.clone()
+    }
+
     /// Gives a ring's upkeep thread a job.
     pub(super) fn keep_up(&self, ring: usize, job: Job) -> Result<(), QueueFull> {
         self.upkeep[ring % self.upkeep.len()].give(job)
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        let older = std::iter::once(&self.older);
-        let first = self.writing.iter().chain(&self.upkeep);
-        first.chain(&self.reading).chain(&self.making).chain(older)
+        let to_disk = self.writing.iter().chain(&self.committing).chain(&self.upkeep);
+        to_disk.chain(&self.reading).chain(&self.making).chain(&self.older)
     }
+}
+
+/// Waits until what these lanes have been given is done, until `deadline`. Returns whether it is.
+fn flush<'a>(lanes: impl Iterator<Item = &'a Lane>, deadline: Instant) -> bool {
+    let (done, all_done) = mpsc::channel::<()>();
+    for lane in lanes {
+        loop {
+            let done = done.clone();
+            if lane.give(Box::new(move || drop(done))).is_ok() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(FULL_QUEUE_PAUSE_SPAN);
+        }
+    }
+    drop(done);
+    // Nothing is ever sent: the channel ends when every lane has dropped its end.
+    let left = deadline.saturating_duration_since(Instant::now());
+    all_done.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Disconnected)
 }
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        self.status.closing.store(true, Ordering::Release);
-        self.lanes().for_each(Lane::wake);
-        let Self { writing, upkeep, reading, making, older, .. } = self;
-        let older = std::iter::once(older);
-        for lane in writing.iter_mut().chain(upkeep).chain(reading).chain(making).chain(older) {
-            let thread = lane.thread.take().expect("a lane has its thread until it is joined here");
-            // Where a job's callback held the last reference, this is that thread itself.
-            if thread.thread().id() != std::thread::current().id() {
-                let _panicked = thread.join();
+        let Self { writing, committing, upkeep, reading, making, older, .. } = self;
+        // Those that write first: they give jobs to the others.
+        for kind in [writing, committing, upkeep, reading, making, older] {
+            kind.iter().for_each(Lane::close);
+            for lane in kind.drain(..) {
+                // Where a job's callback held the last reference, this is that thread itself.
+                if lane.thread.thread().id() != std::thread::current().id() {
+                    let _panicked = lane.thread.join();
+                }
             }
         }
     }

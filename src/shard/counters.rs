@@ -149,6 +149,7 @@ limits! {
     StorageQueue "storage_queue" "A storage queue was full.",
     ShardMailbox "shard_mailbox" "A shard's mailbox was full.",
     RingSpares "ring_spares" "No spare ring file was left.",
+    Quarantine "quarantine_count" "A body that had failed was forgotten for another one.",
 }
 
 /// Counters of one shard.
@@ -239,10 +240,18 @@ pub struct ChannelCounters {
     pub restarts: Counter,
     /// Gauge: bytes of the ring that may not be on the disk.
     pub ring_unsynced_bytes: Counter,
+    /// Gauge: those of them that never will be.
+    pub ring_stranded_bytes: Counter,
+    /// Gauge: files that have left the ring and still have readers.
+    pub ring_lingering_files: Counter,
     /// Gauge: 1 while the ring's disk fails.
     pub ring_failing: Counter,
     /// Gauge: records that could not be written.
     pub ring_write_failures: Counter,
+    /// Gauge: syncs of its files.
+    pub ring_syncs: Counter,
+    /// Gauge: microseconds that they took.
+    pub ring_sync_us: Counter,
     /// Gauge: files that could not be synced.
     pub ring_sync_failures: Counter,
     /// Gauge: files that could not be made.
@@ -293,6 +302,8 @@ pub struct InputCounters {
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.
     pub damaged: Counter,
+    /// Bodies refused because one like them had made the process fail.
+    pub quarantined: Counter,
     /// Segments under a name that another listed one has.
     pub names_reused: Counter,
     /// Listed segments that no playlist named in time.

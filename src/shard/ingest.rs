@@ -12,7 +12,9 @@ use crate::http::gunzip::{Gunzip, GunzipError};
 use crate::http::plan::{Piece, Plan};
 use crate::http::request::{Framing, Method, RequestHead};
 use crate::http::response::{INGEST_METHODS, ResponseHead};
-use crate::limits::{BODY_RESERVATION_SIZE_MIN, MULTIVARIANT_SIZE_MAX, PLAYLIST_SIZE_MAX};
+use crate::limits::{
+    BODY_RESERVATION_SIZE_MIN, FINGERPRINT_SIZE, MULTIVARIANT_SIZE_MAX, PLAYLIST_SIZE_MAX,
+};
 use crate::ring::{Refused, WriteError};
 use crate::shard::backoff::Backoff;
 use crate::shard::counters::{Limit, ShardCounters};
@@ -20,13 +22,14 @@ use crate::shard::incoming::{Body, BodyError};
 use crate::shard::log_gate::LogGate;
 use crate::shard::owner::{Committed, Owner, Uncommitted};
 use crate::shard::playback::SharedFile;
+use crate::shard::quarantine::{Fingerprint, Quarantine, Suspect};
 use crate::shard::rt;
 use crate::shard::site::{ChannelSite, PROCESS_MEMORY, Reservation, Site};
 use crate::units::InputNumber;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +70,8 @@ enum Refusal {
     NoLength,
     #[error("the channel was taken away")]
     Removed,
+    #[error("a body that begins like this one made the process fail")]
+    Quarantined,
     #[error("more bodies or bytes than this input may send; see the channel's limits")]
     TooMuch,
 }
@@ -82,6 +87,7 @@ impl Refusal {
             | Self::Intake(IntakeError::PlaylistSize)
             | Self::Uncommitted(Uncommitted::Refused(Refused::TooLarge { .. })) => 413,
             Self::Body(_)
+            | Self::Quarantined
             | Self::Intake(_)
             | Self::Gunzip(GunzipError::Corrupt { .. })
             | Self::Uncommitted(Uncommitted::Implausible) => 400,
@@ -136,6 +142,8 @@ pub struct Push<'a> {
     pub head: &'a RequestHead,
     /// Where it comes from.
     pub peer: IpAddr,
+    /// Bodies that made the process fail.
+    pub quarantine: &'a Quarantine,
     /// Counters of the shard that answers.
     pub shard: &'a ShardCounters,
     /// Its gate for log lines.
@@ -293,31 +301,85 @@ impl Push<'_> {
         taken
     }
 
-    /// Reads the body and commits what is in it.
+    /// Reads the body and commits what is in it, unless one like it made the process fail.
     async fn take(&self, owner: Rc<Owner>, body: &mut Body<'_>) -> Result<Accepted, Refusal> {
-        let size_max = self.channel.ring.body_size_max;
-        if let Some(coding) = &self.head.content_encoding {
-            return self.take_coded(coding, owner, body).await;
-        }
-        let expected = match self.head.framing {
-            Framing::Length(size) if size > size_max => {
-                return Err(Refusal::TooLarge { size_max });
-            }
-            Framing::Length(size) => size,
-            Framing::Chunked => {
-                owner.expected_body_size().max(BODY_RESERVATION_SIZE_MIN).min(size_max)
-            }
-            Framing::None => return Err(Refusal::NoLength),
-        };
+        let reserved = self.memory_for(&owner)?;
         // A channel may be taken away while a body arrives; its ring is not held up by that.
         let weak_owner = Rc::downgrade(&owner);
         drop(owner);
         let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
-        let mut reservations = vec![Reservation::of(budgets, expected).ok_or(Refusal::NoMemory)?];
-        let mut reserved = expected;
-        let expected_size = usize::try_from(expected).unwrap_or(0);
+        let reservation = Reservation::of(budgets, reserved).ok_or(Refusal::NoMemory)?;
+        let mut beginning = Vec::new();
+        while beginning.len() < FINGERPRINT_SIZE
+            && let Some(bytes) = body.next().await?
+        {
+            beginning.extend_from_slice(bytes);
+        }
+        let suspect = self.suspect(&beginning).ok_or(Refusal::Quarantined)?;
+        // In memory of its own, which connections that wait for a request do without.
+        let taking = Box::pin(async {
+            if self.head.content_encoding.is_some() {
+                self.take_coded(weak_owner, &beginning, body).await
+            } else {
+                self.take_plain(weak_owner, &beginning, body, reservation).await
+            }
+        });
+        let taken = suspect.answer_for(taking).await;
+        if matches!(taken, Err(Refusal::Uncommitted(Uncommitted::Restarted))) {
+            suspect.strike();
+        }
+        taken
+    }
+
+    /// Bytes to be reserved for the body, of which nothing has been read.
+    fn memory_for(&self, owner: &Owner) -> Result<u64, Refusal> {
+        let size_max = self.channel.ring.body_size_max;
+        if let Some(coding) = &self.head.content_encoding {
+            let is_gzip = ["gzip", "x-gzip"].iter().any(|known| coding.eq_ignore_ascii_case(known));
+            return match self.head.framing {
+                _ if !is_gzip || manifest::kind_of(self.name).is_none() => Err(Refusal::Coded),
+                Framing::None => Err(Refusal::NoLength),
+                Framing::Length(_) | Framing::Chunked => Ok(PLAYLIST_SIZE_MAX),
+            };
+        }
+        match self.head.framing {
+            Framing::Length(size) if size > size_max => Err(Refusal::TooLarge { size_max }),
+            Framing::Length(size) => Ok(size),
+            Framing::Chunked => {
+                Ok(owner.expected_body_size().max(BODY_RESERVATION_SIZE_MIN).min(size_max))
+            }
+            Framing::None => Err(Refusal::NoLength),
+        }
+    }
+
+    /// The body by its beginning; `None` where it is refused.
+    fn suspect(&self, beginning: &[u8]) -> Option<Suspect<'_>> {
+        let size = match self.head.framing {
+            Framing::Length(size) => Some(size),
+            Framing::Chunked | Framing::None => None,
+        };
+        let (channel, input) = (&*self.channel.id, self.input.number());
+        let fingerprint = Fingerprint::of(channel, size, beginning);
+        let folder = format_args!("{channel}/{input}");
+        Suspect::admit(self.quarantine, self.shard, fingerprint, folder, self.name)
+    }
+
+    /// Understands a body as it arrives, and commits it.
+    async fn take_plain(
+        &self,
+        owner: Weak<Owner>,
+        beginning: &[u8],
+        body: &mut Body<'_>,
+        reservation: Reservation<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let size_max = self.channel.ring.body_size_max;
+        let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
+        let mut reserved = reservation.size();
+        let mut reservations = vec![reservation];
+        let expected_size = usize::try_from(reserved).unwrap_or(0);
         let mut parser = IntakeParser::with_expected_size(expected_size);
-        let mut received = 0;
+        let mut received = beginning.len() as u64;
+        parser.push(beginning)?;
         while let Some(bytes) = body.next().await? {
             received += bytes.len() as u64;
             if received > size_max {
@@ -331,7 +393,7 @@ impl Push<'_> {
             parser.push(bytes)?;
         }
         let understood = parser.finish()?;
-        let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
+        let owner = owner.upgrade().ok_or(Refusal::Removed)?;
         match understood {
             Intake::Playlist(playlist) => self.take_playlist(&owner, &playlist, received).await,
             Intake::Segment(segment) => self.commit(&owner, segment, received).await,
@@ -341,22 +403,12 @@ impl Push<'_> {
     /// Reads a body in a content coding: a playlist in gzip, and nothing else.
     async fn take_coded(
         &self,
-        coding: &str,
-        owner: Rc<Owner>,
+        owner: Weak<Owner>,
+        beginning: &[u8],
         body: &mut Body<'_>,
     ) -> Result<Accepted, Refusal> {
-        let is_gzip = ["gzip", "x-gzip"].iter().any(|known| coding.eq_ignore_ascii_case(known));
-        if !is_gzip || manifest::kind_of(self.name).is_none() {
-            return Err(Refusal::Coded);
-        }
-        if self.head.framing == Framing::None {
-            return Err(Refusal::NoLength);
-        }
-        let weak_owner = Rc::downgrade(&owner);
-        drop(owner);
-        let budgets = [&self.channel.live.memory, &PROCESS_MEMORY];
-        let _reserved = Reservation::of(budgets, PLAYLIST_SIZE_MAX).ok_or(Refusal::NoMemory)?;
         let mut gunzip = Gunzip::new(usize::try_from(PLAYLIST_SIZE_MAX).unwrap_or(usize::MAX));
+        gunzip.push(beginning)?;
         while let Some(bytes) = body.next().await? {
             gunzip.push(bytes)?;
         }
@@ -365,7 +417,7 @@ impl Push<'_> {
         parser.push(&text)?;
         match parser.finish()? {
             Intake::Playlist(playlist) => {
-                let owner = weak_owner.upgrade().ok_or(Refusal::Removed)?;
+                let owner = owner.upgrade().ok_or(Refusal::Removed)?;
                 self.take_playlist(&owner, &playlist, text.len() as u64).await
             }
             Intake::Segment(_) => Err(Refusal::Coded),
@@ -444,8 +496,10 @@ impl Push<'_> {
         }
         let status = refusal.status();
         let counters = &self.channel.live.counters.inputs[self.input.index()];
-        if status == 400 {
-            counters.damaged.add(1);
+        match refusal {
+            Refusal::Quarantined => counters.quarantined.add(1),
+            _ if status == 400 => counters.damaged.add(1),
+            _ => {}
         }
         let mut plan = explained(status, &refusal.to_string());
         plan.head.retry_after = matches!(status, 429 | 503).then_some(1);

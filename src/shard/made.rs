@@ -8,8 +8,8 @@
 
 use crate::limits::{MADE_WAITER_COUNT_MAX, RING_FILE_COUNT_MIN};
 use crate::ring::{
-    Content, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError, RingFile,
-    Storage, Stored, Tenure, WriteError,
+    Content, Durability, Location, QueueFull, Record, RecordKind, Ring, RingConfig, RingError,
+    RingFile, Storage, Stored, Tenure, WriteError,
 };
 use crate::shard::rt::oneshot;
 use bytes::Bytes;
@@ -86,7 +86,8 @@ impl Made {
         }
         let value_size_max = Self::value_size_max(size);
         let (dir, body_size_max) = (dir.to_owned(), value_size_max);
-        let config = RingConfig { dir, size, body_size_max, content_version: 0 };
+        let durability = Durability::Process;
+        let config = RingConfig { dir, size, body_size_max, content_version: 0, durability };
         let (ring, _empty) = Ring::open(&config, storage, Tenure::sole())?;
         let (entries, keys) = (HashMap::new(), BTreeMap::new());
         let shelf = Mutex::new(Shelf { entries, ring, keys, made_count: 0 });

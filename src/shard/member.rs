@@ -13,7 +13,7 @@
 //! panic, and [`super::succession`] the others.
 
 use crate::shard::moving::Role;
-use crate::shard::rt::{self, Activity, OpenSockets};
+use crate::shard::rt::{self, Activity, OpenSockets, Slot};
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -58,13 +58,30 @@ impl Cause {
     }
 }
 
-/// What a test has a shard do with its next tick.
+/// What a test has a shard do, with its next tick or a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Panic.
     Panic,
     /// Sleep for so long.
     Stall(Duration),
+    /// End the process.
+    Abort,
+}
+
+impl Fault {
+    /// Does it.
+    ///
+    /// # Panics
+    ///
+    /// Where that is what it is.
+    pub(super) fn suffer(self) {
+        match self {
+            Self::Panic => panic!("a test asked for it"),
+            Self::Stall(span) => std::thread::sleep(span),
+            Self::Abort => std::process::abort(),
+        }
+    }
 }
 
 const NOBODY: usize = usize::MAX;
@@ -79,6 +96,7 @@ pub struct Member {
     panicked: AtomicBool,
     stand_in: AtomicUsize,
     thread: AtomicI32,
+    last_words: Mutex<Option<&'static Slot>>,
     sockets: Mutex<Arc<OpenSockets>>,
     fault: Mutex<Option<Fault>>,
     listeners: Mutex<Vec<(Role, TcpListener)>>,
@@ -94,6 +112,7 @@ impl Member {
             panicked: AtomicBool::new(false),
             stand_in: AtomicUsize::new(NOBODY),
             thread: AtomicI32::new(0),
+            last_words: Mutex::new(None),
             sockets: Mutex::default(),
             fault: Mutex::new(None),
             listeners: Mutex::new(listeners),
@@ -137,6 +156,7 @@ impl Member {
     pub(super) fn serve(&self) {
         self.thread.store(rt::thread_id(), Ordering::Relaxed);
         *lock(&self.sockets) = rt::open_sockets();
+        *lock(&self.last_words) = Some(rt::own_slot());
         self.stand_in.store(NOBODY, Ordering::Release);
         // It was silent until now: the judge begins anew.
         self.beat();
@@ -185,6 +205,13 @@ impl Member {
         rt::activity(self.thread.load(Ordering::Relaxed))
     }
 
+    /// Writes down what it is at, where it does not come back and the process ends for it.
+    pub(super) fn write_last_words(&self) {
+        if let Some(slot) = *lock(&self.last_words) {
+            slot.write_down();
+        }
+    }
+
     /// Ends its connections.
     pub(super) fn shut_down(&self) {
         let sockets = Arc::clone(&lock(&self.sockets));
@@ -212,10 +239,8 @@ impl Member {
     /// Where that is what was asked for.
     pub(super) fn suffer(&self) {
         let fault = lock(&self.fault).take();
-        match fault {
-            Some(Fault::Panic) => panic!("a test asked for it"),
-            Some(Fault::Stall(span)) => std::thread::sleep(span),
-            None => {}
+        if let Some(fault) = fault {
+            fault.suffer();
         }
     }
 }

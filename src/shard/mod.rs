@@ -24,6 +24,7 @@ pub mod outgoing;
 pub mod owner;
 pub mod pace;
 pub mod playback;
+pub mod quarantine;
 pub mod rendering;
 pub mod reopen;
 pub mod rt;

@@ -622,7 +622,10 @@ impl Service for Door {
                 let gate = Gate { authenticator: &shared.authenticator, backoff: &shared.backoff };
                 let (peer, shard) = (peer.ip(), self.node.counters());
                 let lines = &self.node.refusal_lines;
-                let push = Push { site: &site, channel, input, name, head, peer, shard, lines };
+                let quarantine = &shared.quarantine;
+                let site = &site;
+                let push =
+                    Push { site, channel, input, name, head, peer, quarantine, shard, lines };
                 push.answer(&gate, owner, session, body).await
             }
             Addressed::Endpoint { endpoint, path } => {

@@ -195,6 +195,7 @@ impl Owner {
         let timeline = site.timeline.clone();
         *self.site.borrow_mut() = Arc::clone(site);
         let mut inner = self.inner.borrow_mut();
+        inner.ring.set_durability(site.ring.durability);
         // After a panic the channel goes on with the new timeline just the same.
         let _restarted = inner.step(site, |channel| channel.reconfigure(timeline));
         if is_resized {
@@ -353,7 +354,16 @@ impl Owner {
         counters.ring_used_bytes.set(fill.bytes_used);
         counters.ring_bytes.set(fill.bytes_total);
         counters.ring_unsynced_bytes.set(fill.unsynced_bytes);
+        if fill.stranded_bytes > counters.ring_stranded_bytes.value() {
+            let channel = &*self.site().id;
+            let bytes = fill.stranded_bytes;
+            tracing::error!(channel, bytes, "not on the disk, and a power cut would cost it");
+        }
+        counters.ring_stranded_bytes.set(fill.stranded_bytes);
+        counters.ring_lingering_files.set(fill.lingering_files as u64);
         counters.ring_failing.set(u64::from(fill.is_failing));
+        counters.ring_syncs.set(fill.syncs);
+        counters.ring_sync_us.set(fill.sync_us);
         counters.ring_write_failures.set(fill.write_failures);
         counters.ring_sync_failures.set(fill.sync_failures);
         counters.ring_spare_failures.set(fill.spare_failures);

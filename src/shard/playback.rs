@@ -30,7 +30,8 @@ use std::time::Duration;
 /// Compression level of manifests: the text is small and made once.
 const GZIP_LEVEL: u32 = 6;
 
-/// Newest ring files that are taken to be in the page cache without asking, if they are our own.
+/// Newest ring files whose ranges are taken to be in the page cache where their ends are, if they
+/// are our own.
 const LIVE_FILE_COUNT: usize = 2;
 
 /// A counted reference to a ring file with a record of it, and how to bring its pages in.
@@ -50,7 +51,8 @@ impl FileSource for SharedFile {
     fn is_resident(&self, offset: u64, size: u64) -> bool {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let is_known = self.file.is_known(self.content.payload.offset);
-        self.is_live || (is_known && self.file.is_resident(offset, size))
+        let is_live = self.is_live && self.file.has_resident_ends(offset, size);
+        is_live || (is_known && self.file.is_resident(offset, size))
     }
 
     fn is_wanted_back(&self) -> bool {
@@ -440,6 +442,7 @@ impl Playback {
         let file = published.file(at.file).ok_or(Refusal::Broken)?;
         let mut bytes = vec![0; usize::try_from(at.size).unwrap_or(0)];
         if file.is_known(media.payload.offset)
+            && file.is_resident(at.offset, bytes.len())
             && file.read_cached_at(at.offset, &mut bytes).is_ok_and(|read| read == bytes.len())
         {
             return Ok(bytes);

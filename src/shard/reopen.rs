@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What the headers of records are. To be counted up with every change by which postcard reads an
 /// older [`State`], [`Change`] or [`RecordMeta`] wrongly, or an older release a newer one: a field
 /// more or less. A variant more at an enum's end is none for us, but is one for older releases.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// A channel that is ready to be taken over.
 pub struct Reopened {
@@ -79,31 +79,34 @@ impl Newest {
     /// lists media from before the span, and holds media that, if not listed by then, had been
     /// given up.
     pub fn is_enough(&mut self, held: &FileRecords) -> bool {
-        let (mut start, mut arrived) = (None::<MediaTime>, None::<WallClock>);
-        for record in &held.records {
-            match record.kind {
-                RecordKind::State => {}
-                RecordKind::Change => {
-                    // What cannot be read is told where it is taken.
-                    let read = postcard::from_bytes::<(u64, Vec<Change>)>(&record.header);
-                    for change in read.map_or_else(|_| Vec::new(), |(_, changes)| changes) {
-                        if let Change::Listed(_, listed) = change {
-                            self.edge = self.edge.max(Some(listed.end));
-                            start = Some(start.map_or(listed.start, |it| it.min(listed.start)));
-                        }
-                    }
-                }
-                RecordKind::Media => {
-                    if let Ok(meta) = postcard::from_bytes::<RecordMeta>(&record.header) {
-                        self.arrived = self.arrived.max(Some(meta.arrived));
-                        arrived = Some(arrived.map_or(meta.arrived, |it| it.min(meta.arrived)));
-                    }
-                }
-            }
-        }
+        let records = || held.records.iter();
+        self.edge = self.edge.or_else(|| Some(records().rev().find_map(listed_by)?.end));
+        self.arrived = self.arrived.or_else(|| records().rev().find_map(arrival_of));
+        let start = records().find_map(listed_by).map(|listed| listed.start);
         let is_listed = self.edge.zip(start).is_some_and(|(edge, it)| it <= edge - self.span);
+        let arrived = records().find_map(arrival_of);
         is_listed && arrived.is_some_and(|arrived| arrived < oldest_unlisted(self.arrived))
     }
+}
+
+/// The first segment that a record lists. What cannot be read is told where it is taken.
+fn listed_by(record: &RecoveredRecord) -> Option<Listed> {
+    if record.kind != RecordKind::Change {
+        return None;
+    }
+    let (_, changes): (u64, Vec<Change>) = postcard::from_bytes(&record.header).ok()?;
+    changes.into_iter().find_map(|change| match change {
+        Change::Listed(_, listed) => Some(listed),
+        _ => None,
+    })
+}
+
+/// When the media of a record arrived.
+fn arrival_of(record: &RecoveredRecord) -> Option<WallClock> {
+    if record.kind != RecordKind::Media {
+        return None;
+    }
+    Some(postcard::from_bytes::<RecordMeta>(&record.header).ok()?.arrived)
 }
 
 /// What an older file of a ring adds to what was listed.
@@ -149,12 +152,12 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes a record. A defect of ours that one brings to light must not end the process, and with
+    /// Takes a record; of media that may not be listed yet, where it arrived since `oldest`. A defect of ours that one brings to light must not end the process, and with
     /// the next start end it again: what was read is given up for the next file's state.
     fn on_record_guarded(
         &mut self,
         record: &RecoveredRecord,
-        oldest: WallClock,
+        oldest: Option<WallClock>,
     ) -> Result<(), postcard::Error> {
         // What a panic leaves halfway is thrown away.
         catch_unwind(AssertUnwindSafe(|| self.on_record(record, oldest))).unwrap_or_else(|_| {
@@ -168,7 +171,7 @@ impl Reading {
     fn on_record(
         &mut self,
         record: &RecoveredRecord,
-        oldest: WallClock,
+        oldest: Option<WallClock>,
     ) -> Result<(), postcard::Error> {
         match record.kind {
             RecordKind::State => {
@@ -180,9 +183,10 @@ impl Reading {
                 self.on_changes(first, &changes);
             }
             RecordKind::Media => {
-                let meta: RecordMeta = postcard::from_bytes(&record.header)?;
                 let Location { table, payload, .. } = record.location;
                 self.present.insert(payload);
+                let Some(oldest) = oldest else { return Ok(()) };
+                let meta: RecordMeta = postcard::from_bytes(&record.header)?;
                 if meta.arrived >= oldest && !self.is_broken {
                     let recovery = self.recovery.get_or_insert_default();
                     recovery.on_media(meta, (table, payload), record.hash);
@@ -257,10 +261,10 @@ impl Reopened {
         counters.ring_checksum_failures.add(damage.corrupt_records);
         counters.ring_lost_files.add(damage.lost_files + damage.short_files);
         let mut reading = Reading::default();
-        let newest_arrival = newest_arrival(recovered);
+        let (newest_arrival, recent) = recent_media(&recovered.records);
         let oldest = oldest_unlisted(newest_arrival);
-        for record in &recovered.records {
-            let read = reading.on_record_guarded(record, oldest);
+        for (at, record) in recovered.records.iter().enumerate() {
+            let read = reading.on_record_guarded(record, (at >= recent).then_some(oldest));
             read.map_err(|_| unreadable(record))?;
         }
         let Reading { recovery, count: written_count, lost, present, seam, .. } = reading;
@@ -333,12 +337,18 @@ impl Reopened {
     }
 }
 
-/// When the newest media of a ring arrived.
-fn newest_arrival(recovered: &Recovered) -> Option<WallClock> {
-    let media = recovered.records.iter().rev().filter(|record| record.kind == RecordKind::Media);
-    let arrived =
-        media.filter_map(|record| postcard::from_bytes::<RecordMeta>(&record.header).ok());
-    arrived.map(|meta| meta.arrived).max()
+/// When the newest media of a ring arrived, and the position of a record before which all media had
+/// been given up if it was not listed.
+fn recent_media(records: &[RecoveredRecord]) -> (Option<WallClock>, usize) {
+    let mut newest = None;
+    for (at, record) in records.iter().enumerate().rev() {
+        let Some(arrived) = arrival_of(record) else { continue };
+        newest = newest.max(Some(arrived));
+        if arrived < oldest_unlisted(newest) {
+            return (newest, at);
+        }
+    }
+    (newest, 0)
 }
 
 /// What arrived before this and was not listed had been given up when the process ended.
@@ -440,7 +450,7 @@ mod tests {
         ];
         let mut reading = Reading::default();
         for record in &records {
-            assert_eq!(reading.on_record_guarded(record, WallClock(0)), Ok(()));
+            assert_eq!(reading.on_record_guarded(record, Some(WallClock(0))), Ok(()));
         }
         assert_eq!(end_of(&reading), (8, 3, state(8)));
     }

@@ -15,6 +15,7 @@ use crate::shard::mailbox;
 use crate::shard::member::Member;
 use crate::shard::moving::{Move, Role};
 use crate::shard::playback::MadeShelves;
+use crate::shard::quarantine::Quarantine;
 use crate::shard::reopen::Reopened;
 use crate::shard::rt::Driver;
 use crate::shard::site::{ChannelSite, Site};
@@ -63,6 +64,8 @@ pub struct Shared {
     pub driver: Mutex<Option<Driver>>,
     /// Who has guessed passwords lately.
     pub backoff: Backoff,
+    /// Bodies that made the process fail.
+    pub quarantine: Quarantine,
     /// Finish what has begun and end.
     pub draining: AtomicBool,
     /// Do not wait for what has begun.
@@ -106,6 +109,7 @@ impl Shared {
             members: listeners.into_iter().map(Member::new).collect(),
             driver: Mutex::new(None),
             backoff: Backoff::default(),
+            quarantine: Quarantine::default(),
             draining: AtomicBool::new(false),
             hurrying: AtomicBool::new(false),
             adoptions: Mutex::new(Vec::new()),

@@ -152,7 +152,10 @@ impl Succession {
             match verdict {
                 Verdict::Well => {}
                 Verdict::Stalled => self.on_stall(shard),
-                Verdict::Stuck => end_process(shard),
+                Verdict::Stuck => {
+                    member.write_last_words();
+                    end_process(shard);
+                }
             }
             match member.standing() {
                 Standing::Lost => self.succeed(shard),

@@ -26,6 +26,10 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 const FILE_SIZE: usize = 32 << 20;
+/// Messages that a shard's mailbox holds here.
+const MAILBOX_SIZE: usize = 8;
+/// A shard does nothing while this is true.
+static IS_FROZEN: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone)]
 struct TestFile {
@@ -129,6 +133,18 @@ impl Service for TestService {
                 range(9, TestFile { resident, storage_busy: true, ..file })
             }
             "/memory" => plan(vec![Piece::Bytes(Bytes::from(vec![7; 9_000])); 200]),
+            "/mixed" => {
+                let memory = Piece::Bytes(Bytes::from(vec![7; 99_999]));
+                let part = |offset, size| Piece::File { file: file.clone(), offset, size };
+                plan(vec![memory.clone(), part(1, 3_000_001), memory, part(7, 1_234_567)])
+            }
+            "/freeze" => {
+                IS_FROZEN.store(true, Ordering::Release);
+                while IS_FROZEN.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                text("thawed".to_owned())
+            }
             "/full" => {
                 self.serving.is_full.set(true);
                 text("full".to_owned())
@@ -192,7 +208,8 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
         let socket = bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         begin_listening(&socket).expect("nobody else listens there");
         let address = socket.local_addr().expect("bound");
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<Moving>(8)).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..2).map(|_| mailbox::<Moving>(MAILBOX_SIZE)).unzip();
         let mut sockets = vec![Some(socket), None].into_iter();
         let shards: Vec<_> = receivers
             .into_iter()
@@ -500,5 +517,63 @@ fn a_file_that_ends_early_closes_the_connection() {
         let mut received = Vec::new();
         stream.read_to_end(&mut received).expect("closed in order");
         assert!(received.len() > FILE_SIZE && received.ends_with(&content()[FILE_SIZE - 99..]));
+    });
+}
+
+#[test]
+fn co_04_a_connection_for_a_frozen_shard_waits_or_is_told_and_none_is_lost() {
+    with_server(|address, _| {
+        let mut freezing = connect(address);
+        assert_eq!(ask(&mut freezing, &get("/elsewhere")).1, "shard 1 request 1");
+        freezing.write_all(get("/freeze").as_bytes()).expect("open");
+        while !IS_FROZEN.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        let too_many = 4;
+        let mut waiting: Vec<TcpStream> = (0..MAILBOX_SIZE + too_many)
+            .map(|_| {
+                let mut stream = connect(address);
+                stream.write_all(get("/elsewhere").as_bytes()).expect("open");
+                stream
+            })
+            .collect();
+        let is_answered = |stream: &TcpStream| {
+            stream.set_nonblocking(true).expect("open");
+            let is_answered = stream.peek(&mut [0]).is_ok();
+            stream.set_nonblocking(false).expect("open");
+            is_answered
+        };
+        // Who finds no room is told so, in time.
+        while waiting.iter().filter(|stream| is_answered(stream)).count() < too_many {
+            thread::yield_now();
+        }
+        let (mut told, kept): (Vec<_>, Vec<_>) = waiting.drain(..).partition(is_answered);
+        assert_eq!((told.len(), kept.len()), (too_many, MAILBOX_SIZE));
+        for stream in &mut told {
+            assert!(response(stream).0.starts_with("HTTP/1.1 503 "));
+        }
+        IS_FROZEN.store(false, Ordering::Release);
+        assert_eq!(response(&mut freezing).1, b"thawed");
+        for mut stream in kept {
+            assert_eq!(response(&mut stream).1, b"shard 1 request 1");
+        }
+    });
+}
+
+#[test]
+fn co_10_a_socket_that_takes_little_at_a_time_gets_everything_in_order() {
+    let content = content();
+    let (memory, first, second) = (vec![7; 99_999], &content[1..3_000_002], &content[7..1_234_574]);
+    let expected = [&memory, first, &memory, second].concat();
+    with_server(|address, driver| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a descriptor");
+        // Before it connects, so that the window never opens further.
+        socket.set_recv_buffer_size(2_048).expect("a size");
+        socket.connect(&address.into()).expect("listens");
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(get("/mixed").as_bytes()).expect("open");
+        let (_, body) = response(&mut stream);
+        assert!(body == expected, "{driver}");
     });
 }

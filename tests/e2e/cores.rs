@@ -16,7 +16,7 @@ fn two_channels() -> String {
     demo() + &channel("other") + &endpoints("other", 2)
 }
 
-fn inject(origin: &Origin, fault: &str) {
+pub fn inject(origin: &Origin, fault: &str) {
     let path = format!("/test/{fault}");
     let told = Connection::open(origin.control()).request("POST", &path, &[], b"");
     assert_eq!(told.status, 204, "{fault}");
@@ -206,10 +206,10 @@ fn co_16_a_pause_of_the_process_is_no_stall() {
     let mut encoder = Encoder::new(&origin, "demo", 1);
     MUXED.push(&mut encoder, 0..2);
     let before = served(&origin, 2);
-    for _ in 0..3 {
+    // The pauses themselves: longer than a shard may be silent, and than it may be stuck.
+    for pause_ms in [1_500, 1_500, 10_500] {
         origin.signal("STOP");
-        // The pause itself: longer than a shard may be silent.
-        thread::sleep(Duration::from_millis(1_500));
+        thread::sleep(Duration::from_millis(pause_ms));
         origin.signal("CONT");
         assert!(served(&origin, 2) == before);
     }
@@ -231,7 +231,7 @@ fn shards_fail_only_where_the_environment_allows_it() {
 #[test]
 fn co_13_a_crowd_takes_no_descriptor_from_those_who_push() {
     let server = format!("ingest_http = \"{{ip}}:{INGEST_PORT}\"");
-    let origin = Origin::start_with_descriptors(256, &server, &demo());
+    let origin = Origin::start_limited("-n 256", &server, &demo());
     let mut encoder = Encoder::new(&origin, "demo", 1).at(origin.ingest());
     MUXED.push(&mut encoder, 0..2);
     let refused = || origin.metric("headwater_limit_hits_total", "\"connections\"");
@@ -270,4 +270,41 @@ fn co_17_fresh_connections_go_to_the_shard_with_fewer() {
         let is_even = counts.iter().sum::<u64>() == 300 && counts.iter().all(|&it| it >= 120);
         is_even.then_some(())
     });
+}
+
+#[test]
+fn co_17_a_thousand_connections_are_spread_evenly() {
+    let origin = Origin::start(&demo());
+    let mut crowd: Vec<Connection> = (0..1_000).map(|_| Connection::open(origin.data())).collect();
+    for connection in &mut crowd {
+        assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
+    }
+    eventually("they are spread", || {
+        let [one, other] = [0, 1].map(|shard| {
+            origin.metric("headwater_shard_connections", &format!("shard=\"{shard}\""))
+        });
+        let is_even = 2 * one.max(other) <= 3 * one.min(other);
+        (one + other == 1_000 && is_even).then_some(())
+    });
+}
+
+#[test]
+fn co_04_what_is_sent_to_a_frozen_shard_is_answered_when_it_thaws() {
+    let origin = Origin::start_with_hooks("2", &two_channels());
+    let variant = &MUXED.variants[0];
+    let playlist = variant.playlist_of(0..1);
+    let mut encoders: Vec<Encoder> = (0..40).map(|_| Encoder::new(&origin, "other", 1)).collect();
+    let handed_over = || origin.metric("headwater_shard_handed_over_total", "shard=\"0\"");
+    encoders.iter_mut().for_each(Encoder::authenticate);
+    inject(&origin, "shard/1/stall?ms=700");
+    // Half of them or so came in by the other shard, which sends them over now.
+    thread::scope(|scope| {
+        for encoder in &mut encoders {
+            scope.spawn(|| {
+                assert_eq!(encoder.put(&variant.playlist, playlist.as_bytes()).status, 201);
+            });
+        }
+    });
+    assert!(handed_over() > 0);
+    assert_eq!(adoptions(&origin, ""), 0);
 }

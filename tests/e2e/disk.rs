@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "an ioctl on a filesystem")]
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,21 @@ use tempfile::TempDir;
 /// One at a time: an origin in a mount namespace of its own would keep the others mounted.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// What of a device is made slow.
+#[derive(Clone, Copy)]
+pub enum Direction {
+    Reading,
+    Writing,
+}
+
 /// A filesystem, mounted where a ring will be.
 pub struct Disk {
     _turn: MutexGuard<'static, ()>,
     /// Where its image is, in memory.
     backing: TempDir,
     mount: PathBuf,
+    /// Its device was made slow: the next one of that number must not be.
+    is_slowed: Cell<bool>,
 }
 
 /// Runs a program; whether it succeeded.
@@ -50,7 +60,12 @@ impl Disk {
 
     fn made_with(mount: PathBuf, size_mib: u64, features: &str) -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let disk = Self { _turn: turn, backing: TempDir::new().unwrap(), mount };
+        let disk = Self {
+            _turn: turn,
+            backing: TempDir::new().unwrap(),
+            mount,
+            is_slowed: Cell::new(false),
+        };
         fs::create_dir_all(&disk.mount).unwrap();
         let backing = text(disk.backing.path());
         let room = format!("size={}m", size_mib + 1);
@@ -112,6 +127,32 @@ impl Disk {
         fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "a test").unwrap();
     }
 
+    /// Has its device read, or write, no more than so many bytes a second. False where this system
+    /// does not offer it.
+    pub fn slow_down(&self, direction: Direction, bytes_per_second: u64) -> bool {
+        let word = match direction {
+            Direction::Reading => "read",
+            Direction::Writing => "write",
+        };
+        let path = format!("/sys/fs/cgroup/blkio/blkio.throttle.{word}_bps_device");
+        let device = Command::new("findmnt").args(["-no", "MAJ:MIN", text(&self.mount)]).output();
+        let device = String::from_utf8(device.unwrap().stdout).unwrap();
+        let line = format!("{} {bytes_per_second}", device.trim());
+        let done = fs::write(path, line).is_ok();
+        self.is_slowed.set(done);
+        if !done {
+            eprintln!("SKIPPED: a slow disk needs cgroup v1 with blkio.throttle at its root");
+        }
+        done
+    }
+
+    /// Has it as fast as it is.
+    pub fn speed_up(&self) {
+        // 0 is no bound.
+        self.slow_down(Direction::Reading, 0);
+        self.slow_down(Direction::Writing, 0);
+    }
+
     /// Changes the room that the device has.
     pub fn resize_device(&self, device_mib: u64) {
         let room = format!("remount,size={device_mib}m");
@@ -121,6 +162,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        if self.is_slowed.get() {
+            self.speed_up();
+        }
         // It may be gone, or never have been there.
         let _ = Command::new("fsfreeze").args(["--unfreeze", text(&self.mount)]).output();
         let _ = Command::new("umount").args(["--lazy", text(&self.mount)]).output();

@@ -1,10 +1,11 @@
 //! The binary, started with a configuration, an address and a directory of its own.
 
 use crate::client::{Connection, Response};
-use crate::without_io_uring::refuse_io_uring;
+use crate::without_io_uring::refuse;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -96,6 +97,11 @@ pub fn lasting(id: &str) -> String {
         + window
 }
 
+/// The same tables, whose first channel acknowledges only what is on the disk.
+pub fn strict(tables: &str) -> String {
+    tables.replacen("[[channel]]\n", "[[channel]]\ndurability = \"strict\"\n", 1)
+}
+
 /// A channel `demo` with an endpoint of every packager.
 pub fn demo() -> String {
     channel("demo") + &endpoints("demo", 2)
@@ -147,9 +153,10 @@ pub struct Origin {
     dir: TempDir,
     address: Ipv4Addr,
     process: Option<Process>,
-    refuses_io_uring: bool,
+    refused_calls: Option<RangeInclusive<u32>>,
     environment: Vec<(&'static str, String)>,
-    descriptor_count_max: Option<u32>,
+    /// Limits as the shell sets them, `-n 256`.
+    limits: Option<String>,
     /// Starts of the machine so far, as the origin is made to see them; 0 for the real one.
     boots: u32,
 }
@@ -168,10 +175,10 @@ impl Origin {
         origin
     }
 
-    /// The same where the system refuses io_uring.
-    pub fn start_without_io_uring(tables: &str) -> Self {
+    /// The same where the system refuses calls of these numbers.
+    pub fn start_refused(calls: RangeInclusive<u32>, tables: &str) -> Self {
         let mut origin = Self::new();
-        origin.refuses_io_uring = true;
+        origin.refused_calls = Some(calls);
         origin.configure("", tables);
         origin.restart();
         origin
@@ -215,10 +222,11 @@ impl Origin {
         origin
     }
 
-    /// The same as [`start`](Self::start) with few descriptors and more lines in its `[server]`.
-    pub fn start_with_descriptors(count: u32, server: &str, tables: &str) -> Self {
+    /// The same as [`start`](Self::start) with limits as the shell sets them (`-n 256`: few
+    /// descriptors), and more lines in its `[server]`.
+    pub fn start_limited(limits: &str, server: &str, tables: &str) -> Self {
         let mut origin = Self::new();
-        origin.descriptor_count_max = Some(count);
+        origin.limits = Some(limits.to_owned());
         origin.configure(server, tables);
         origin.restart();
         origin
@@ -235,9 +243,9 @@ impl Origin {
             dir,
             address,
             process: None,
-            refuses_io_uring: false,
+            refused_calls: None,
             environment: Vec::new(),
-            descriptor_count_max: None,
+            limits: None,
             boots: 0,
         }
     }
@@ -264,11 +272,11 @@ impl Origin {
         let log = File::options().create(true).append(true).open(self.dir.path().join(log));
         let log = log.unwrap();
         let binary = env!("CARGO_BIN_EXE_headwater");
-        let mut command = match (self.boots, self.descriptor_count_max) {
+        let mut command = match (self.boots, &self.limits) {
             (0, None) => Command::new(binary),
-            (0, Some(count)) => {
+            (0, Some(limits)) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\""), binary]);
+                command.args(["-c", &format!("ulimit {limits}; exec \"$0\" \"$@\""), binary]);
                 command
             }
             _ => {
@@ -278,8 +286,8 @@ impl Origin {
                 command
             }
         };
-        if self.refuses_io_uring {
-            refuse_io_uring(&mut command);
+        if let Some(calls) = &self.refused_calls {
+            refuse(calls, &mut command);
         }
         command
             .args(["serve", "--config"])
@@ -441,9 +449,37 @@ impl Origin {
         samples.iter().sum()
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().pid
+    }
+
+    /// Bytes that the process's threads whose names begin so have had read from disks.
+    pub fn disk_reads(&self, threads: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let tasks = tasks.map(|task| task.unwrap().path());
+        let named = tasks.filter(|task| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(threads))
+        });
+        let reads = named.map(|task| {
+            let counts = fs::read_to_string(task.join("io")).unwrap();
+            let line = counts.lines().find_map(|line| line.strip_prefix("read_bytes: ")).unwrap();
+            line.parse::<u64>().unwrap()
+        });
+        reads.sum()
+    }
+
+    /// Sockets that the process has open.
+    pub fn socket_count(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        // Some may be closed while the others are looked at.
+        let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Bytes of anonymous memory that the process holds.
     pub fn anonymous_memory(&self) -> u64 {
-        let pid = self.process.as_ref().unwrap().pid;
+        let pid = self.pid();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10

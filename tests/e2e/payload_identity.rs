@@ -8,7 +8,7 @@ use crate::client::Encoder;
 use crate::origin::{Origin, demo};
 use crate::playback::{CMAF, DASH, HLS, listed_with};
 use crate::probe::{FRAGMENTED, Packet, Stream, TRANSPORT_STREAM, probe};
-use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND, Source};
+use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND, Source, with_sound_of};
 
 const HEVC: &str = "-c:v libx265 -preset ultrafast -pix_fmt yuv420p \
     -x265-params log-level=none:keyint=50:min-keyint=50:scenecut=0:bframes=3:open-gop=0";
@@ -37,6 +37,16 @@ fn a_separate_audio_rendition_of_another_cadence() {
          -sc_threshold 0 -c:a aac",
         "v:0,agroup:sound a:0,agroup:sound,language:eng,default:yes",
     ));
+}
+
+#[test]
+fn he_aac() {
+    check(&with_sound_of("he-aac-v1.aac"));
+}
+
+#[test]
+fn he_aac_with_parametric_stereo() {
+    check(&with_sound_of("he-aac-v2.aac"));
 }
 
 #[test]
@@ -113,6 +123,8 @@ fn compare(input: &Stream, output: &Stream, about: &str) {
 fn times(input: &Stream) -> Vec<(i64, i64)> {
     assert_eq!(input.timescale, 90_000);
     let frame_samples = match input.codec.as_str() {
+        // Of which ffprobe tells the rate that comes out.
+        "aac" if input.about["profile"].as_str().unwrap().starts_with("HE-AAC") => 2048,
         "aac" => 1024,
         "ac3" | "eac3" => 1536,
         _ => return input.packets.iter().map(|packet| (packet.pts, packet.dts)).collect(),

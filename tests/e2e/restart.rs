@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::origin::{Origin, channel, channel_with, demo, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, Rendition, hls, listed, listed_with, number_of, served};
 use crate::source::{MUXED, SEGMENT_COUNT};
-use headwater::ring::{RingConfig, Storage};
+use headwater::ring::{Durability, RingConfig, Storage};
 use headwater::shard::reopen::RECORD_VERSION;
 use headwater::units::WallClock;
 use std::collections::BTreeMap;
@@ -179,6 +179,7 @@ fn with_history() -> Origin {
         size: HISTORY_RING_MIB << 20,
         body_size_max: HISTORY_BODY_SIZE_MAX,
         content_version: RECORD_VERSION,
+        durability: Durability::default(),
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
     let start = i64::try_from(now).unwrap() - i64::try_from(HISTORY_COUNT).unwrap() * 2_000_000;

@@ -67,6 +67,17 @@ pub static LONG: LazyLock<Source> = LazyLock::new(|| {
 /// Seconds, and segments, of it.
 const LONG_SECONDS: u32 = 240;
 
+/// A picture and the sound of a checked-in file of 4 s, which follows itself and is not encoded
+/// again.
+pub fn with_sound_of(file: &str) -> Source {
+    let dir = TempDir::new().unwrap();
+    let sound = fs::read(format!("{}/tests/fixtures/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let path = dir.path().join(file);
+    fs::write(&path, sound.repeat(4)).unwrap();
+    let path = path.display();
+    Source::encoded(&format!("{PICTURE} -i {path} {H264} -c:a copy"), "v:0,a:0")
+}
+
 pub const PICTURE: &str = "-f lavfi -i testsrc2=size=320x180:rate=25";
 pub const SOUND: &str = "-f lavfi -i sine=frequency=440:sample_rate=48000";
 pub const H264: &str =

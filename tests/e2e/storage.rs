@@ -4,8 +4,8 @@
 //! Names begin with the row of the fault matrix that they show.
 
 use crate::client::{Connection, Encoder, Response};
-use crate::disk::Disk;
-use crate::origin::{Origin, eventually, lasting};
+use crate::disk::{Direction, Disk};
+use crate::origin::{Origin, eventually, lasting, strict};
 use crate::playback::{Rendition, listed, listed_with};
 use crate::source::LONG;
 use std::fs::{self, File};
@@ -18,6 +18,8 @@ use std::process::Command;
 const BEFORE: usize = 4;
 /// Room for the ring, the journal, and what the filesystem needs.
 const DISK_MIB: u64 = 72;
+/// A segment takes a disk as slow as this longer than a shard may be silent.
+const SLOW_BYTES_PER_SECOND: u64 = 8 << 10;
 /// Bytes of a block of such a filesystem.
 const BLOCK_SIZE: u64 = 4096;
 
@@ -35,8 +37,16 @@ struct Faulty {
 
 impl Faulty {
     fn start(disk: impl FnOnce(PathBuf, u64) -> Option<Disk>) -> Option<Self> {
-        let tables = lasting("demo") + &lasting("other");
-        let mut origin = Origin::stopped(&tables);
+        Self::start_with(&(lasting("demo") + &lasting("other")), disk)
+    }
+
+    /// The same where the first channel is strict.
+    fn start_strict(disk: impl FnOnce(PathBuf, u64) -> Option<Disk>) -> Option<Self> {
+        Self::start_with(&(strict(&lasting("demo")) + &lasting("other")), disk)
+    }
+
+    fn start_with(tables: &str, disk: impl FnOnce(PathBuf, u64) -> Option<Disk>) -> Option<Self> {
+        let mut origin = Origin::stopped(tables);
         let disk = disk(origin.storage().join("demo"), DISK_MIB)?;
         origin.set("HEADWATER_STORAGE__SYNC_INTERVAL", "100ms");
         origin.restart();
@@ -218,6 +228,109 @@ fn st_14_a_hung_disk_holds_up_pushes_alone() {
     let adoptions = faulty.origin.metric("headwater_shard_adoptions_total", "");
     assert_eq!(adoptions, 0, "no shard was held up");
     faulty.goes_on(BEFORE + 1);
+}
+
+#[test]
+fn st_13_a_strict_channel_has_acknowledged_only_what_the_disk_has() {
+    let Some(mut faulty) = Faulty::start_strict(Disk::without_journal) else { return };
+    let used =
+        fs::metadata(faulty.disk.image()).map(|it| std::os::unix::fs::MetadataExt::blocks(&it));
+    faulty.disk.resize_device(used.unwrap() / 2048 + 1);
+    let mut at = BEFORE;
+    let refused = eventually("a sync fails", || {
+        let answer = faulty.put(0, at);
+        at += usize::from(answer.status == 201);
+        (answer.status != 201).then_some(answer)
+    });
+    assert!(matches!(refused.status, 503 | 507), "{refused:?}");
+    eventually("it is told", || {
+        let names = ["headwater_ring_sync_failures_total", "headwater_ring_stranded_bytes"];
+        names.iter().all(|name| faulty.metric(name) > 0).then_some(())
+    });
+    let before = listed_with(&faulty.origin, &manifest("demo"), at);
+    let bytes: Vec<Vec<u8>> = before.iter().map(|one| one.fetched(&faulty.origin)).collect();
+    faulty.other_goes_on(BEFORE);
+    faulty.disk.resize_device(DISK_MIB + 1);
+    // What the machine's memory has of it is gone.
+    faulty.origin.kill();
+    faulty.disk.unmount();
+    assert!(faulty.disk.mount());
+    faulty.origin.reboot();
+    faulty.origin.restart();
+    let after = listed_with(&faulty.origin, &manifest("demo"), at);
+    for ((now, known), bytes) in after.iter().zip(&before).zip(&bytes) {
+        assert_eq!(now.segments[..at], known.segments[..at]);
+        assert!(!now.playlist.contains("#EXT-X-GAP"), "{}", now.playlist);
+        assert!(now.fetched(&faulty.origin).starts_with(bytes));
+    }
+}
+
+#[test]
+fn st_15_a_slow_disk_holds_up_those_who_wait_for_it_alone() {
+    let Some(mut faulty) = Faulty::start_strict(Disk::mounted) else { return };
+    let before = faulty.served("demo");
+    if !faulty.disk.slow_down(Direction::Writing, SLOW_BYTES_PER_SECOND) {
+        return;
+    }
+    let segment = &LONG.variants[0].segments[BEFORE];
+    let message = faulty.encoders[0].message("PUT", &segment.name, &segment.body);
+    let mut upload = Connection::open(faulty.origin.data());
+    upload.send(&message).unwrap();
+    eventually("it waits for the disk", || {
+        (faulty.metric("headwater_ring_unsynced_bytes") > 0).then_some(())
+    });
+    for _ in 0..10 {
+        assert!(faulty.served("demo") == before, "viewers get what is acknowledged");
+    }
+    faulty.other_goes_on(BEFORE);
+    faulty.disk.speed_up();
+    assert_eq!(upload.try_response(false).unwrap().status, 201);
+    let adoptions = faulty.origin.metric("headwater_shard_adoptions_total", "");
+    assert_eq!(adoptions, 0, "no shard was held up");
+    faulty.goes_on(BEFORE + 1);
+}
+
+/// All that the first channel lists, fetched at once after memory has let go of it, from a disk so
+/// slow that everything else comes first.
+fn fetch_cold(faulty: &mut Faulty, before: &[(Rendition, Vec<u8>)], at: usize) {
+    for path in faulty.ring_files() {
+        forget(&path);
+    }
+    assert!(faulty.disk.slow_down(Direction::Reading, SLOW_BYTES_PER_SECOND));
+    let cold = before.iter().flat_map(|(one, _)| &one.segments).map(|path| {
+        let mut connection = Connection::open(faulty.origin.data());
+        connection.send_request("GET", path, &[], b"").unwrap();
+        (path, connection)
+    });
+    let cold: Vec<_> = cold.collect();
+    faulty.other_goes_on(at);
+    assert!(!faulty.served("other").is_empty());
+    faulty.disk.speed_up();
+    for (path, mut connection) in cold {
+        let response = connection.try_response(false).unwrap();
+        assert_eq!(response.status, 200, "{path}");
+        let (_, bytes) = before.iter().find(|(one, _)| one.segments.contains(path)).unwrap();
+        let mut parts = bytes.windows(response.body.len());
+        assert!(parts.any(|part| part == response.body), "{path}");
+    }
+}
+
+#[test]
+fn st_26_what_memory_has_let_go_of_is_read_by_storage_threads_alone() {
+    let Some(mut faulty) = Faulty::start(Disk::mounted) else { return };
+    let before = faulty.served("demo");
+    if !faulty.disk.slow_down(Direction::Reading, 0) {
+        return;
+    }
+    // The program's own pages are read from a disk as well, the first time that they are needed.
+    fetch_cold(&mut faulty, &before, BEFORE);
+    let [shards, readers] = ["shard", "read"].map(|threads| faulty.origin.disk_reads(threads));
+    fetch_cold(&mut faulty, &before, BEFORE + 1);
+    assert_eq!(faulty.origin.disk_reads("shard"), shards, "a shard has read from the disk");
+    assert!(faulty.origin.disk_reads("read") > readers);
+    assert_eq!(faulty.origin.metric("headwater_shard_adoptions_total", ""), 0);
+    assert!(faulty.served("demo") == before);
+    faulty.goes_on(BEFORE);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::{Entry, MULTIVARIANT, take_in};
 use headwater::engine::body::SegmentParser;
+use headwater::engine::codec::aac::contents::AacContents;
 use headwater::engine::codec::{aac, avc, dolby, hevc};
 use headwater::engine::mpegts::pes::parse_pes_header;
 use headwater::engine::playlist::parse_playlist;
@@ -29,6 +30,9 @@ const HEVC_SPS: &[u8] = &[
 ];
 const HEVC_PPS: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x22, 0x40];
 const ADTS: &[u8] = &[0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 1, 2, 3, 4];
+/// Streams of frames with extensions, of which the first frame is read.
+const HE_AAC: &[u8] = include_bytes!("../fixtures/he-aac-blocks.aac");
+const HE_AAC_MONO: &[u8] = include_bytes!("../fixtures/he-aac-mono.aac");
 const AC3: &[u8] = &[0x0b, 0x77, 0, 0, 0x1e, 0x40, 0xe1, 0xff];
 const EAC3: &[u8] = &[
     0x0b, 0x77, 0x00, 0x44, 0x72, 0x87, 0xc0, 0x00, 0x21, 0x03, 0xf8, 0x00, 0xc3, 0xbd, 0xc3, 0xae,
@@ -80,7 +84,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry { name: "H.264 parameter sets", seeds: &[AVC_SPS, AVC_PPS], run: avc_sets },
     Entry { name: "H.265 parameter sets", seeds: &[HEVC_VPS, HEVC_SPS, HEVC_PPS], run: hevc_sets },
-    Entry { name: "ADTS header", seeds: &[ADTS], run: adts },
+    Entry { name: "ADTS frame", seeds: &[ADTS, HE_AAC, HE_AAC_MONO], run: adts },
     Entry { name: "syncframe", seeds: &[AC3, EAC3], run: syncframe },
     Entry { name: "transport stream", seeds: &[STREAM.as_flattened()], run: take_in },
     Entry {
@@ -104,7 +108,12 @@ fn hevc_sets(bytes: &[u8]) {
 
 fn adts(bytes: &[u8]) {
     if let Some(header) = bytes.first_chunk() {
-        let _ = black_box(aac::parse_adts(header));
+        let Ok(header) = black_box(aac::parse_adts(header)) else { return };
+        let mut contents = AacContents::default();
+        for block in header.blocks(bytes).into_iter().flatten() {
+            header.inspect(&bytes[block], &mut contents);
+        }
+        drop(black_box(header.config(&contents)));
     }
 }
 

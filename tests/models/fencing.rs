@@ -55,7 +55,7 @@ fn what_a_replaced_owner_was_told_is_written_is_found_by_the_next() {
 }
 
 #[test]
-fn of_two_who_take_over_at_once_one_does() {
+fn co_07_of_two_who_take_over_at_once_one_does() {
     try_all(4, || {
         let world = Arc::new(World::default());
         let owners = Arc::new(AtomicUsize::new(0));

@@ -110,6 +110,46 @@ fn a_reader_keeps_the_bytes_and_the_last_one_gives_the_space_back() {
     });
 }
 
+/// What a viewer has of a segment: the number of its file, and what he will find there.
+#[derive(Clone, Copy)]
+struct Extent {
+    sequence: u64,
+    content: u64,
+}
+
+#[test]
+fn co_06_an_extent_that_outlives_its_file_meets_no_other_content() {
+    try_all(3, || {
+        let disk = Arc::new(Disk::default());
+        // Files by number; numbers only rise. The snapshot is replaced whole.
+        let shown = Arc::new(Mutex::new(Vec::<(u64, Arc<File>)>::new()));
+        let published = Arc::new(Mutex::new(None));
+        let owner = {
+            let (shown, published) = (Arc::clone(&shown), Arc::clone(&published));
+            thread::spawn(move || {
+                for sequence in 1..=2 {
+                    let file = File::new(&disk);
+                    file.writes_pending.store(1, Ordering::Relaxed);
+                    file.write(10 * sequence);
+                    // The ring has room for one: the oldest leaves with the newest's coming.
+                    *shown.lock().unwrap() = vec![(sequence, file)];
+                    *published.lock().unwrap() = Some(Extent { sequence, content: 10 * sequence });
+                }
+            })
+        };
+        let known: Option<Extent> = *published.lock().unwrap();
+        if let Some(extent) = known {
+            let files = shown.lock().unwrap().clone();
+            let found = files.binary_search_by_key(&extent.sequence, |(sequence, _)| *sequence);
+            // Not found is a 404: the file has left the ring.
+            if let Ok(at) = found {
+                assert_eq!(files[at].1.bytes.load(Ordering::Relaxed), extent.content);
+            }
+        }
+        owner.join().unwrap();
+    });
+}
+
 #[test]
 fn what_counts_as_synced_is_on_the_disk() {
     try_all(4, || {

@@ -14,9 +14,15 @@ pub mod sync {
 /// Stands for crossbeam's queue, and promises less: a message happens before its receipt, and
 /// nothing else is ordered.
 #[allow(dead_code, reason = "depths are for metrics")]
-mod queue {
+pub mod queue {
     use loom::sync::Mutex;
     use loom::sync::atomic::{AtomicUsize, Ordering};
+    use std::cell::Cell;
+
+    loom::thread_local! {
+        /// Whether this thread ends in the middle of its next push: what it took stays taken.
+        pub static ENDS_HALFWAY: Cell<bool> = Cell::new(false);
+    }
 
     const EMPTY: usize = 0;
     const BUSY: usize = 1;
@@ -49,6 +55,9 @@ mod queue {
 
         pub fn push(&self, message: T) -> Result<(), T> {
             let Some(slot) = self.take_slot(EMPTY) else { return Err(message) };
+            if ENDS_HALFWAY.with(Cell::get) {
+                return Ok(());
+            }
             *slot.message.lock().unwrap() = Some(message);
             slot.stage.store(FULL, Ordering::Release);
             Ok(())

@@ -2,6 +2,7 @@
 //! receiver goes is dropped.
 
 use crate::shard::mailbox::mailbox;
+use crate::shard::queue::ENDS_HALFWAY;
 use crate::try_all;
 use loom::future::block_on;
 use loom::sync::Arc;
@@ -52,7 +53,7 @@ fn one_sender_after_another_wakes_it_again() {
 }
 
 #[test]
-fn a_full_mailbox_or_one_without_a_receiver_gives_the_message_back_or_drops_it() {
+fn co_04_a_full_mailbox_or_one_without_a_receiver_gives_the_message_back_or_drops_it() {
     try_all(2, || {
         let (sender, receiver) = mailbox(1);
         let socket = Arc::new(());
@@ -65,5 +66,26 @@ fn a_full_mailbox_or_one_without_a_receiver_gives_the_message_back_or_drops_it()
         sending.join().unwrap();
         // What came between the receiver's last look and its end goes with the last sender.
         assert_eq!(Arc::strong_count(&socket), 1, "a socket that nobody closes");
+    });
+}
+
+#[test]
+fn co_05_a_sender_that_ends_halfway_holds_up_nobodys_message() {
+    try_all(2, || {
+        let (sender, mut receiver) = mailbox(3);
+        let dying = sender.clone();
+        let dying = thread::spawn(move || {
+            ENDS_HALFWAY.with(|ends| ends.set(true));
+            dying.try_send(0)
+        });
+        let sending = thread::spawn(move || (1..3).try_for_each(|number| sender.try_send(number)));
+        let mut messages = Vec::new();
+        while messages.len() < 2 {
+            block_on(receiver.receive(&mut messages));
+        }
+        messages.sort_unstable();
+        assert_eq!(messages, [1, 2]);
+        sending.join().unwrap().expect("room beside what is taken for ever");
+        dying.join().unwrap().expect("it had begun");
     });
 }

@@ -273,6 +273,7 @@ fn audio(sample_rate: i64) -> CodecConfig {
         object_type: 2,
         sample_rate: u32::try_from(sample_rate).expect("small"),
         channels: 2,
+        frame_samples: 1024,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Each failure names a file, a line and what to do instead. A rule that has to change changes
 //! here, in the same commit as the code that needs it.
 
+mod faults;
 mod imports;
 mod source;
 

@@ -17,7 +17,7 @@ use crate::limits::{
     CACHE_SIZE_MIN, CHANNEL_INGEST_MEMORY_MAX, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX,
     PASSWORD_SIZE_MAX,
 };
-use crate::ring::plan_files;
+use crate::ring::{Durability, plan_files};
 use crate::units::InputNumber;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -139,6 +139,7 @@ fn channels(root: &Section, environment: &[(String, String)]) -> Option<Vec<Chan
 fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channel> {
     let id = section.text("id");
     let ring_bytes = section.integer("ring");
+    let durability = section.choices("durability");
     let segment = section.ratio("segment");
     let segment_bytes_max = section.integer("segment_size_max");
     let (preferred, fail_back) = (section.integer("preferred_input"), section.flag("fail_back"));
@@ -169,6 +170,10 @@ fn channel(section: &Section, environment: &[(String, String)]) -> Option<Channe
     Some(Channel {
         id: id?,
         ring_bytes: ring_bytes?,
+        durability: match durability?.first().copied()? {
+            "strict" => Durability::Strict,
+            _ => Durability::Process,
+        },
         segment: segment.map(|(ticks, timescale)| SegmentDuration { ticks, timescale }),
         segment_bytes_max: segment_bytes_max?,
         preferred_input: preferred.and_then(|it| u8::try_from(it).ok()).and_then(InputNumber::new),

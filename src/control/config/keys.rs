@@ -158,6 +158,12 @@ pub const KEYS: &[Key] = &[
         "Disk of the channel's ring, allocated in full at start.",
     ),
     key(
+        "channel[].durability",
+        Kind::Choice(&["process", "strict"]),
+        Text("process"),
+        "What an acknowledged body outlives: the process, or a power cut too.",
+    ),
+    key(
         "channel[].segment",
         Kind::Ratio,
         Absent,

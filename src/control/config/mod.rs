@@ -19,6 +19,7 @@ pub use mistake::{ConfigErrors, Mistake, Place};
 use crate::engine::endpoint::Endpoint;
 use crate::http::digest::Algorithm;
 use crate::limits::CONFIG_SIZE_MAX;
+use crate::ring::Durability;
 use crate::units::InputNumber;
 use std::fmt;
 use std::fs::File;
@@ -107,6 +108,8 @@ pub struct Channel {
     pub id: String,
     /// Bytes of disk that its ring takes.
     pub ring_bytes: u64,
+    /// When a body is acknowledged.
+    pub durability: Durability,
     /// The source's exact segment duration; `None` to learn it.
     pub segment: Option<SegmentDuration>,
     /// Bytes of the largest segment that an encoder may push.

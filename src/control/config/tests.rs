@@ -17,6 +17,7 @@ path = "access.jsonl"
 [[channel]]
 id = "demo"
 ring = "2GiB"
+durability = "strict"
 segment = "180180/90000"
 [[channel.input]]
 username = "encoder1"
@@ -106,6 +107,7 @@ fn a_whole_configuration() {
     assert_eq!(config.storage.cache_bytes, 256 << 20);
     assert_eq!(config.access_log.as_deref(), Some(Path::new("access.jsonl")));
     let [channel] = config.channels.as_slice() else { panic!("one channel") };
+    assert_eq!(channel.durability, crate::ring::Durability::Strict);
     assert_eq!(channel.segment, Some(SegmentDuration { ticks: 180_180, timescale: 90_000 }));
     assert_eq!(channel.segment_bytes_max, crate::limits::SEGMENT_SIZE_MAX);
     let passwords: Vec<_> = channel.inputs.iter().map(|input| input.password.as_str()).collect();
@@ -191,6 +193,12 @@ fn each_mistake_has_its_place_and_words() {
         (
             "[channel]\nid = \"a\"\n",
             "h.toml:1:1: channel: expected an array of tables, [[channel]], found a table",
+        ),
+        (
+            "[[channel]]\nid = \"a\"\ndurability = \"disk\"\n[[channel.input]]\n\
+             username = \"one\"\npassword = \"two\"\n",
+            "h.toml:3:14: channel[0].durability: expected one of \"process\", \"strict\", found \
+             \"disk\"",
         ),
         (
             "[[channel]]\n",

@@ -61,6 +61,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Segments that came damaged, refused or not.",
     ),
     metric(
+        "headwater_ingest_quarantined_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.quarantined),
+        "Bodies refused because one like them had made the process fail.",
+    ),
+    metric(
         "headwater_ingest_standby_total",
         COUNTER,
         Plain,
@@ -139,6 +146,20 @@ pub(super) static METRICS: &[Metric] = &[
         "Bytes of the ring that a power cut would cost now.",
     ),
     metric(
+        "headwater_ring_stranded_bytes",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_stranded_bytes),
+        "Those of them in files that could not be written or synced: only memory has them.",
+    ),
+    metric(
+        "headwater_ring_lingering_files",
+        GAUGE,
+        Plain,
+        Channel(|c| &c.ring_lingering_files),
+        "Files that have left the ring and whose space waits for their last reader.",
+    ),
+    metric(
         "headwater_ring_failing",
         GAUGE,
         Plain,
@@ -151,6 +172,20 @@ pub(super) static METRICS: &[Metric] = &[
         Plain,
         Channel(|c| &c.ring_write_failures),
         "Writes to the ring that failed.",
+    ),
+    metric(
+        "headwater_ring_syncs_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.ring_syncs),
+        "Syncs of ring files; in a strict channel one serves all bodies that wait for it.",
+    ),
+    metric(
+        "headwater_ring_sync_seconds_total",
+        COUNTER,
+        Seconds,
+        Channel(|c| &c.ring_sync_us),
+        "What they took.",
     ),
     metric(
         "headwater_ring_sync_failures_total",

@@ -1,20 +1,46 @@
-//! ADTS headers and the `AudioSpecificConfig` they imply.
+//! ADTS headers, and the `AudioSpecificConfig` of what follows them.
 //!
-//! ISO/IEC 14496-3 §1.A.2.2 (ADTS), §1.6.2.1 (`AudioSpecificConfig`). Spectral band replication
-//! that the header does not tell of (implicit signalling) stays untold: the configuration is that
-//! of the core coder, whose access unit is 1024 samples.
+//! ISO/IEC 14496-3 §1.A.2.2 (ADTS), §1.6.2.1 and §1.6.5 (`AudioSpecificConfig` and its explicit,
+//! backward compatible signalling of extensions). An ADTS header tells of the core coder alone,
+//! whose access unit is 1024 samples; [`contents`] reads the rest from the frames.
+
+mod bands;
+pub mod contents;
+mod huffman;
+pub mod program;
+pub mod raw_data_block;
+pub mod replication;
+mod replication_bands;
 
 use super::AacConfig;
 use crate::engine::bits::BitWriter;
+use contents::{AacContents, Replicated};
+use raw_data_block::{BlockError, walk_raw_data_block};
+use std::ops::Range;
 
 /// Bytes of an ADTS header without its checksum, enough for [`parse_adts`].
 pub const ADTS_HEADER_SIZE: usize = 7;
+
+/// PCM samples that the core coder makes of an access unit.
+pub const AAC_CORE_SAMPLES: u32 = 1024;
+
+/// Bytes of a checksum in an ADTS frame, and of the position of a raw data block.
+const CHECKSUM_SIZE: usize = 2;
 
 /// Sampling frequencies by index (ISO/IEC 14496-3 table 1.18).
 const SAMPLE_RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
     7_350,
 ];
+
+/// Audio object types (ISO/IEC 14496-3 table 1.17).
+const OBJECT_TYPE_LC: u8 = 2;
+const OBJECT_TYPE_SBR: u8 = 5;
+const OBJECT_TYPE_PS: u8 = 29;
+
+/// `syncExtensionType` before spectral band replication and before parametric stereo.
+const SYNC_SBR: u32 = 0x2b7;
+const SYNC_PS: u32 = 0x548;
 
 /// Bytes that are no ADTS header that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,15 +51,23 @@ pub enum AdtsError {
     /// A reserved sampling frequency index.
     #[error("ADTS sampling frequency index {0} is reserved")]
     SampleRate(u8),
-    /// The channels are described inside the raw data (`channel_configuration` 0).
-    #[error("ADTS with a program config element")]
-    ChannelsInBand,
-    /// More than one raw data block: they cannot be told apart without decoding.
-    #[error("ADTS frame of {0} raw data blocks")]
-    SeveralBlocks(u8),
     /// The frame is said to be shorter than its header.
     #[error("ADTS frame of {0} bytes")]
     Size(u16),
+}
+
+/// The raw data blocks of an ADTS frame cannot be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlocksError {
+    /// A position that is out of order or beyond the frame.
+    #[error("raw data block at byte {0} of an ADTS frame")]
+    Position(usize),
+    /// Without positions the blocks must be walked, which is done for AAC-LC.
+    #[error("raw data blocks of audio object type {0} in one ADTS frame without positions")]
+    ObjectType(u8),
+    /// A block that cannot be walked.
+    #[error(transparent)]
+    Block(#[from] BlockError),
 }
 
 /// One ADTS frame's header.
@@ -43,10 +77,12 @@ pub struct AdtsHeader {
     pub object_type: u8,
     /// Index into the table of sampling frequencies.
     pub rate_index: u8,
-    /// `channel_configuration`, 1 to 7.
+    /// `channel_configuration`, 1 to 7, or 0 where a program config element tells the channels.
     pub channel_configuration: u8,
-    /// Bytes before the raw data block: 7, or 9 with a checksum.
-    pub header_size: usize,
+    /// True where checksums and the positions of blocks are there.
+    pub is_protected: bool,
+    /// Raw data blocks, 1 to 4: an access unit each.
+    pub block_count: u8,
     /// Bytes of the whole frame.
     pub frame_size: usize,
 }
@@ -65,73 +101,142 @@ pub fn parse_adts(header: &[u8; ADTS_HEADER_SIZE]) -> Result<AdtsHeader, AdtsErr
     if usize::from(rate_index) >= SAMPLE_RATES.len() {
         return Err(AdtsError::SampleRate(rate_index));
     }
-    let header_size = if flags & 1 == 1 { 7 } else { 9 };
     let frame_size =
         u16::from(channels & 3) << 11 | u16::from(size) << 3 | u16::from(fullness >> 5);
-    if usize::from(frame_size) <= header_size {
-        return Err(AdtsError::Size(frame_size));
-    }
-    let channel_configuration = (profile & 1) << 2 | channels >> 6;
-    if channel_configuration == 0 {
-        return Err(AdtsError::ChannelsInBand);
-    }
-    if blocks & 3 != 0 {
-        return Err(AdtsError::SeveralBlocks((blocks & 3) + 1));
-    }
-    Ok(AdtsHeader {
+    let header = AdtsHeader {
         object_type: (profile >> 6) + 1,
         rate_index,
-        channel_configuration,
-        header_size,
+        channel_configuration: (profile & 1) << 2 | channels >> 6,
+        is_protected: flags & 1 == 0,
+        block_count: (blocks & 3) + 1,
         frame_size: usize::from(frame_size),
-    })
+    };
+    if header.frame_size <= header.header_size() {
+        return Err(AdtsError::Size(frame_size));
+    }
+    Ok(header)
 }
 
 impl AdtsHeader {
-    /// The configuration of the track this frame belongs to.
+    /// Bytes before the first raw data block.
     #[must_use]
-    pub fn config(&self) -> AacConfig {
+    pub const fn header_size(&self) -> usize {
+        // Positions of all blocks but the first, and a checksum.
+        let fields = if self.is_protected { self.block_count as usize } else { 0 };
+        ADTS_HEADER_SIZE + fields * CHECKSUM_SIZE
+    }
+
+    /// Samples per second of the core coder.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        SAMPLE_RATES[usize::from(self.rate_index)]
+    }
+
+    /// Where the raw data blocks of `frame`, which begins with this header, are in it.
+    ///
+    /// # Errors
+    ///
+    /// [`BlocksError`] where there are several that cannot be told apart.
+    pub fn blocks(&self, frame: &[u8]) -> Result<Vec<Range<usize>>, BlocksError> {
+        let (begin, count) = (self.header_size(), usize::from(self.block_count));
+        let mut blocks = Vec::with_capacity(count);
+        if count == 1 {
+            blocks.push(begin..frame.len());
+            return Ok(blocks);
+        }
+        if !self.is_protected {
+            let mut at = begin;
+            for _ in 0..count {
+                let block = self.walk(frame.get(at..).unwrap_or_default())?;
+                blocks.push(at..at + block.size);
+                at += block.size;
+            }
+            return Ok(blocks);
+        }
+        let positions = frame.get(ADTS_HEADER_SIZE..begin - CHECKSUM_SIZE).unwrap_or_default();
+        let positions = positions.chunks_exact(CHECKSUM_SIZE);
+        let position = |bytes: &[u8]| begin + usize::from(bytes[0]) * 256 + usize::from(bytes[1]);
+        let mut at = begin;
+        for next in positions.map(position).chain(std::iter::once(frame.len())) {
+            // Behind each block there is its checksum.
+            let end =
+                next.checked_sub(CHECKSUM_SIZE).filter(|&end| end > at && next <= frame.len());
+            blocks.push(at..end.ok_or(BlocksError::Position(next))?);
+            at = next;
+        }
+        Ok(blocks)
+    }
+
+    fn walk(&self, data: &[u8]) -> Result<raw_data_block::RawDataBlock, BlocksError> {
+        if self.object_type != OBJECT_TYPE_LC {
+            return Err(BlocksError::ObjectType(self.object_type));
+        }
+        Ok(walk_raw_data_block(data, self.rate_index)?)
+    }
+
+    /// Learns from an access unit of the track what headers do not tell.
+    pub fn inspect(&self, unit: &[u8], contents: &mut AacContents) {
+        let is_told = self.object_type != OBJECT_TYPE_LC && self.channel_configuration != 0;
+        if !is_told && contents.is_wanting(self.channel_configuration) {
+            contents.on_block(walk_raw_data_block(unit, self.rate_index), unit, self.sample_rate());
+        }
+    }
+
+    /// The configuration of the track this frame belongs to. `None` where nothing tells its
+    /// channels.
+    #[must_use]
+    pub fn config(&self, contents: &AacContents) -> Option<AacConfig> {
+        let channels = match (self.channel_configuration, contents.program()) {
+            (0, program) => program?.channels,
+            (7, _) => 8,
+            (channels, _) => channels,
+        };
         let mut specific = BitWriter::default();
         specific.put(u32::from(self.object_type), 5);
         specific.put(u32::from(self.rate_index), 4);
         specific.put(u32::from(self.channel_configuration), 4);
         specific.put(0, 3); // 1024 samples, no core coder, no extension
-        AacConfig {
-            audio_specific_config: specific.finish(),
-            object_type: self.object_type,
-            sample_rate: SAMPLE_RATES[usize::from(self.rate_index)],
-            channels: match self.channel_configuration {
-                7 => 8,
-                channels => channels,
-            },
+        if let (0, Some(program)) = (self.channel_configuration, contents.program()) {
+            program.write(&mut specific, 16);
         }
+        let replicated = contents.replicated();
+        let extension = extension_rate_index(self.rate_index);
+        if replicated != Replicated::No {
+            specific.put(SYNC_SBR, 11);
+            specific.put(u32::from(OBJECT_TYPE_SBR), 5);
+            specific.put(1, 1); // sbrPresentFlag
+            specific.put(u32::from(extension), 4);
+        }
+        if let (1, Replicated::Yes { parametric_stereo: Some(present) }) = (channels, replicated) {
+            specific.put(SYNC_PS, 11);
+            specific.put(u32::from(present), 1);
+        }
+        let (object_type, channels) = match replicated {
+            Replicated::No => (self.object_type, channels),
+            Replicated::Yes { parametric_stereo: Some(true) } => (OBJECT_TYPE_PS, 2),
+            Replicated::Yes { .. } => (OBJECT_TYPE_SBR, channels),
+        };
+        let sample_rate = match replicated {
+            Replicated::No => self.sample_rate(),
+            Replicated::Yes { .. } => SAMPLE_RATES[usize::from(extension)],
+        };
+        Some(AacConfig {
+            audio_specific_config: specific.finish(),
+            object_type,
+            sample_rate,
+            channels,
+            frame_samples: AAC_CORE_SAMPLES * (sample_rate / self.sample_rate()),
+        })
     }
+}
+
+/// The index of the rate that spectral band replication puts out: twice the core's, or the core's
+/// where there is no such rate.
+fn extension_rate_index(rate_index: u8) -> u8 {
+    let doubled = 2 * SAMPLE_RATES[usize::from(rate_index)];
+    let at = SAMPLE_RATES.iter().zip(0..).find(|&(&rate, _)| rate == doubled);
+    at.map_or(rate_index, |(_, at)| at)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stereo_header_at_48_khz() {
-        let header = parse_adts(&[0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc]).expect("valid");
-        assert_eq!(header.frame_size, 0x173);
-        let config = header.config();
-        assert_eq!(config.audio_specific_config, [0x11, 0x90]);
-        assert_eq!((config.sample_rate, config.channels, config.object_type), (48_000, 2, 2));
-    }
-
-    #[test]
-    fn unusable_headers_say_why() {
-        for (header, error) in [
-            ([0xff, 0xe1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc], AdtsError::NoSync),
-            ([0xff, 0xf3, 0x4c, 0x80, 0x2e, 0x7f, 0xfc], AdtsError::NoSync),
-            ([0xff, 0xf1, 0x7c, 0x80, 0x2e, 0x7f, 0xfc], AdtsError::SampleRate(15)),
-            ([0xff, 0xf1, 0x4c, 0x00, 0x2e, 0x7f, 0xfc], AdtsError::ChannelsInBand),
-            ([0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfd], AdtsError::SeveralBlocks(2)),
-            ([0xff, 0xf1, 0x4c, 0x80, 0x00, 0xe0, 0xfc], AdtsError::Size(7)),
-        ] {
-            assert_eq!(parse_adts(&header), Err(error));
-        }
-    }
-}
+mod tests;

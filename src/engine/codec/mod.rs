@@ -62,17 +62,21 @@ pub struct VideoConfig {
     pub colour: Option<(u8, u8, u8, bool)>,
 }
 
-/// What an ADTS header says of an AAC track.
+/// What ADTS headers and the frames behind them say of an AAC track.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AacConfig {
     /// `AudioSpecificConfig` (ISO/IEC 14496-3 §1.6.2.1).
     pub audio_specific_config: Vec<u8>,
-    /// Audio object type: 2 for LC, 5 for explicit SBR.
+    /// Audio object type (ISO/IEC 14496-3 table 1.17): that of the core, 2 for LC, or, where it is
+    /// extended, 5 for spectral band replication and 29 for parametric stereo on top of it.
     pub object_type: u8,
-    /// Samples per second of the core coder.
+    /// Samples per second that a decoder puts out: what spectral band replication makes of the core
+    /// coder's, or those.
     pub sample_rate: u32,
-    /// Channels.
+    /// Channels that a decoder puts out.
     pub channels: u8,
+    /// PCM samples that a decoder puts out for an access unit: 1024, or twice as many.
+    pub frame_samples: u32,
 }
 
 /// What a syncframe says of an AC-3 or E-AC-3 track.
@@ -125,7 +129,7 @@ impl CodecConfig {
     #[must_use]
     pub const fn frame_samples(&self) -> Option<u32> {
         match self {
-            Self::Aac(_) => Some(1024),
+            Self::Aac(config) => Some(config.frame_samples),
             Self::Ac3(config) | Self::Eac3(config) => Some(config.frame_samples),
             Self::Avc(_) | Self::Hevc(_) | Self::WebVtt => None,
         }

@@ -9,7 +9,8 @@
 //! run of those counts as one dropped unit.
 
 use super::{TrackError, unwrap_near};
-use crate::engine::codec::aac::{ADTS_HEADER_SIZE, AdtsHeader, parse_adts};
+use crate::engine::codec::aac::contents::AacContents;
+use crate::engine::codec::aac::{AAC_CORE_SAMPLES, ADTS_HEADER_SIZE, AdtsHeader, parse_adts};
 use crate::engine::codec::dolby::{
     BLOCK_SAMPLES, SAMPLE_BLOCKS, SYNCFRAME_HEADER_SIZE, Substream, Syncframe, SyncframeError,
     ac3_config, eac3_config, parse_syncframe,
@@ -18,9 +19,7 @@ use crate::engine::codec::{CodecConfig, DolbyConfig};
 use crate::engine::segment::{Damage, Sample, TrackSegment};
 use crate::limits::{SEGMENT_SAMPLE_COUNT_MAX, SYNCFRAMES_PER_UNIT_MAX};
 use crate::units::{MediaTime, Timescale};
-
-/// PCM samples of an AAC access unit.
-const AAC_FRAME_SAMPLES: u32 = 1024;
+use std::ops::Range;
 
 /// How frames are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +64,6 @@ impl Header {
         }
     }
 
-    const fn header_size(&self) -> usize {
-        match self {
-            Self::Adts(header) => header.header_size,
-            Self::Syncframe(_) => 0,
-        }
-    }
-
     const fn frame_size(&self) -> usize {
         match self {
             Self::Adts(header) => header.frame_size,
@@ -79,10 +71,19 @@ impl Header {
         }
     }
 
+    /// Where in a frame its access units, or its part of one, are. `None` where they cannot be told
+    /// apart.
+    fn blocks(&self, frame: &[u8]) -> Option<Vec<Range<usize>>> {
+        match self {
+            Self::Adts(header) => header.blocks(frame).ok(),
+            Self::Syncframe(_) => Some(std::iter::once(0..frame.len()).collect()),
+        }
+    }
+
     /// PCM samples that this frame adds to its access unit.
     fn samples(&self) -> u32 {
         match self {
-            Self::Adts(_) => AAC_FRAME_SAMPLES,
+            Self::Adts(_) => AAC_CORE_SAMPLES,
             Self::Syncframe(frame) if frame.substream == Substream::Main => {
                 u32::from(frame.blocks) * BLOCK_SAMPLES
             }
@@ -93,14 +94,14 @@ impl Header {
     /// PCM samples of a whole access unit.
     fn unit_samples(&self) -> u32 {
         match self {
-            Self::Adts(_) => AAC_FRAME_SAMPLES,
+            Self::Adts(_) => AAC_CORE_SAMPLES,
             Self::Syncframe(_) => u32::from(SAMPLE_BLOCKS) * BLOCK_SAMPLES,
         }
     }
 
     fn sample_rate(&self) -> u32 {
         match self {
-            Self::Adts(header) => header.config().sample_rate,
+            Self::Adts(header) => header.sample_rate(),
             Self::Syncframe(frame) => frame.sample_rate,
         }
     }
@@ -144,6 +145,8 @@ pub struct AudioAssembler {
     /// The syncframes of the first access unit, up to the second independent one.
     first_unit: Vec<Syncframe>,
     first_unit_known: bool,
+    /// What AAC frames tell that their headers do not.
+    contents: AacContents,
     first_time: Option<i64>,
     /// PCM samples from `first_time` to the end of the last closed access unit.
     elapsed: i64,
@@ -167,6 +170,7 @@ impl AudioAssembler {
             format: None,
             first_unit: Vec::new(),
             first_unit_known: false,
+            contents: AacContents::default(),
             first_time: None,
             elapsed: 0,
             overlap: 0,
@@ -196,10 +200,17 @@ impl AudioAssembler {
         let buffer = std::mem::take(&mut self.carry);
         let mut at = 0;
         while let Some(header) = self.next_frame(&buffer, &mut at, end) {
-            let frame = &buffer[at + header.header_size()..at + header.frame_size()];
+            let frame = &buffer[at..at + header.frame_size()];
             let before = self.packets.partition_point(|(start, _)| *start <= at);
-            let pts = self.packets.drain(..before).next_back().and_then(|(_, pts)| pts);
-            self.on_frame(&header, pts, frame)?;
+            let mut pts = self.packets.drain(..before).next_back().and_then(|(_, pts)| pts);
+            match header.blocks(frame) {
+                Some(blocks) => {
+                    for block in blocks {
+                        self.on_frame(&header, pts.take(), &frame[block])?;
+                    }
+                }
+                None => self.damage.dropped_units += 1,
+            }
             at += header.frame_size();
         }
         // What is left begins in the last packet that began at or before it, if in any.
@@ -297,6 +308,9 @@ impl AudioAssembler {
         {
             self.first_unit.push(*frame);
         }
+        if let Header::Adts(header) = header {
+            header.inspect(frame, &mut self.contents);
+        }
         self.payload.extend_from_slice(frame);
         Ok(())
     }
@@ -383,6 +397,14 @@ impl AudioAssembler {
         if self.samples.is_empty() {
             return Ok(None);
         }
+        // Frames were counted as their headers tell, by the core coder's rate.
+        if let CodecConfig::Aac(aac) = &config {
+            let ticks = aac.frame_samples / AAC_CORE_SAMPLES;
+            self.elapsed *= i64::from(ticks);
+            for sample in &mut self.samples {
+                sample.duration = sample.duration.saturating_mul(ticks);
+            }
+        }
         let span = MediaTime::from_ticks_nearest(self.elapsed, config.timescale());
         Ok(Some(TrackSegment {
             pid,
@@ -399,7 +421,7 @@ impl AudioAssembler {
 
     fn config(&self) -> Option<CodecConfig> {
         Some(match self.format? {
-            Header::Adts(header) => CodecConfig::Aac(header.config()),
+            Header::Adts(header) => CodecConfig::Aac(header.config(&self.contents)?),
             Header::Syncframe(frame) if frame.enhanced => {
                 let config: DolbyConfig = eac3_config(&self.first_unit)?;
                 CodecConfig::Eac3(config)

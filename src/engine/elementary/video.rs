@@ -129,9 +129,10 @@ impl VideoAssembler {
         }
     }
 
-    /// Takes memory for `size` bytes of payload at once, so that growing copies none of it.
+    /// Takes memory for `size` bytes of payload at once, so that growing copies none of it. Where
+    /// there is none, the payload grows as it comes: `size` is what somebody has declared.
     pub fn reserve(&mut self, size: usize) {
-        self.payload.reserve_exact(size);
+        let _grows_instead = self.payload.try_reserve_exact(size);
     }
 
     /// Takes the PES payload `packet[start..]`. The buffer is exchanged for an empty one, so that

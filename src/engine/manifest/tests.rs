@@ -42,6 +42,7 @@ fn aac() -> CodecConfig {
         object_type: 2,
         sample_rate: 48_000,
         channels: 2,
+        frame_samples: 1024,
     })
 }
 

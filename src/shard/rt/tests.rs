@@ -4,6 +4,7 @@ use super::*;
 use std::cell::Cell;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
@@ -320,4 +321,57 @@ fn affinity_names_processors() {
     assert!(!cpus.is_empty());
     assert!(cpus.is_sorted());
     assert!((1..=cpus.len()).contains(&shard_count()));
+}
+
+#[test]
+fn co_09_more_completions_at_once_than_the_kernels_queue_holds_all_arrive() {
+    // Half as many again as the completion queue of monoio's ring has room for.
+    const COUNT: usize = 3_000;
+    let limit = raise_descriptor_limit().expect("a limit");
+    if limit < 3 * COUNT as u64 {
+        eprintln!("SKIPPED: {limit} descriptors are too few");
+        return;
+    }
+    on_each_driver(async |driver| {
+        let arrived = Rc::new(Cell::new(0));
+        let mut peers = Vec::new();
+        for number in 0..COUNT {
+            let (ours, peer) = UnixStream::pair().expect("descriptors");
+            let mut socket = Socket::from_fd(ours.into()).expect("registers");
+            let (expected, arrived) = (number.to_ne_bytes(), Rc::clone(&arrived));
+            spawn(async move {
+                let (size, bytes) = socket.read(Vec::with_capacity(8)).await;
+                assert_eq!((size.expect("open"), &bytes[..]), (8, &expected[..]));
+                arrived.set(arrived.get() + 1);
+            });
+            peers.push(peer);
+        }
+        let mut turnstile = Turnstile::new().expect("descriptors");
+        // Every read is under way after that.
+        turnstile.pass().await.expect("a trip");
+        for (number, peer) in peers.iter_mut().enumerate() {
+            peer.write_all(&number.to_ne_bytes()).expect("open");
+        }
+        let all = async {
+            while arrived.get() < COUNT {
+                turnstile.pass().await.expect("a trip");
+            }
+        };
+        let deadline = now() + Duration::from_secs(20);
+        timeout_at(deadline, all).await.unwrap_or_else(|_| {
+            panic!("{driver}: {} of {COUNT} completions arrived", arrived.get())
+        });
+    });
+}
+
+#[test]
+fn co_10_a_call_that_a_signal_interrupts_is_made_again() {
+    let mut left = 3;
+    let result = super::socket::retrying(|| {
+        left -= 1;
+        if left > 0 { Err(ErrorKind::Interrupted.into()) } else { Ok(7) }
+    });
+    assert_eq!(result.expect("the third time"), 7);
+    let refused = super::socket::retrying(|| Err::<(), _>(ErrorKind::WouldBlock.into()));
+    assert_eq!(refused.expect_err("no interruption").kind(), ErrorKind::WouldBlock);
 }

@@ -10,6 +10,7 @@ fn audio(sample_rate: u32) -> CodecConfig {
         object_type: 2,
         sample_rate,
         channels: 2,
+        frame_samples: 1024,
     })
 }
 

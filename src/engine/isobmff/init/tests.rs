@@ -9,6 +9,7 @@ fn audio() -> CodecConfig {
         object_type: 2,
         sample_rate: 44_100,
         channels: 2,
+        frame_samples: 1024,
     })
 }
 

@@ -106,6 +106,7 @@ fn aac_descriptors() {
         object_type: 2,
         sample_rate: 48_000,
         channels: 2,
+        frame_samples: 1024,
     }));
     let mut want = b"\0\0\0\x4bmp4a\0\0\0\0\0\0\0\x01".to_vec();
     want.extend(b"\0\0\0\0\0\0\0\0\0\x02\0\x10\0\0\0\0\xbb\x80\0\0");

@@ -108,6 +108,7 @@ mod tests {
             object_type: 2,
             sample_rate: 48_000,
             channels: 2,
+            frame_samples: 1024,
         })
     }
 

@@ -5,7 +5,7 @@ use crate::engine::channel::ChannelConfig;
 use crate::engine::channel::switching::Preference;
 use crate::engine::playlist::{Playlist, parse_playlist};
 use crate::engine::segment::SegmentBody;
-use crate::ring::{Ring, RingConfig, Storage, Tenure, plan_files};
+use crate::ring::{Durability, Ring, RingConfig, Storage, Tenure, plan_files};
 use crate::shard::owner::{self, Owner};
 use crate::shard::reopen::{RECORD_VERSION, Reopened};
 use crate::shard::rt::oneshot;
@@ -87,6 +87,7 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
             size: 8 * file_size,
             body_size_max: BODY_SIZE_MAX,
             content_version: RECORD_VERSION,
+            durability: Durability::Process,
         },
         bodies_per_second: 50,
         bits_per_second: None,

@@ -33,6 +33,7 @@ fn aac(audio_specific_config: &[u8]) -> CodecConfig {
         object_type: 2,
         sample_rate: 48_000,
         channels: 2,
+        frame_samples: 1024,
     })
 }
 
