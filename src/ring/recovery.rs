@@ -427,7 +427,10 @@ impl Reader<'_> {
         let take = |offset: u64, part: &mut [u8]| {
             let from = usize::try_from(offset - at).unwrap_or(usize::MAX);
             match piece.get(from..).and_then(|rest| rest.get(..part.len())) {
-                Some(read) => Ok(part.copy_from_slice(read)),
+                Some(read) => {
+                    part.copy_from_slice(read);
+                    Ok(())
+                }
                 None => self.file.read_at(offset, part),
             }
         };

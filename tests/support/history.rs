@@ -126,6 +126,7 @@ fn audio() -> CodecConfig {
         object_type: 2,
         sample_rate: 48_000,
         channels: 2,
+        frame_samples: 1024,
     })
 }
 
