@@ -356,6 +356,18 @@ pub const CRASH_JOURNAL_SIZE_MAX: u64 = (QUARANTINE_COUNT_MAX * LAST_WORDS_SIZE_
 /// bandwidth extension's header several times. One is enough where there is no extension.
 pub const AAC_INSPECTED_UNIT_COUNT_MAX: usize = 32;
 
+// Durability.
+
+/// Threads that sync records before they are acknowledged: each waits for the disk, not for a core,
+/// and a ring waits for the syncs of a quarter of the others at most.
+pub const COMMITTING_THREAD_COUNT: usize = 4;
+
+// The channel's timeline.
+
+/// Copies of times gone by that are remembered of each input, to tell two encoders that began anew
+/// together from one: a segment of every rendition and its sound.
+pub const PASSED_COUNT_MAX: usize = 64;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);
@@ -366,9 +378,3 @@ const _: () = assert!(REQUEST_HEAD_SIZE_MAX < INPUT_BUFFER_SIZE);
 const _: () = assert!(SENDFILE_CALL_SIZE_MAX as u64 <= BULK_TURN_SIZE);
 const _: () = assert!(SEGMENT_METADATA_SIZE_MAX * 2 < RING_HEADER_SIZE_MAX);
 const _: () = assert!(REPLAY_SET_COUNT * REPLAY_SET_SIZE * 35 < TAKEOVER_MESSAGE_SIZE_MAX);
-
-// Durability.
-
-/// Threads that sync records before they are acknowledged: each waits for the disk, not for a core,
-/// and a ring waits for the syncs of a quarter of the others at most.
-pub const COMMITTING_THREAD_COUNT: usize = 4;

@@ -221,7 +221,7 @@ impl Shared {
         }
         let at = file.footer_offset() - index.size() as u64;
         let bytes = index.into_file_end(file.sequence(), end, &self.identity);
-        if let Err(error) = file.write_at(at, &bytes) {
+        if let Err(error) = file.write_dispensable_at(at, &bytes) {
             file.mark_broken();
             self.write_failures.fetch_add(1, Ordering::Relaxed);
             self.note_failure(&error);

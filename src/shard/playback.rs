@@ -287,6 +287,10 @@ impl Playback {
                 }
                 Plan::answer(head, made)
             }
+            Err(Refusal::Absent(Absent::Stopped)) => {
+                counters.stale.add(1);
+                stale(endpoint.endpoint.stale.status)
+            }
             Err(why) => {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
@@ -567,8 +571,8 @@ fn stale(status: u16) -> Plan<SharedFile> {
 fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
-        Refusal::Absent(Absent::NotYet | Absent::Never) => (404, None),
         Refusal::Absent(Absent::Unread) | Refusal::Busy | Refusal::NoRing => (503, Some(1)),
+        Refusal::Absent(_) => (404, None),
         Refusal::Broken => (502, None),
     };
     let cache_control = Some(CacheControl::MaxAge(1));

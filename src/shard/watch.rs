@@ -2,9 +2,9 @@
 //!
 //! One judge looks at all shards, so that no two decide on one shard at once, and a shard without
 //! neighbours is watched too. A look adds to a shard's silence what has passed since the look
-//! before it, unless the silence is not the shard's own: where the judge comes late himself (the
-//! machine was paused, or is starved), where the shard's thread waits for a disk, or where it could
-//! run and is given no processor.
+//! before it, as far as the silence is the shard's own: not where the judge comes late himself (the
+//! machine was paused, or is starved), not while the shard's thread waits for a disk, and not for
+//! the time in which it could run and was given no processor.
 
 use crate::limits::{SHARD_SILENCE_MAX, SHARD_STUCK_SPAN_MAX, SHARD_TICK_SPAN};
 use crate::shard::rt::Activity;
@@ -42,8 +42,8 @@ impl Judge {
     pub fn look(&mut self, elapsed: Duration, sign: Sign) -> Verdict {
         if sign.beats != self.seen.beats {
             self.silence = Duration::ZERO;
-        } else if elapsed < 2 * SHARD_TICK_SPAN && !self.is_held(sign) {
-            self.silence += elapsed;
+        } else if elapsed < 2 * SHARD_TICK_SPAN {
+            self.silence += self.own_part(elapsed, sign);
         }
         self.seen = sign;
         match self.silence {
@@ -53,10 +53,19 @@ impl Judge {
         }
     }
 
-    /// Whether it is the kernel that keeps the shard's thread from going on.
-    fn is_held(&self, sign: Sign) -> bool {
-        let is_starved = |now: Activity| now.state == 'R' && Some(now) == self.seen.activity;
-        sign.activity.is_some_and(|now| now.state == 'D' || is_starved(now))
+    /// The part of `elapsed` in which nobody but the shard kept its thread from going on.
+    fn own_part(&self, elapsed: Duration, sign: Sign) -> Duration {
+        match (sign.activity, self.seen.activity) {
+            (Some(now), _) if now.state == 'D' => Duration::ZERO,
+            // What it waits for now is known later: it has run, or waits still.
+            (Some(now), Some(before)) if now.state == 'R' => {
+                elapsed.min(now.ran.saturating_sub(before.ran))
+            }
+            (Some(now), Some(before)) => {
+                elapsed.saturating_sub(now.waited.saturating_sub(before.waited))
+            }
+            _ => elapsed,
+        }
     }
 
     /// Since when nothing has been heard of the shard, in the judge's time.
@@ -78,8 +87,12 @@ mod tests {
     }
 
     fn doing(state: char, ran_ms: u64) -> Sign {
-        let activity = Activity { state, ran: Duration::from_millis(ran_ms) };
-        Sign { beats: 0, activity: Some(activity) }
+        waiting(state, ran_ms, 0)
+    }
+
+    fn waiting(state: char, ran_ms: u64, waited_ms: u64) -> Sign {
+        let [ran, waited] = [ran_ms, waited_ms].map(Duration::from_millis);
+        Sign { beats: 0, activity: Some(Activity { state, ran, waited }) }
     }
 
     /// Looks until it is no longer `verdict`; how many looks that took.
@@ -136,6 +149,19 @@ mod tests {
             let verdicts = (1..=10).map(|look| judge.look(LOOK, case(look)));
             let verdicts: Vec<Verdict> = verdicts.collect();
             assert_eq!(verdicts[8..], [Verdict::Well, Verdict::Stalled]);
+        }
+    }
+
+    #[test]
+    fn who_is_given_little_time_is_judged_by_that() {
+        // A fifth of a processor: seen on it or waiting for it, or asleep for a moment.
+        let cases: [fn(u64) -> Sign; 2] =
+            [|look| waiting('R', 20 * look, 0), |look| waiting('S', 20 * look, 80 * look)];
+        for case in cases {
+            let mut judge = Judge::default();
+            judge.look(Duration::ZERO, case(0));
+            let looks = (1..).take_while(|&look| judge.look(LOOK, case(look)) == Verdict::Well);
+            assert_eq!(looks.count(), 49, "a second of its own takes five");
         }
     }
 

@@ -275,10 +275,12 @@ fn co_17_fresh_connections_go_to_the_shard_with_fewer() {
 #[test]
 fn co_17_a_thousand_connections_are_spread_evenly() {
     let origin = Origin::start(&demo());
-    let mut crowd: Vec<Connection> = (0..1_000).map(|_| Connection::open(origin.data())).collect();
-    for connection in &mut crowd {
+    let open = |_| {
+        let mut connection = Connection::open(origin.data());
         assert_eq!(connection.request("GET", "/nothing", &[], b"").status, 404);
-    }
+        connection
+    };
+    let _crowd: Vec<Connection> = (0..1_000).map(open).collect();
     eventually("they are spread", || {
         let [one, other] = [0, 1].map(|shard| {
             origin.metric("headwater_shard_connections", &format!("shard=\"{shard}\""))

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "an ioctl on a filesystem")]
 
+use crate::origin::eventually;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -96,6 +97,11 @@ impl Disk {
     /// Takes it away; nothing may use it.
     pub fn unmount(&self) {
         assert!(run("umount", &[text(&self.mount)]));
+        // What has ended lately may still be being cleared away, and the filesystem with it.
+        eventually("the device is free", || {
+            let devices = Command::new("losetup").arg("--associated").arg(self.image()).output();
+            devices.unwrap().stdout.is_empty().then_some(())
+        });
     }
 
     /// Cuts the power: nothing that is not on the device yet gets there, not even the journal.

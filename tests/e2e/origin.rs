@@ -471,10 +471,20 @@ impl Origin {
 
     /// Sockets that the process has open.
     pub fn socket_count(&self) -> usize {
+        self.open_files().filter(|file| file.starts_with("socket:")).count()
+    }
+
+    /// Descriptors of the process on ring files that have no name any more.
+    pub fn unnamed_file_count(&self) -> usize {
+        self.open_files().filter(|file| file.ends_with(".ring (deleted)")).count()
+    }
+
+    /// What the process's descriptors are open on.
+    fn open_files(&self) -> impl Iterator<Item = String> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
         // Some may be closed while the others are looked at.
         let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+        links.map(|link| link.to_string_lossy().into_owned())
     }
 
     /// Bytes of anonymous memory that the process holds.

@@ -7,6 +7,7 @@ use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, channel_with, endpoints, eventually};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 const FRAME_COUNT: u64 = 470;
 const FRAME_TICKS: u64 = 1_920;
@@ -15,6 +16,10 @@ const FRAME_SIZE: u16 = 8_000;
 const PAYLOAD_SIZE: usize = 470 * 8_000;
 /// Enough to fill the ring once and a half; none fits a socket's buffers.
 const SEGMENT_COUNT: u8 = 60;
+/// Readers of one segment at once.
+const CROWD: usize = 1_000;
+/// Files that such a ring keeps empty: what it has dropped takes the place of these.
+const SPARE_COUNT: usize = 2;
 
 /// Segment `number`: packed AAC, each frame filled with that number.
 fn packed_aac(number: u8) -> Vec<u8> {
@@ -91,6 +96,65 @@ fn newest(origin: &Origin) -> Option<String> {
     })
 }
 
+/// Pushes segment `number` until the ring takes it.
+fn push(encoder: &mut Encoder, number: u8) {
+    let body = packed_aac(number);
+    eventually("the ring takes a segment, cutting readers where it must", || {
+        let stored = encoder.put(&format!("{number}.aac"), &body);
+        assert!(matches!(stored.status, 201 | 204 | 503), "{}", stored.text());
+        (stored.status != 503).then_some(())
+    });
+}
+
+/// Has the kernel send RST, as for a process that is killed with data unread.
+fn vanish(stream: TcpStream) {
+    socket2::Socket::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn st_20_st_21_a_thousand_readers_of_one_file_hold_its_space_no_longer_than_they_may() {
+    let tables = channel_with("demo", "128MiB", "4MiB") + &endpoints("demo", 10);
+    let origin = Origin::start(&tables);
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let stored = encoder.put("channel.m3u8", playlist(SEGMENT_COUNT).as_bytes());
+    assert_eq!(stored.status, 201, "{}", stored.text());
+    let mut number = 0;
+    let path = loop {
+        push(&mut encoder, number);
+        number += 1;
+        if let Some(path) = newest(&origin) {
+            break path;
+        }
+    };
+    let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| ask(&origin, &path)).collect();
+    for stream in &crowd {
+        assert_eq!(stream.peek(&mut [0]).unwrap(), 1, "each is being answered");
+    }
+    let connections = |origin: &Origin| origin.metric("headwater_shard_connections", "");
+    assert!(connections(&origin) >= CROWD as u64);
+    crowd.drain(CROWD / 2..).for_each(vanish);
+    eventually("those that vanished are let go of", || {
+        (connections(&origin) < CROWD as u64 / 2 + 10).then_some(())
+    });
+    // The ring turns over; the others hold on to what it drops, until it needs the space.
+    let mut held = 0;
+    while held == 0 {
+        assert!(number < SEGMENT_COUNT, "they hold nothing");
+        push(&mut encoder, number);
+        number += 1;
+        held = origin.unnamed_file_count();
+    }
+    assert!(held <= SPARE_COUNT, "{held} files without a name take space");
+    eventually("the space is back", || {
+        let lingering = origin.metric("headwater_ring_lingering_files", "demo");
+        (lingering == 0 && origin.unnamed_file_count() == 0).then_some(())
+    });
+    for stream in crowd {
+        // Whole, or cut; another segment's bytes never.
+        finish(stream);
+    }
+}
+
 #[test]
 fn a_ring_turns_over_under_readers_who_wait() {
     let tables = channel_with("demo", "128MiB", "4MiB") + &endpoints("demo", 10);
@@ -103,12 +167,7 @@ fn a_ring_turns_over_under_readers_who_wait() {
             let stored = encoder.put("channel.m3u8", playlist(SEGMENT_COUNT).as_bytes());
             assert_eq!(stored.status, 201, "{}", stored.text());
         }
-        let body = packed_aac(number);
-        eventually("the ring takes a segment, cutting readers where it must", || {
-            let stored = encoder.put(&format!("{number}.aac"), &body);
-            assert!(matches!(stored.status, 201 | 204 | 503), "{}", stored.text());
-            (stored.status != 503).then_some(())
-        });
+        push(&mut encoder, number);
         let listed = newest(&origin);
         if let Some(path) = listed.filter(|path| asked.as_ref() != Some(path)) {
             readers.push(ask(&origin, &path));

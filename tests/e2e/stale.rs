@@ -4,7 +4,7 @@
 use crate::client::{Connection, Encoder, Response};
 use crate::origin::{Origin, channel, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, listed_with};
-use crate::source::{MUXED, SEGMENT_COUNT};
+use crate::source::{H264, MUXED, SEGMENT_COUNT, Source};
 use std::time::Duration;
 
 const LIMIT_SECONDS: u32 = 6;
@@ -56,6 +56,43 @@ fn in_03_silent_inputs_make_manifests_stale_and_media_brings_them_back() {
             assert!(!rendition.playlist.contains("#EXT-X-DISCONTINUITY"), "one timeline");
         }
     }
+}
+
+#[test]
+fn a_rung_that_stops_is_stale_while_the_others_go_on_and_comes_back() {
+    // Media time decides: the limit is far from what the test takes.
+    let origin = Origin::start(&tables(30, 503));
+    let small = "-f lavfi -i testsrc2=size=64x36:rate=25 -map 0:v -map 0:v -b:v 60k -s:v:1 32x18";
+    let source = Source::encoded_for(40, &format!("{small} {H264}"), "v:0 v:1");
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    source.push(&mut encoder, 0..2);
+    let count = source.variants[0].segments.len();
+    let mut go_on = |variant: usize| {
+        let variant = &source.variants[variant];
+        for (at, segment) in variant.segments.iter().enumerate().skip(2) {
+            assert_eq!(encoder.put(&segment.name, &segment.body).status, 201);
+            let playlist = variant.playlist_of(0..at + 1);
+            encoder.put(&variant.playlist, playlist.as_bytes());
+        }
+    };
+    go_on(0);
+    let rung = "/out/v1/demo-hls/index_v2.m3u8";
+    let refused = refused(&origin, rung);
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.field("retry-after"), Some("1"));
+    for path in [HLS, CMAF] {
+        let rungs = listed_with(&origin, path, count);
+        assert_eq!(rungs.len(), 1, "{rungs:?}");
+    }
+    assert!(origin.metric("headwater_egress_stale_total", "endpoint=\"demo-hls\"") > 0);
+    go_on(1);
+    for path in [HLS, CMAF] {
+        eventually("the rung is back", || {
+            let rungs = listed_with(&origin, path, count);
+            (rungs.len() == 2).then_some(())
+        });
+    }
+    assert_eq!(origin.get(rung).status, 200);
 }
 
 #[test]

@@ -231,41 +231,6 @@ fn st_14_a_hung_disk_holds_up_pushes_alone() {
 }
 
 #[test]
-fn st_13_a_strict_channel_has_acknowledged_only_what_the_disk_has() {
-    let Some(mut faulty) = Faulty::start_strict(Disk::without_journal) else { return };
-    let used =
-        fs::metadata(faulty.disk.image()).map(|it| std::os::unix::fs::MetadataExt::blocks(&it));
-    faulty.disk.resize_device(used.unwrap() / 2048 + 1);
-    let mut at = BEFORE;
-    let refused = eventually("a sync fails", || {
-        let answer = faulty.put(0, at);
-        at += usize::from(answer.status == 201);
-        (answer.status != 201).then_some(answer)
-    });
-    assert!(matches!(refused.status, 503 | 507), "{refused:?}");
-    eventually("it is told", || {
-        let names = ["headwater_ring_sync_failures_total", "headwater_ring_stranded_bytes"];
-        names.iter().all(|name| faulty.metric(name) > 0).then_some(())
-    });
-    let before = listed_with(&faulty.origin, &manifest("demo"), at);
-    let bytes: Vec<Vec<u8>> = before.iter().map(|one| one.fetched(&faulty.origin)).collect();
-    faulty.other_goes_on(BEFORE);
-    faulty.disk.resize_device(DISK_MIB + 1);
-    // What the machine's memory has of it is gone.
-    faulty.origin.kill();
-    faulty.disk.unmount();
-    assert!(faulty.disk.mount());
-    faulty.origin.reboot();
-    faulty.origin.restart();
-    let after = listed_with(&faulty.origin, &manifest("demo"), at);
-    for ((now, known), bytes) in after.iter().zip(&before).zip(&bytes) {
-        assert_eq!(now.segments[..at], known.segments[..at]);
-        assert!(!now.playlist.contains("#EXT-X-GAP"), "{}", now.playlist);
-        assert!(now.fetched(&faulty.origin).starts_with(bytes));
-    }
-}
-
-#[test]
 fn st_15_a_slow_disk_holds_up_those_who_wait_for_it_alone() {
     let Some(mut faulty) = Faulty::start_strict(Disk::mounted) else { return };
     let before = faulty.served("demo");

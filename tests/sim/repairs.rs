@@ -74,6 +74,7 @@ pub fn breaks(seed: u64, talks: bool) {
     let mut world = World::new(&show, habits, talks);
     let all = world.deliveries(&plans, &mut dice);
     world.run(all, &mut dice, &mut |_, _| {});
+    world.settle(show.target_ms());
     // A rung that is gone holds nobody up.
     let published = &world.origin.published;
     let newest = published.tracks[0].segments.last().map(|last| last.number);

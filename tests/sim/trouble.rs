@@ -49,11 +49,9 @@ pub const ALL: &[Trouble] = &[
     Trouble::Renames,
 ];
 
-/// What a twin may suffer while the other one is sound: none of it costs the output anything. Not
-/// so yet for copies that come several segments late: from the input that leads they are taken for
-/// a jump of its timestamps, and cost a discontinuity.
+/// What a twin may suffer while the other one is sound: none of it costs the output anything.
 pub fn of_twins() -> Vec<Trouble> {
-    ALL.iter().copied().filter(|kind| *kind != Trouble::Late).collect()
+    ALL.to_vec()
 }
 
 /// Draws some of `kinds`: each world has a share of its own.

@@ -19,11 +19,7 @@ const COMPARED_FROM: usize = 2;
 
 /// Plans of two twins with some of `kinds`, of which one brings a good copy of everything.
 fn plans(show: &Show, dice: &mut Dice, kinds: &[Trouble]) -> Vec<Plan> {
-    let mut kinds = trouble::draw(dice, kinds);
-    // Not held yet: an encoder that came back after ENDLIST counts as ended until a playlist comes,
-    // however much media it pushes.
-    let dies = kinds.contains(&Trouble::Death);
-    kinds.retain(|kind| !(dies && *kind == Trouble::Unlisted));
+    let kinds = trouble::draw(dice, kinds);
     let unsound = [Trouble::Damage, Trouble::Death].iter().any(|it| kinds.contains(it));
     let mut plan = || {
         let mut mine = kinds.clone();
@@ -60,13 +56,7 @@ pub fn one_good_copy(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let show = Show::draw(&mut dice, LENGTH);
     let habits = Habits { dies: dice.pick(&[0, 0, 4]), ..Habits::CALM };
-    let mut kinds = trouble::of_twins();
-    if habits.dies > 0 {
-        // Not held yet: a process that has just begun knows of no encoder how it was before, so
-        // that an unsound copy may win, and an encoder that begins anew may pass for a jump.
-        let told_by_history = [Trouble::Damage, Trouble::Death, Trouble::Renames];
-        kinds.retain(|kind| !told_by_history.contains(kind));
-    }
+    let kinds = trouble::of_twins();
     let plans = plans(&show, &mut dice, &kinds);
     let mut world = World::new(&show, habits, talks);
     let mut all = world.deliveries(&plans, &mut dice);

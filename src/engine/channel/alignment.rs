@@ -7,6 +7,7 @@
 
 use crate::engine::codec::CodecConfig;
 use crate::units::MediaTime;
+use serde::{Deserialize, Serialize};
 
 /// Segments in a row that must agree.
 const ALIGNED_COUNT: u8 = 3;
@@ -15,7 +16,7 @@ const ALIGNED_COUNT: u8 = 3;
 const ROUNDING: i64 = 2;
 
 /// How the inputs' copies of a track are apart, so that they are never mixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Apart {
     /// The timestamps are those of another timeline.
     Timestamps,
@@ -26,6 +27,14 @@ pub enum Apart {
     Phase(MediaTime),
     /// Parameter sets differ.
     ParameterSets,
+}
+
+impl Apart {
+    /// True where the other is of the same kind, by however much.
+    #[must_use]
+    pub fn is_like(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
 }
 
 /// What comparing two copies of a segment came to.
@@ -78,7 +87,7 @@ impl Copied<'_> {
 }
 
 /// What comparing has come to on one track, as far as it is remembered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alignment {
     /// Segments in a row that were cut alike.
     agreed: u8,
@@ -96,9 +105,15 @@ impl Alignment {
                 (self.agreed, self.identical) = (more(self.agreed), more(self.identical));
             }
             Comparison::Diverse => (self.agreed, self.identical) = (more(self.agreed), 0),
-            Comparison::Apart(apart) => *self = Self { apart: Some(apart), ..Self::default() },
+            Comparison::Apart(apart) => {
+                // A drift goes on: by how much it was first seen is what is remembered.
+                let known = self.apart.filter(|known| known.is_like(apart));
+                *self = Self { apart: known.or(Some(apart)), ..Self::default() };
+            }
         }
-        if self.agreed == ALIGNED_COUNT {
+        // The same media at the same time is of one timeline, without a second look.
+        let is_stranger = self.apart == Some(Apart::Timestamps);
+        if self.agreed == ALIGNED_COUNT || (is_stranger && self.agreed > 0) {
             self.apart = None;
         }
     }

@@ -3,7 +3,9 @@
 use crate::engine::channel::health::Health;
 use crate::engine::channel::source::Playlists;
 use crate::engine::playlist::MediaPlaylist;
+use crate::limits;
 use crate::units::{InputNumber, MediaTime, Monotonic};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Both inputs of a channel.
@@ -17,8 +19,16 @@ struct Input {
     playlists: Playlists,
     health: Health,
     heard: Option<Monotonic>,
+    /// When a copy of it was the newest of its track or came next.
+    went_on: Option<Monotonic>,
+    /// Source time and content of the newest copies that were not kept, for they are of a time
+    /// that went by long ago.
+    passed: VecDeque<(MediaTime, u64)>,
     /// PROGRAM-DATE-TIME minus the wall clock of media time, as of the newest listed segment.
     drift: Option<MediaTime>,
+    /// What it was measured to be last, where that is too far from `drift` to be believed at once,
+    /// and by which segment.
+    doubtful_drift: Option<(u64, MediaTime)>,
 }
 
 impl Inputs {
@@ -63,14 +73,48 @@ impl Inputs {
         self.inputs[input.index()].health.healthy_for(now)
     }
 
-    /// A segment was listed whose PROGRAM-DATE-TIME is `drift` ahead of media time plus W.
-    pub fn set_drift(&mut self, input: InputNumber, drift: MediaTime) {
-        self.inputs[input.index()].drift = Some(drift);
+    /// Segment `number` is listed, and its PROGRAM-DATE-TIME is `drift` ahead of media time plus W.
+    /// Where that is not what it was, give or take a target, the playlist may be one of an
+    /// encoder's former life, with the same names: it counts once another segment says the same.
+    pub fn on_drift(&mut self, input: InputNumber, number: u64, drift: MediaTime) {
+        let tolerance = self.target().unwrap_or_default();
+        let input = &mut self.inputs[input.index()];
+        let near = |known: MediaTime| (known - drift).0.abs() <= tolerance.0;
+        let again = |doubted: (u64, MediaTime)| doubted.0 != number && near(doubted.1);
+        if input.drift.is_none_or(near) || input.doubtful_drift.is_some_and(again) {
+            (input.drift, input.doubtful_drift) = (Some(drift), None);
+        } else {
+            input.doubtful_drift = Some((number, drift));
+        }
     }
 
     /// How far PROGRAM-DATE-TIME was ahead of media time plus W; `None` where none was seen.
     pub const fn drift(&self, input: InputNumber) -> Option<MediaTime> {
         self.inputs[input.index()].drift
+    }
+
+    /// A copy came that is the newest of its track or the next one.
+    pub fn on_edge(&mut self, input: InputNumber, now: Monotonic) {
+        self.inputs[input.index()].went_on = Some(now);
+    }
+
+    /// When one came last: what is older and comes before it is late.
+    pub const fn went_on(&self, input: InputNumber) -> Option<Monotonic> {
+        self.inputs[input.index()].went_on
+    }
+
+    /// A copy of a time that went by long ago was not kept.
+    pub fn on_passed(&mut self, input: InputNumber, start: MediaTime, hash: u64) {
+        let passed = &mut self.inputs[input.index()].passed;
+        if passed.len() == limits::PASSED_COUNT_MAX {
+            passed.pop_front();
+        }
+        passed.push_back((start, hash));
+    }
+
+    /// True where such a copy of these bytes came from `input`.
+    pub fn has_passed(&self, input: InputNumber, start: MediaTime, hash: u64) -> bool {
+        self.inputs[input.index()].passed.contains(&(start, hash))
     }
 
     /// A media playlist arrived.

@@ -5,7 +5,7 @@ use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
 use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
-use crate::engine::channel::state::TrackState;
+use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, DropReason, span};
 use crate::engine::codec::TrackKind;
 use crate::engine::presentation::{Listed, MediaRef};
@@ -50,10 +50,13 @@ impl Channel {
             return again.then_some(DropReason::Duplicate);
         }
         let start = self.media_start(&track, meta)?;
-        if let Some(listed) = self.listed_at(&track, start, meta.frame())
+        if let Some(listed) = self.listed_at(&track, start, meta.frame()).cloned()
             && let Some(media) = &listed.media
-            && let Some(why) = self.judge_covered(now, (&track, start), arrival, listed, media)
+            && let Some(why) = self.judge_covered(now, (&track, start), arrival, (&listed, media))
         {
+            if !self.is_recent(&track, start) {
+                self.inputs.on_passed(meta.input, meta.start, arrival.hash());
+            }
             return Some(why);
         }
         if self.is_apart(meta.input) {
@@ -84,12 +87,11 @@ impl Channel {
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began
     /// anew, which its playlist tells, and that comes later.
     fn judge_covered(
-        &self,
+        &mut self,
         now: Monotonic,
         (track, start): (&TrackState, MediaTime),
         arrival: &Arrival<'_>,
-        listed: &Listed,
-        media: &MediaRef,
+        (listed, media): (&Listed, &MediaRef),
     ) -> Option<DropReason> {
         let (meta, id) = (&arrival.meta, track.info.id);
         let coincides = near(start, listed.start, meta.frame());
@@ -97,11 +99,10 @@ impl Channel {
             // A copy made at the same time is near the track's end. What an encoder repeats after
             // it began anew is no such copy.
             let is_twin = coincides && self.is_recent(track, start);
-            if is_twin && media.hash == arrival.hash() {
-                return Some(DropReason::Duplicate);
-            }
-            if is_twin && !self.is_apart(meta.input) {
-                return Some(DropReason::Divergent);
+            let is_same = media.hash == arrival.hash();
+            if is_twin && (is_same || !self.is_apart(meta.input)) {
+                self.recent.push(id, listed.number, meta.input, &meta.name);
+                return Some(if is_same { DropReason::Duplicate } else { DropReason::Divergent });
             }
             let told_later = self.may_lead(now, meta.input) || self.is_apart(meta.input);
             return (!told_later).then_some(DropReason::Divergent);
@@ -156,13 +157,23 @@ impl Channel {
     }
 
     /// Learns from an arrival how the two inputs stand to each other on its track.
-    pub(super) fn compare(&mut self, arrival: &Arrival<'_>) {
+    pub(super) fn compare(&mut self, now: Monotonic, arrival: &Arrival<'_>) {
         let meta = &arrival.meta;
         let Some(track) = self.track_fed_by(meta).cloned() else { return };
         if meta.kind() == TrackKind::Text || !self.flaws(&track, meta).is_none() {
             return;
         }
         let Some(start) = self.media_start(&track, meta) else { return };
+        let end = start + meta.duration();
+        if near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame()) {
+            self.inputs.on_edge(meta.input, now);
+            // What goes on where the listed media ends is of its timeline: an older copy was late.
+            self.forget_strangers();
+            if self.is_unlisted(meta) {
+                // No playlist that ended has named it: its encoder is back, or never left.
+                self.inputs.resume(meta.input);
+            }
+        }
         if let Some(comparison) = self.comparison(&track, start, arrival) {
             self.learn(track.info.id, comparison);
         }
@@ -223,12 +234,13 @@ impl Channel {
     /// Takes a comparison of the two inputs' copies.
     pub(super) fn learn(&mut self, track: TrackId, comparison: Comparison) {
         let before = self.alignment(track);
-        let alignment = self.alignments.entry(track).or_default();
-        alignment.on_comparison(comparison);
-        let after = *alignment;
-        let kind = |apart: Option<Apart>| apart.as_ref().map(std::mem::discriminant);
+        let mut after = before;
+        after.on_comparison(comparison);
+        if after != before {
+            self.emit(Change::Alignment(track, after));
+        }
         if let Some(apart) = after.apart()
-            && kind(before.apart()) != kind(after.apart())
+            && !before.apart().is_some_and(|before| before.is_like(apart))
             && let Some(active) = self.state.active
         {
             let input = active.other();
@@ -242,15 +254,24 @@ impl Channel {
         }
     }
 
+    /// Takes back that an input's timestamps are of another timeline.
+    pub(super) fn forget_strangers(&mut self) {
+        let known = self.state.alignments.iter();
+        let strange = known.filter(|(_, it)| it.apart() == Some(Apart::Timestamps));
+        for id in strange.map(|(&id, _)| id).collect::<Vec<_>>() {
+            self.emit(Change::Alignment(id, Alignment::default()));
+        }
+    }
+
     /// How the two inputs stand to each other on a track.
     pub(super) fn alignment(&self, track: TrackId) -> Alignment {
-        self.alignments.get(&track).copied().unwrap_or_default()
+        self.state.alignments.get(&track).copied().unwrap_or_default()
     }
 
     /// True where `input` does not lead, and its media is apart from that of the one that does.
     pub(super) fn is_apart(&self, input: InputNumber) -> bool {
         self.state.active.is_some_and(|active| active != input)
-            && self.alignments.values().any(|alignment| alignment.apart().is_some())
+            && self.state.alignments.values().any(|alignment| alignment.apart().is_some())
     }
 
     /// The rendition that a body belongs to, as far as the playlists tell now.

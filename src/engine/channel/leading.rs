@@ -8,7 +8,7 @@ use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event, SwitchReason};
 use crate::engine::channel::grid::unwrap_near;
-use crate::engine::channel::placing::Place;
+use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::Change;
 use crate::engine::channel::switching::View;
 use crate::engine::channel::{Channel, span};
@@ -97,10 +97,10 @@ impl Channel {
             return false;
         };
         match place {
-            Place::Foreign => true,
+            Place::Foreign => !self.is_superseded(meta.input, *committed),
             Place::Behind => {
                 let covered = self.listed_at(track, start, meta.frame());
-                self.is_rewound(track, meta, start, covered)
+                self.return_of(track, candidate, start, covered) == Return::Anew
             }
             Place::Next | Place::Hole => false,
         }

@@ -3,7 +3,7 @@
 use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
-use crate::engine::channel::placing::Place;
+use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
 use crate::engine::codec::TrackKind;
@@ -136,11 +136,14 @@ impl Channel {
     }
 
     /// True where a playlist lists a candidate, or none has for longer than it takes to tell a new
-    /// beginning from what an encoder's former life left behind.
+    /// beginning from what an encoder's former life left behind, and its input goes on from there.
     fn is_vouched_for(&self, now: Monotonic, id: TrackId, at: usize) -> bool {
         let candidate = &self.candidates[at];
         let Some(track) = self.state.track(id) else { return false };
         let patience = span(self.target()) * 3 / 2;
+        if self.is_superseded(candidate.meta.input, candidate.committed) {
+            return false;
+        }
         !self.is_unlisted(&candidate.meta)
             || (candidate.committed + patience <= now && !self.is_stray(track, at))
     }
@@ -189,11 +192,11 @@ impl Channel {
         at: usize,
         leads: bool,
     ) -> bool {
-        let meta = self.candidates[at].meta.clone();
-        let id = track.info.id;
+        let candidate = self.candidates[at].clone();
+        let (meta, id) = (&candidate.meta, track.info.id);
         let covered = self.listed_at(track, start, meta.frame()).cloned();
         if let Some(gap) = covered.as_ref().filter(|listed| listed.media.is_none())
-            && self.may_fill(track, gap, &meta)
+            && self.may_fill(track, gap, meta)
             && start + meta.duration() <= gap.end + meta.frame()
         {
             let listed = self.listed_media(track, at, (gap.number, gap.grid), start);
@@ -204,7 +207,8 @@ impl Channel {
             self.candidates.remove(at);
             return true;
         }
-        if self.is_rewound(track, &meta, start, covered.as_ref()) {
+        let returns = self.return_of(track, &candidate, start, covered.as_ref());
+        if returns == Return::Anew {
             self.note_stranger(now, id, at);
             if self.break_away(now, id, at, leads) {
                 return true;
@@ -213,13 +217,16 @@ impl Channel {
                 return false;
             }
         }
-        // The playlist that tells a rewound encoder from a copy may still come.
-        if self.may_lead(now, meta.input) && !self.has_waited(now, at) {
+        // What tells an encoder that began anew from a copy may still come: a playlist, or media.
+        let target = span(self.target());
+        let patience = if returns == Return::Unsure { target * 3 / 2 } else { target / 2 };
+        if self.may_lead(now, meta.input) && now < self.candidates[at].committed + patience {
             return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {
             self.events.push(Event::Late { track: id, input: meta.input });
         }
+        self.inputs.on_passed(meta.input, meta.start, candidate.hash);
         self.forget(at);
         true
     }
@@ -337,17 +344,18 @@ impl Channel {
         // A configuration that others cannot break at: nothing can be joined across it.
         let stranded = changed && joined && !discontinuity;
         let media = if stranded { None } else { listed.media };
-        let flaws = media.as_ref().map(|media| media.flaws).unwrap_or_default();
-        if !flaws.is_none() {
-            self.events.push(Event::Flawed { track: id, input: meta.input, flaws });
-        }
-        self.emit(Change::Listed(id, Listed { discontinuity, media, ..listed }));
+        let listed = Listed { discontinuity, media, ..listed };
+        self.tell_flaws(&track, &listed, meta.frame());
+        self.emit(Change::Listed(id, listed));
         self.advanced.insert(id, committed);
         if leads {
             self.note_who_serves(&meta);
             self.await_playlist(committed, &meta);
         }
         self.recent.push(id, number, meta.input, &meta.name);
+        if leads {
+            self.measure_drift(meta.input);
+        }
         if stranded {
             self.forget(at);
         } else {

@@ -50,7 +50,6 @@ use crate::engine::presentation::{Listed, Presentation};
 use crate::engine::segment::SegmentBody;
 use crate::limits;
 use crate::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
-use alignment::Alignment;
 use candidate::{Candidate, RecordMeta};
 pub use event::{Cause, Event, SwitchReason};
 use grid::unwrap_near;
@@ -131,11 +130,12 @@ pub struct Channel {
     candidates: Vec<Candidate>,
     inputs: Inputs,
     recent: RecentNames,
-    /// How the two inputs stand to each other on each track.
-    alignments: BTreeMap<TrackId, Alignment>,
     switching: Switching,
     /// Since when the other input should lead.
     wanted_since: Option<Monotonic>,
+    /// Where sound of an odd length ended that is the newest of its track, and what is told of it
+    /// if there is a hole behind it.
+    odd_sounds: BTreeMap<TrackId, (MediaTime, Event)>,
     /// Segments in a row that the other input was in time with first, see [`leading`].
     late_count: u32,
     /// When the newest listed media of each track was committed.
@@ -170,9 +170,9 @@ impl Channel {
             candidates: Vec::new(),
             inputs: Inputs::default(),
             recent: RecentNames::default(),
-            alignments: BTreeMap::new(),
             switching: Switching::default(),
             wanted_since: None,
+            odd_sounds: BTreeMap::new(),
             late_count: 0,
             advanced: BTreeMap::new(),
             unnamed: VecDeque::new(),
@@ -230,7 +230,7 @@ impl Channel {
         let mut reason = None;
         let mut stored = Vec::with_capacity(arrivals.len());
         for (at, arrival) in arrivals.into_iter().enumerate() {
-            self.compare(&arrival);
+            self.compare(now.monotonic, &arrival);
             match self.judge(now.monotonic, &arrival) {
                 None => stored.push((at, arrival.meta)),
                 Some(why) => reason = reason.max(Some(why)),
@@ -258,7 +258,8 @@ impl Channel {
         if let Some(at) = self.candidates.iter().position(|it| it.is_of_same_body(&meta)) {
             self.forget(at);
         }
-        let (rendition, is_seconded) = (None, false);
+        let rendition = None;
+        let is_seconded = self.inputs.has_passed(meta.input.other(), meta.start, hash);
         let candidate = Candidate { meta, rendition, table, payload, hash, committed, is_seconded };
         self.candidates.push(candidate);
     }
@@ -370,7 +371,7 @@ impl Channel {
     }
 
     /// Compares PROGRAM-DATE-TIME with media time where the leader's newest segment is listed.
-    fn measure_drift(&mut self, input: InputNumber) {
+    pub(super) fn measure_drift(&mut self, input: InputNumber) {
         let (Some(leader), Some(offset)) = (self.leader(), self.state.clock_offset) else {
             return;
         };
@@ -381,7 +382,7 @@ impl Channel {
             && let Some(listed) = self.listed_number(id, number)
         {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
-            self.inputs.set_drift(input, drift);
+            self.inputs.on_drift(input, number, drift);
         }
     }
 
@@ -455,6 +456,8 @@ pub struct Recovery {
     state: State,
     windows: Windows,
     unlisted: Vec<(RecordMeta, Extent, Extent, u64)>,
+    /// What the newest bodies were called, and where they begin.
+    bodies: VecDeque<(InputNumber, String, MediaTime)>,
     recent: RecentNames,
 }
 
@@ -486,6 +489,16 @@ impl Recovery {
     pub fn on_media(&mut self, meta: RecordMeta, (table, payload): (Extent, Extent), hash: u64) {
         if self.unlisted.len() == limits::CANDIDATE_COUNT_MAX {
             self.unlisted.remove(0);
+        }
+        // A body's tracks come one after another, and it begins with its first.
+        let of_body = |body: &(InputNumber, String, MediaTime)| {
+            (body.0, body.1.as_str()) == (meta.input, meta.name.as_str())
+        };
+        if !self.bodies.back().is_some_and(of_body) {
+            if self.bodies.len() == limits::PLAYLIST_NAME_COUNT_MAX {
+                self.bodies.pop_front();
+            }
+            self.bodies.push_back((meta.input, meta.name.clone(), meta.start));
         }
         self.unlisted.push((meta, table, payload, hash));
     }
@@ -544,8 +557,12 @@ impl Recovery {
 
     /// The channel as it was. Committed records that were not listed are judged again.
     #[must_use]
-    pub fn finish(self, config: ChannelConfig, now: Now) -> Channel {
-        let mut channel = self.finish_with(Inputs::default(), config, now);
+    pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
+        let mut inputs = Inputs::default();
+        for (input, name, start) in std::mem::take(&mut self.bodies) {
+            inputs.on_body(input, &name, start);
+        }
+        let mut channel = self.finish_with(inputs, config, now);
         channel.settle(now);
         channel
     }
@@ -573,7 +590,7 @@ impl Recovery {
         channel.recent = self.recent;
         // A restart of ours is no reason to switch.
         for input in InputNumber::BOTH {
-            if channel.state.active == Some(input) || channel.recent.knows(input) {
+            if channel.top(input).is_some() || channel.recent.knows(input) {
                 let span = span(channel.target());
                 channel.inputs.presume_alive(input, now.monotonic, span);
             }

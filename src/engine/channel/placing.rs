@@ -1,7 +1,7 @@
 //! Where a copy lies: its media time under the present session, and how that stands to its track.
 
 use crate::engine::channel::Channel;
-use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::session::is_plausible;
 use crate::engine::channel::state::{Session, TrackState};
@@ -30,6 +30,17 @@ pub(super) enum Place {
     Foreign,
 }
 
+/// What a copy from before its track's end tells of its encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Return {
+    /// It goes on: the copy is late.
+    Late,
+    /// It may have begun anew: what it sends next tells.
+    Unsure,
+    /// It began anew.
+    Anew,
+}
+
 impl Channel {
     /// Media time of a segment's start under the present session.
     pub(super) fn media_start(&self, track: &TrackState, meta: &RecordMeta) -> Option<MediaTime> {
@@ -40,12 +51,13 @@ impl Channel {
     /// Where a track's next segment is expected: its end, or where others are in a session that it
     /// has not joined.
     fn reference(&self, track: &TrackState, session: &Session) -> MediaTime {
-        let joined = |it: &&TrackState| it.session == Some(session.id);
-        if joined(&track) {
-            return track.end;
-        }
-        let ends = self.state.tracks.iter().filter(joined).map(|it| it.end);
-        ends.max().unwrap_or(session.start)
+        if track.session == Some(session.id) { track.end } else { self.session_end(session) }
+    }
+
+    /// Where the track ends that is furthest in a session; its start before there is any.
+    fn session_end(&self, session: &Session) -> MediaTime {
+        let joined = self.state.tracks.iter().filter(|it| it.session == Some(session.id));
+        joined.map(|it| it.end).max().unwrap_or(session.start)
     }
 
     /// The listed segment of a track in which `start` lies, where that may be a `frame` early.
@@ -62,7 +74,11 @@ impl Channel {
 
     /// How far a track's media goes without a hole of more than two targets, with what waits.
     pub(super) fn reach(&self, track: &TrackState) -> MediaTime {
-        let hurry = MediaTime(2 * self.target().0);
+        self.reach_across(track, MediaTime(2 * self.target().0))
+    }
+
+    /// The same without a hole of more than `hole`.
+    fn reach_across(&self, track: &TrackState, hole: MediaTime) -> MediaTime {
         let spans = self.candidates_of(track.info.id).filter_map(|it| {
             let start = self.media_start(track, &it.meta)?;
             Some((start, start + it.meta.duration()))
@@ -70,7 +86,7 @@ impl Channel {
         let mut spans: Vec<_> = spans.collect();
         spans.sort_unstable();
         spans.into_iter().fold(track.end, |reach, (start, end)| {
-            if start <= reach + hurry { reach.max(end) } else { reach }
+            if start <= reach + hole { reach.max(end) } else { reach }
         })
     }
 
@@ -93,15 +109,18 @@ impl Channel {
             reference = start.clamp(session.start.min(reference), reference);
         }
         let ahead = start - reference;
+        // What other tracks have reached is of this session.
+        let reach = reach.max(self.session_end(&session));
         let lag = self.lag(meta, start);
         let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
         let has_jumped =
             !is_dated_so && (lag.is_some() || self.is_too_early(track, start - reach, committed));
+        let is_far = |reach: MediaTime| start - reach > hole_max;
         let place = if near(start, reference, meta.frame()) {
             Place::Next
-        } else if start - reach.max(reference) > hole_max
+        } else if (is_far(reach) && is_far(self.reach_across(track, hole_max)))
             || (ahead.0 > 0 && has_jumped)
-            || (ahead.0 < -hole_max.0 && !is_dated_so)
+            || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
             Place::Foreign
         } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
@@ -143,18 +162,51 @@ impl Channel {
         self.inputs.playlists(meta.input).segment(&meta.name).is_none()
     }
 
-    /// Whether a candidate that lies before its track's end comes from an encoder that began anew,
-    /// by the source's wall clock, else by names.
-    pub(super) fn is_rewound(
+    /// Whether a candidate that lies before its track's end comes from an encoder that began anew:
+    /// by the source's wall clock, else by names, once the encoder goes on from there and not from
+    /// where the track ends.
+    pub(super) fn return_of(
+        &self,
+        track: &TrackState,
+        candidate: &Candidate,
+        start: MediaTime,
+        covered: Option<&Listed>,
+    ) -> Return {
+        let Candidate { meta, committed, .. } = candidate;
+        let lag = self.lag(meta, start);
+        let seems_rewound = lag.map_or_else(
+            || self.seems_rewound(track, meta, start, covered),
+            |lag| lag > self.target(),
+        );
+        if !seems_rewound || self.is_superseded(meta.input, *committed) {
+            return Return::Late;
+        }
+        let follows = |it: &Candidate| {
+            (it.meta.input == meta.input || it.is_seconded)
+                && self.media_start(track, &it.meta).is_some_and(|next| {
+                    let is_behind = next < track.end - meta.frame();
+                    is_behind && near(next, start + meta.duration(), meta.frame())
+                })
+        };
+        let goes_on = self.candidates_of(track.info.id).any(follows);
+        if goes_on { Return::Anew } else { Return::Unsure }
+    }
+
+    /// True where an input has gone on with the session since a copy of it came at `committed`: the
+    /// copy is no new beginning.
+    pub(super) fn is_superseded(&self, input: InputNumber, committed: Monotonic) -> bool {
+        self.inputs.went_on(input).is_some_and(|went_on| went_on > committed)
+    }
+
+    /// What names, and arrival where the source never gave dates, tell of a copy from before its
+    /// track's end.
+    fn seems_rewound(
         &self,
         track: &TrackState,
         meta: &RecordMeta,
         start: MediaTime,
         covered: Option<&Listed>,
     ) -> bool {
-        if let Some(lag) = self.lag(meta, start) {
-            return lag > self.target();
-        }
         let id = track.info.id;
         match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
             Some((input, name)) if input == meta.input && name == meta.name => {

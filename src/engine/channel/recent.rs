@@ -1,10 +1,12 @@
-//! Where the newest listed segments came from: tells a retry from an encoder that began anew.
+//! Where the newest listed segments came from, and what copies of them were called: tells a retry
+//! from an encoder that began anew.
 
 use crate::limits;
 use crate::units::{InputNumber, TrackId};
 use std::collections::VecDeque;
 
-/// Where the newest listed segments came from. Bounded; forgotten at a restart.
+/// Where the newest listed segments came from, and their copies from the other input. Bounded;
+/// forgotten at a restart.
 #[derive(Clone, Debug, Default)]
 pub struct RecentNames {
     entries: VecDeque<(TrackId, u64, InputNumber, String)>,
@@ -24,11 +26,12 @@ impl RecentNames {
     }
 
     pub(super) fn source_of(&self, track: TrackId, number: u64) -> Option<(InputNumber, &str)> {
-        let found = self.entries.iter().rfind(|entry| (entry.0, entry.1) == (track, number));
+        // What is listed was there before its copies.
+        let found = self.entries.iter().find(|entry| (entry.0, entry.1) == (track, number));
         found.map(|(_, _, input, name)| (*input, name.as_str()))
     }
 
-    /// The number of the newest segment listed from an input on a track.
+    /// The number of an input's newest segment that is listed on a track, or whose twin is.
     pub(super) fn newest_of(&self, track: TrackId, input: InputNumber) -> Option<(u64, &str)> {
         let same =
             |entry: &&(TrackId, u64, InputNumber, String)| (entry.0, entry.2) == (track, input);

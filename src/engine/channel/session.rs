@@ -1,6 +1,5 @@
 //! Where the timeline begins and where it breaks: the first clock, sessions, and learned periods.
 
-use crate::engine::channel::alignment::Apart;
 use crate::engine::channel::candidate::Candidate;
 use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::grid::{SOURCE_TIME_MODULUS, first_clock, unwrap_near};
@@ -41,6 +40,7 @@ impl Channel {
         }
         let run = self.leading_run(input);
         let Some(first) = run.first() else { return false };
+        let input = first.meta.input;
         let Some(wall) = self.wall_of(&run, impatient) else { return false };
         let Some((steady, period)) = self.learn_period(&run, impatient) else { return false };
 
@@ -84,14 +84,18 @@ impl Channel {
         top.renditions.iter().all(|rendition| has_media(rendition.key))
     }
 
-    /// The leader's candidates from `input`, in the order of their media time.
+    /// The leader's candidates from `input`, or from the other one where that alone has any, in the
+    /// order of their media time.
     fn leading_run(&self, input: InputNumber) -> Vec<Candidate> {
         let key = |it: &Candidate| Some((it.meta.kind(), it.rendition?, it.meta.ordinal));
-        let of_input = || self.candidates.iter().filter(move |it| it.meta.input == input);
-        let timed = of_input().filter(|it| it.meta.kind() != TrackKind::Text);
-        let Some(leader) = timed.filter_map(key).min() else { return Vec::new() };
-        let leads = |it: &&Candidate| key(it).is_some_and(|it: LeaderKey| it == leader);
-        let mut run: Vec<Candidate> = of_input().filter(leads).cloned().collect();
+        let timed = self.candidates.iter().filter(|it| it.meta.kind() != TrackKind::Text);
+        let keyed = timed.filter_map(|it| Some((key(it)?, it.meta.input != input)));
+        let Some((leader, is_other)) = keyed.min() else { return Vec::new() };
+        let leads = |it: &&Candidate| {
+            key(it).is_some_and(|it: LeaderKey| it == leader)
+                && (it.meta.input != input) == is_other
+        };
+        let mut run: Vec<Candidate> = self.candidates.iter().filter(leads).cloned().collect();
         let Some(first) = run.first().map(|first| first.meta.start) else { return run };
         run.sort_by_key(|it| unwrap_near(it.meta.start, MediaTime(0), first));
         run
@@ -147,7 +151,7 @@ impl Channel {
         self.off_grid = 0;
         if cause == Cause::Jump {
             // Both may have jumped: what was of another timeline may be of this one.
-            self.alignments.retain(|_, it| it.apart() != Some(Apart::Timestamps));
+            self.forget_strangers();
         }
         self.events.push(Event::Discontinuity(cause));
     }

@@ -6,11 +6,12 @@
 
 use crate::engine::channel::Channel;
 use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::event::Event;
 use crate::engine::channel::numbering::OFF_GRID_COUNT_MAX;
 use crate::engine::channel::placing::near;
 use crate::engine::channel::state::TrackState;
 use crate::engine::codec::TrackKind;
-use crate::engine::presentation::Flaws;
+use crate::engine::presentation::{Flaws, Listed, MediaRef};
 use crate::units::{MediaTime, Monotonic};
 
 /// Ticks of an audio frame of 1,024 samples at 44.1 kHz: what pictures may be short by.
@@ -45,6 +46,27 @@ impl Channel {
         let is_counted = self.off_grid >= OFF_GRID_COUNT_MAX;
         is_counted && near(meta.duration(), said.duration, meta.frame())
             || playlists.breaks_after(said)
+    }
+
+    /// Tells what is wrong with a segment that is listed now. Sound is cut where the pictures are,
+    /// give or take some frames, and at a source's beginning and end anywhere: an odd length is
+    /// told where it has left a hole.
+    pub(super) fn tell_flaws(&mut self, track: &TrackState, listed: &Listed, frame: MediaTime) {
+        let id = track.info.id;
+        if let Some((end, told)) = self.odd_sounds.remove(&id)
+            && !listed.discontinuity
+            && listed.start > end + frame
+        {
+            self.events.push(told);
+        }
+        let Some(MediaRef { input, flaws, .. }) = listed.media else { return };
+        let told = Event::Flawed { track: id, input, flaws };
+        let is_odd_alone = flaws.odd_duration && !flaws.damaged && !flaws.no_random_access;
+        if track.info.kind == TrackKind::Audio && is_odd_alone {
+            self.odd_sounds.insert(id, (listed.end, told));
+        } else if !flaws.is_none() {
+            self.events.push(told);
+        }
     }
 
     /// Whether a candidate may be listed at once: a sound one from the input that leads, or from

@@ -4,6 +4,7 @@
 //! the same order; a ring file begins with the whole [`State`]. After a restart the same changes
 //! lead to the same state, and so to the same numbers, URLs and bytes.
 
+use crate::engine::channel::alignment::Alignment;
 use crate::engine::channel::source::{RenditionKey, SourceTop};
 use crate::engine::codec::TrackKind;
 use crate::engine::log::Log;
@@ -53,6 +54,8 @@ pub enum Change {
         /// The joined number.
         first: u64,
     },
+    /// What comparing the two inputs' copies of a track has come to.
+    Alignment(TrackId, Alignment),
 }
 
 /// A stretch of the timeline on which source time maps to media time by one shift.
@@ -114,6 +117,8 @@ pub struct State {
     pub sound_edge: MediaTime,
     /// See [`Presentation::ended`].
     pub ended: bool,
+    /// How the two inputs stand to each other on each track.
+    pub alignments: BTreeMap<TrackId, Alignment>,
 }
 
 impl State {
@@ -141,6 +146,9 @@ impl State {
             }
             Change::SoundEdge(edge) => self.sound_edge = *edge,
             Change::Ended(ended) => self.ended = *ended,
+            Change::Alignment(id, alignment) => {
+                self.alignments.insert(*id, *alignment);
+            }
             Change::Joined { grid, seconds, first } => {
                 if let Some(grid) = self.grids.iter_mut().find(|known| known.id == *grid) {
                     grid.joined_first.insert(*seconds, *first);

@@ -5,6 +5,7 @@
 //! segment in the list raises it, because a player may give up on a list that breaks its promise.
 
 use super::ladder::is_selected;
+use super::stale::has_stopped;
 use super::text::{push_date_time, push_hash, push_integer, push_seconds_between};
 use super::view::{View, ticks};
 use super::{Absent, HlsList, url_hash};
@@ -42,6 +43,9 @@ pub(super) fn render(
     let track = view.presentation.tracks.iter().find(|known| known.info.id == track);
     let track = track.filter(|track| is_selected(view.endpoint, &track.info));
     let track = track.ok_or(Absent::Never)?;
+    if has_stopped(view, track) {
+        return Err(Absent::Stopped);
+    }
     let mut segments = view.window(track, list.window_seconds)?.peekable();
     let first = segments.peek().cloned().ok_or(Absent::NotYet)?;
 

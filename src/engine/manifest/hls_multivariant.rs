@@ -31,7 +31,7 @@ struct Variant<'a> {
 }
 
 pub(super) fn render(view: &View<'_>, list: &HlsList<'_>) -> Result<String, Absent> {
-    let ladder = Ladder::of(view, list.window_seconds)?;
+    let ladder = Ladder::of(view, list.window_seconds)?.without_stopped(view);
     let (mains, groups, muxed): (_, _, Vec<TrackId>) = if ladder.videos.is_empty() {
         let (mains, groups) = split_languages(&ladder.audios);
         let in_itself = mains.iter().map(|main| main.info.id).collect();

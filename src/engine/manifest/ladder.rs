@@ -1,6 +1,7 @@
 //! Which tracks an endpoint offers, in which order, and how audio is grouped.
 
 use super::Absent;
+use super::stale::has_stopped;
 use super::view::{View, ticks};
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{Endpoint, StreamOrder};
@@ -70,5 +71,13 @@ impl<'a> Ladder<'a> {
             return Err(Absent::NotYet);
         }
         Ok(ladder)
+    }
+
+    /// Without what has stopped: whoever begins to play is not to begin there. In DASH it stays as
+    /// long as its segments are in the window, for a Period keeps its Representations.
+    pub(super) fn without_stopped(mut self, view: &View<'a>) -> Self {
+        self.videos.retain(|track| !has_stopped(view, track));
+        self.audios.retain(|track| !has_stopped(view, track));
+        self
     }
 }

@@ -92,7 +92,8 @@ pub struct Rendered {
     pub max_age_seconds: u32,
 }
 
-/// Why there is nothing at a path.
+/// Why there is nothing at a path. All of it may be cached for a second only, since what is not
+/// there may come with the next publication or reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.
@@ -104,6 +105,9 @@ pub enum Absent {
     /// Not known before older ring files are read: it may be there, or list what is there.
     #[error("not read back yet")]
     Unread,
+    /// A rendition has stopped while others go on: to be answered like a stale manifest.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Content-Type of HLS playlists (RFC 8216 §10).

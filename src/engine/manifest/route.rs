@@ -141,7 +141,7 @@ fn segment(view: &View<'_>, track: &Track, hash: u32, number: u64) -> Result<Res
             Ok(Resource::Segment(SegmentId { track: track.info.id, number }))
         }
         Ok(_) => Err(Absent::Never),
-        Err(absent) => Err(absent),
+        Err(why) => Err(why),
     }
 }
 

@@ -69,6 +69,8 @@ fn info(id: u16, name: &str, config: CodecConfig, bandwidth: u64) -> TrackInfo {
 struct Channel {
     presentation: Presentation,
     next: u64,
+    /// Tracks that list nothing more, by position.
+    stopped: Vec<usize>,
 }
 
 impl Channel {
@@ -106,7 +108,8 @@ impl Channel {
                 .collect(),
             ..Presentation::default()
         };
-        Self { presentation, next: NOON.unsigned_abs() / TWO_SECONDS.unsigned_abs() }
+        let next = NOON.unsigned_abs() / TWO_SECONDS.unsigned_abs();
+        Self { presentation, next, stopped: Vec::new() }
     }
 
     fn ladder() -> Self {
@@ -128,7 +131,8 @@ impl Channel {
     fn push(&mut self, gap: Option<usize>) {
         let number = self.next;
         let grid = Arc::clone(self.presentation.grids.last().expect("a grid"));
-        for (at, track) in self.presentation.tracks.iter_mut().enumerate() {
+        let tracks = self.presentation.tracks.iter_mut().enumerate();
+        for (at, track) in tracks.filter(|(at, _)| !self.stopped.contains(at)) {
             let start = MediaTime(i64::try_from(number).expect("small") * TWO_SECONDS);
             let discontinuity = grid.breaks && grid.first_number == number;
             track.discontinuity_count += u64::from(discontinuity);
@@ -274,6 +278,35 @@ fn manifests_go_stale_after_three_targets_or_as_configured() {
     assert_eq!(stale_limit(&hls(2, 60), &Presentation::default()), None, "nothing to list");
     let ended = Presentation { ended: true, ..live };
     assert_eq!(stale_limit(&Endpoint { stale, ..hls(6, 60) }, &ended), None);
+}
+
+#[test]
+fn what_stops_leaves_the_hls_ladder_by_the_stale_limit() {
+    let rule = |limit_seconds| StaleRule { limit_seconds, status: 503 };
+    // v2, a2 and t1 stop. Three targets of 2 s; as configured; two targets at least.
+    for (limit_seconds, segments) in [(0, 3), (20, 10), (1, 2)] {
+        let endpoint = Endpoint { stale: rule(limit_seconds), ..cmaf(2, 60) };
+        let mut channel = Channel::ladder().push_many(12);
+        channel.stopped = vec![1, 3, 4];
+        for after in 0..12 {
+            let top = channel.text(&endpoint, "web/main.m3u8");
+            for (at, stops) in
+                [("v1", false), ("v2", true), ("a1", false), ("a2", true), ("t1", false)]
+            {
+                let gone = stops && after >= segments;
+                let name = format!("main_{at}.m3u8");
+                assert_eq!(!top.contains(&name), gone, "{name} after {after}: {top}");
+                let path = format!("web/{name}");
+                let found = resolve(&endpoint, &channel.presentation, &path);
+                let Ok(Resource::Manifest(manifest)) = found else { panic!("{path}: {found:?}") };
+                let rendered = render(&endpoint, &channel.presentation, &manifest);
+                assert_eq!(rendered.err(), gone.then_some(Absent::Stopped), "{path} after {after}");
+            }
+            channel.push(None);
+        }
+        channel.presentation.ended = true;
+        assert!(channel.text(&endpoint, "web/main.m3u8").contains("main_v2.m3u8"), "complete");
+    }
 }
 
 #[test]

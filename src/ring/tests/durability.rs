@@ -111,6 +111,35 @@ fn st_05_where_syncs_pile_up_writes_wait() {
 }
 
 #[test]
+fn st_15_a_disk_that_does_not_keep_up_is_told_to_who_appends() {
+    let dir = TempDir::new().unwrap();
+    let (mut ring, _) = open(&config(dir.path(), 8), BOOT);
+    // Full files are synced, and fresh ones made, by a thread that waits for the disk.
+    let (free, busy) = channel::<()>();
+    let job = Box::new(move || assert!(busy.recv().is_err(), "ends with the sender"));
+    ring.storage.keep_up(ring.shared.claim.number, job).unwrap();
+    let mut stored = 0;
+    let refused = loop {
+        let (sender, receiver) = channel();
+        let done = move |result| drop(sender.send(result));
+        match ring.append(media(stored, 128 << 10), Vec::new, done) {
+            Ok(_) => assert!(receiver.recv_timeout(PATIENCE).unwrap().is_ok()),
+            Err(refused) => break refused,
+        }
+        stored += 1;
+        assert!(stored < 1000, "it takes more than it has files for");
+    };
+    assert_eq!(refused, Refused::Busy);
+    assert_eq!((ring.fill().spares, ring.fill().is_failing), (0, false));
+    assert!(ring.fill().unsynced_bytes > 6 * BODY_SIZE_MAX, "nothing of it is on the disk");
+    let newest = ring.files().last().unwrap().clone();
+    assert!(newest.is_own() && newest.has_resident_ends(0, 4096), "and all of it can be read");
+    drop(free);
+    store(&mut ring, &media(stored, 128 << 10));
+    wait_until(&mut ring, |fill| fill.unsynced_bytes == 0);
+}
+
+#[test]
 fn st_13_a_record_that_cannot_be_synced_is_not_reported_and_its_file_is_left() {
     let dir = TempDir::new().unwrap();
     let script = Script::of(dir.path());

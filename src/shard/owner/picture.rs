@@ -4,6 +4,7 @@ use super::{Committed, Inner};
 use crate::engine::channel::Event;
 use crate::engine::channel::candidate::RecordMeta;
 use crate::engine::channel::state::Change;
+use crate::engine::codec::TrackKind;
 use crate::engine::presentation::Flaws;
 use crate::engine::segment::SegmentBody;
 use crate::limits::{CANDIDATE_COUNT_MAX, HISTORY_CELL_COUNT_MAX};
@@ -54,7 +55,7 @@ impl Inner {
 
     /// Counts a listed segment for its input, and puts it into the picture.
     pub(super) fn note_change(&mut self, site: &ChannelSite, change: &Change) {
-        let (Change::Listed(_, listed) | Change::Filled(_, listed)) = change else {
+        let (Change::Listed(id, listed) | Change::Filled(id, listed)) = change else {
             return;
         };
         let input = listed.media.as_ref().map(|media| media.input);
@@ -77,7 +78,9 @@ impl Inner {
             if damaged || no_random_access {
                 marks = marks.with(Mark::Damaged);
             }
-            if odd_duration {
+            // Sound is told to be odd, in words, where it has left a hole.
+            let track = self.channel.state().track(*id);
+            if odd_duration && track.is_some_and(|track| track.info.kind == TrackKind::Video) {
                 marks = marks.with(Mark::Odd);
             }
         }

@@ -30,6 +30,8 @@ pub struct Activity {
     pub state: char,
     /// Processor time that it has had so far.
     pub ran: Duration,
+    /// How long it could have run so far, and was given no processor; known when it is given one.
+    pub waited: Duration,
 }
 
 /// What a thread of this process does; `None` where the kernel does not say.
@@ -40,6 +42,6 @@ pub fn activity(thread: i32) -> Option<Activity> {
     // The name, in parentheses, may hold anything.
     let state = line.rsplit_once(") ")?.1.chars().next()?;
     let times = fs::read_to_string(format!("{folder}/schedstat")).ok()?;
-    let ran = Duration::from_nanos(times.split(' ').next()?.parse().ok()?);
-    Some(Activity { state, ran })
+    let mut times = times.split(' ').map_while(|time| time.parse().ok().map(Duration::from_nanos));
+    Some(Activity { state, ran: times.next()?, waited: times.next()? })
 }

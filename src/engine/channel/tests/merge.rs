@@ -368,6 +368,17 @@ fn in_32_33_a_flawed_copy_waits_for_a_sound_one_and_is_better_than_nothing() {
 }
 
 #[test]
+fn a_restart_keeps_what_is_known_of_the_two_inputs() {
+    let mut bench = Bench::pair(4, 0, 0);
+    bench.restart();
+    bench.two(4, 0, 0);
+    assert_eq!(bench.servers(), [1, 1, 1, 1, 2], "its bytes are the same: nothing is waited for");
+    let mut bench = Bench::pair(4, SECOND, 0);
+    bench.restart();
+    assert_eq!(bench.two(4, SECOND, 0), Verdict::Drop(DropReason::Standby));
+}
+
+#[test]
 fn dead_but_pushing_is_dead() {
     // The same instant again and again; sound without pictures; nothing to begin with.
     for way in 0..3 {

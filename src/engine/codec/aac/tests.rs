@@ -90,7 +90,9 @@ fn a_program_config_element_tells_the_channels() {
         // A comment of two bytes; the end.
         &[(2, 8), (0x6869, 16), (7, 3)],
     ] {
-        fields.iter().for_each(|&(value, size)| block.put(value, size));
+        for &(value, size) in fields {
+            block.put(value, size);
+        }
     }
     let unit = block.finish();
     let walked = walk_raw_data_block(&unit, 3).expect("it has no channel to decode");
