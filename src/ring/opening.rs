@@ -39,8 +39,8 @@ impl Ring {
         Self::open_in_boot(config, storage, tenure, current_boot()?)
     }
 
-    /// The same, reading the newest file first, and older ones until `is_enough` says so of one: the
-    /// others are for [`Ring::read_older`].
+    /// The same, reading the newest file first, and older ones until `is_enough` says so of one:
+    /// the others are for [`Ring::read_older`].
     ///
     /// # Errors
     ///
@@ -129,8 +129,8 @@ impl Ring {
         Ok((ring, recovered))
     }
 
-    /// Makes sure that the names of new and reused files outlast a power cut, before what is written
-    /// to them counts as synced. Of a ring with records that is not strict, the storage thread does
+    /// Makes sure that the names of new and reused files outlast a power cut, before what is
+    /// written to them counts as synced. Of a ring with records that is not strict, the storage thread does
     /// so that will sync them: a start does not wait for the disk.
     fn sync_names(&self) -> std::io::Result<()> {
         let is_strict = self.shared.is_strict.load(Ordering::Acquire);

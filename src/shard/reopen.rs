@@ -152,8 +152,9 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes a record; of media that may not be listed yet, where it arrived since `oldest`. A defect of ours that one brings to light must not end the process, and with
-    /// the next start end it again: what was read is given up for the next file's state.
+    /// Takes a record; of media, where it arrived since `oldest`, that it may wait to be listed. A
+    /// defect of ours that one brings to light must not end the process, and with the next start
+    /// end it again: what was read is given up for the next file's state.
     fn on_record_guarded(
         &mut self,
         record: &RecoveredRecord,
@@ -269,44 +270,12 @@ impl Reopened {
         }
         let Reading { recovery, count: written_count, lost, present, seam, .. } = reading;
         let mut recovery = recovery.unwrap_or_default();
-        let mut seam = seam.filter(|_| ring.unread_count() > 0);
-        if let (Some(seam), Some(oldest)) = (&mut seam, &recovered.oldest_state)
-            && let Ok((_, state)) = postcard::from_bytes::<(u64, State)>(oldest)
-        {
-            seam.compare_oldest(&state);
-        }
-        if let Some(before) = &seam {
-            recovery.set_unread(before);
-            // What the owner before has shown need not be read.
-            let part = before.bridge(&site.live.published.load().presentation);
-            if let Some(part) = part {
-                recovery.on_older(Some(&part));
-                seam = None;
-            }
-        }
+        let seam = seam.filter(|_| ring.unread_count() > 0);
+        let mut seam = seam.and_then(|seam| look_before(seam, recovered, site, &mut recovery));
         if seam.is_none() {
             ring.give_up_unread();
         }
-        let files = ring.files();
-        if let Some(oldest) = files.first() {
-            recovery.on_file_dropped(oldest.sequence().saturating_sub(1));
-        }
-        let exists = |listed: &Listed| {
-            let Some(payload) = listed.media.as_ref().map(|media| media.payload) else {
-                return false;
-            };
-            if payload.file >= recovered.oldest_read {
-                return present.contains(&payload);
-            }
-            // Whether it is there is seen when its file is read.
-            files.binary_search_by_key(&payload.file, |file| file.sequence()).is_ok()
-        };
-        let gone = recovery.drop_lost(exists);
-        if let Some(seam) = &mut seam {
-            let payloads = recovery.windows().payloads();
-            let older = payloads.filter(|payload| payload.file < recovered.oldest_read);
-            older.for_each(|payload| seam.await_payload(payload));
-        }
+        let gone = drop_absent(&mut recovery, seam.as_mut(), &ring, (recovered, &present));
         if gone > 0 || lost > 0 {
             tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
         }
@@ -335,6 +304,53 @@ impl Reopened {
         }
         Ok(Self { ring, channel, written, written_count, unwritten, seam, newest_arrival })
     }
+}
+
+/// What is known of what lies before the newest files: that there is nothing, or what the owner
+/// before has shown. `None` where that is all of it, and the files need not be read.
+fn look_before(
+    mut seam: Seam,
+    recovered: &Recovered,
+    site: &ChannelSite,
+    recovery: &mut Recovery,
+) -> Option<Seam> {
+    let oldest = recovered.oldest_state.as_ref();
+    if let Some(Ok((_, state))) = oldest.map(|it| postcard::from_bytes::<(u64, State)>(it)) {
+        seam.compare_oldest(&state);
+    }
+    recovery.set_unread(&seam);
+    let Some(part) = seam.bridge(&site.live.published.load().presentation) else {
+        return Some(seam);
+    };
+    recovery.on_older(Some(&part));
+    None
+}
+
+/// Forgets what is listed and has left the ring, and has what is not in its file become gaps, which
+/// it counts. What lies in a file that is still to be read is noted at the `seam`.
+fn drop_absent(
+    recovery: &mut Recovery,
+    seam: Option<&mut Seam>,
+    ring: &Ring,
+    (recovered, present): (&Recovered, &HashSet<Extent>),
+) -> usize {
+    let files = ring.files();
+    if let Some(oldest) = files.first() {
+        recovery.on_file_dropped(oldest.sequence().saturating_sub(1));
+    }
+    let is_older = |payload: &Extent| payload.file < recovered.oldest_read;
+    let gone = recovery.drop_lost(|listed: &Listed| {
+        listed.media.as_ref().map(|media| media.payload).is_some_and(|payload| {
+            let is_in_ring = || ring.file(payload.file).is_some();
+            if is_older(&payload) { is_in_ring() } else { present.contains(&payload) }
+        })
+    });
+    if let Some(seam) = seam {
+        for payload in recovery.windows().payloads().filter(is_older) {
+            seam.await_payload(payload);
+        }
+    }
+    gone
 }
 
 /// When the newest media of a ring arrived, and the position of a record before which all media had

@@ -10,7 +10,7 @@
 use crate::engine::channel::state::{Change, State, Windows};
 use crate::engine::presentation::{Listed, Presentation};
 use crate::units::{Extent, MediaTime, TrackId};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the records of one ring file say.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct FileContent {
     /// Its records of changes, each with the number of its first change.
     pub changes: Vec<(u64, Vec<Change>)>,
     /// Payloads of its media records.
-    pub payloads: HashSet<Extent>,
+    pub payloads: BTreeSet<Extent>,
 }
 
 /// Where what has been read of a ring begins.

@@ -1,5 +1,7 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod unread;
+
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
