@@ -130,8 +130,8 @@ impl Ring {
     }
 
     /// Makes sure that the names of new and reused files outlast a power cut, before what is
-    /// written to them counts as synced. Of a ring with records that is not strict, the storage thread does
-    /// so that will sync them: a start does not wait for the disk.
+    /// written to them counts as synced. Of a ring with records that is not strict, the storage
+    /// thread does so that will sync them: a start does not wait for the disk.
     fn sync_names(&self) -> std::io::Result<()> {
         let is_strict = self.shared.is_strict.load(Ordering::Acquire);
         if self.live.is_empty() || is_strict {
