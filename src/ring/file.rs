@@ -150,7 +150,7 @@ impl RingFile {
 
     /// True where the first and the last page of a range are in the page cache. The kernel lets go
     /// of pages in the order in which they were written and read: where a range was just written,
-    /// that is the whole of it. Costs less than 1 µs.
+    /// that is the whole of it. Costs 2 µs.
     #[must_use]
     pub fn has_resident_ends(&self, offset: u64, size: usize) -> bool {
         let last = u64::try_from(size).map_or(u64::MAX, |size| offset + size.saturating_sub(1));

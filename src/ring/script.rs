@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 /// What was done to a file, which goes by its name.
@@ -32,6 +33,14 @@ pub enum Step {
 pub struct Script {
     steps: Mutex<Vec<Step>>,
     failures_due: AtomicUsize,
+    held: Mutex<Option<Held>>,
+}
+
+/// A sync that waits in the kernel.
+#[derive(Debug)]
+struct Held {
+    begun: Sender<()>,
+    ends: Receiver<()>,
 }
 
 static SCRIPTS: Mutex<BTreeMap<PathBuf, Arc<Script>>> = Mutex::new(BTreeMap::new());
@@ -47,6 +56,13 @@ impl Script {
     /// Has so many of the next syncs fail, and those after them report success again.
     pub fn fail_syncs(&self, count: usize) {
         self.failures_due.store(count, Ordering::Release);
+    }
+
+    /// Has the next sync wait, once it has told so, until what is returned second is dropped.
+    pub fn hold_sync(&self) -> (Receiver<()>, Sender<()>) {
+        let ((begun, is_held), (end, ends)) = (channel(), channel());
+        *self.held.lock().unwrap() = Some(Held { begun, ends });
+        (is_held, end)
     }
 
     pub fn note(&self, what: String) {
@@ -76,6 +92,11 @@ pub fn on_step(path: &Path, step: impl FnOnce(PathBuf) -> Step) {
 /// EIO where the script has it fail.
 pub fn on_sync(path: &Path) -> Result<()> {
     on_step(path, Step::SyncBegun);
+    let held = script_of(path).and_then(|script| script.held.lock().unwrap().take());
+    if let Some(Held { begun, ends }) = held {
+        begun.send(()).unwrap();
+        assert!(ends.recv().is_err(), "nothing is sent");
+    }
     let fails = |due: usize| due.checked_sub(1);
     let due = script_of(path).is_some_and(|script| {
         let (taken, read) = (Ordering::AcqRel, Ordering::Acquire);

@@ -79,10 +79,39 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a failed sync is tried again",
         file: "src/ring/file.rs",
-        old: "        self.file.sync_data().inspect_err(|_| self.mark_broken())?;",
-        new: "        self.file.sync_data()?;",
+        old: "        self.sync_data().inspect_err(|_| self.mark_broken())?;",
+        new: "        self.sync_data()?;",
         program: LIB,
         test: "a_sync_that_failed_is_not_tried_again",
+    },
+    Mutation {
+        what: "a strict ring reports before it syncs",
+        file: "src/ring/commit.rs",
+        old: "written.is_err() || !self.is_strict.load(Ordering::Acquire)",
+        new: "written.is_err() || self.is_strict.load(Ordering::Acquire)",
+        program: LIB,
+        test: "st_05_what_a_strict_ring_reports_is_on_the_disk",
+    },
+    Mutation {
+        what: "a record that could not be synced is reported",
+        file: "src/ring/commit.rs",
+        old: "        if self.file.is_synced(self.mark) {
+            return Ok(());
+        }
+        Err(WriteError::Unsynced { file: self.file.sequence(), offset: self.offset })",
+        new: "        Ok(())",
+        program: LIB,
+        test: "st_13_a_record_that_cannot_be_synced_is_not_reported_and_its_file_is_left",
+    },
+    Mutation {
+        what: "a record counts as synced that was written while the sync ran",
+        file: "src/ring/file.rs",
+        old: "        self.synced.store(written, Ordering::Release);
+        Ok(true)",
+        new: "        self.synced.store(self.written_size(), Ordering::Release);
+        Ok(true)",
+        program: LIB,
+        test: "a_record_written_while_a_sync_runs_waits_for_the_next",
     },
     Mutation {
         what: "a file that failed is appended to",

@@ -125,12 +125,12 @@ pub fn anything(seed: u64, talks: bool) {
     let mut dice = Dice::new(seed);
     let mut show = Show::draw(&mut dice, LENGTH);
     show.dated = dice.chance(75);
-    if show.rungs == 1 && dice.chance(15) {
+    if dice.chance(15) {
         show.reconfigured = Some(OPENING + dice.roll(8));
     }
-    let mut kinds = trouble::draw(&mut dice, trouble::ALL);
-    // Without dates nobody can tell a copy that comes ages late from an encoder that began anew.
-    kinds.retain(|kind| show.dated || *kind != Trouble::Late);
+    let kinds = trouble::draw(&mut dice, trouble::ALL);
+    // Without dates nobody can tell copies that come ages late from an encoder that began anew.
+    let is_told = show.dated || !kinds.contains(&Trouble::Late);
     let mut plans = Vec::new();
     for _ in 0..=i64::from(dice.chance(70)) {
         let mine: Vec<Trouble> = kinds.iter().copied().filter(|_| dice.chance(70)).collect();
@@ -158,8 +158,12 @@ pub fn anything(seed: u64, talks: bool) {
     world.origin.calm_down();
     // The first segment of the calm takes its own time to be made.
     world.run(soon, &mut dice, &mut |_, _| {});
-    world.check_edge(healed);
+    if is_told {
+        world.check_edge(healed);
+    }
     world.run(later, &mut dice, &mut |_, _| {});
-    world.check_edge(LENGTH - 2);
+    if is_told {
+        world.check_edge(LENGTH - 2);
+    }
     world.finish();
 }

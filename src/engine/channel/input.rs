@@ -51,7 +51,7 @@ impl Inputs {
     /// Counts the input as heard, for want of a memory from before a restart.
     pub fn presume_alive(&mut self, input: InputNumber, now: Monotonic, span: Duration) {
         let input = &mut self.inputs[input.index()];
-        input.heard = Some(now);
+        (input.heard, input.went_on) = (Some(now), Some(now));
         input.health.presume(now, span);
     }
 

@@ -111,7 +111,9 @@ impl Channel {
     pub(super) fn is_carried_on_without(&self, now: Monotonic, input: InputNumber) -> bool {
         let other = input.other();
         let Some(leader) = self.leader() else { return false };
-        self.inputs.is_healthy(other, now)
+        // As much grace as health has: a segment, and half of the next.
+        let grace = span(self.target()) * 3 / 2;
+        self.inputs.went_on(other).is_some_and(|went_on| now < went_on + grace)
             && !self.is_apart(other)
             && !self.candidates.iter().any(|it| {
                 it.meta.input == other

@@ -6,10 +6,11 @@ use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
-use crate::engine::codec::TrackKind;
+use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
 use crate::units::{MediaTime, Monotonic, TrackId};
+use std::ops::Range;
 
 impl Channel {
     /// Lists everything that can be listed now.
@@ -161,17 +162,21 @@ impl Channel {
 
     /// Lists a candidate as `number`, and as gaps what is missing before it.
     fn list_at(&mut self, track: &TrackState, at: usize, (number, start): (u64, MediaTime)) {
-        let missing = track.next_number.map_or(0, |next| number - next);
+        let mut number = number;
         if self.state.ended {
             // What was offered as complete at the end of the stream stays as it is.
             let joined = track.session == self.state.session.map(|session| session.id);
             if joined && self.grid_of(track.cadence, number).map(|it| it.id) == track.grid {
-                let from = if missing > 0 { track.end } else { start };
-                self.begin_grids(from, None, None, false);
+                self.begin_grids(self.line_before(track, start), None, None, false);
+                if let Some(next) = track.next_number.filter(|next| *next < number) {
+                    let place = self.state.grid(track.cadence).and_then(|it| it.number_at(start));
+                    number = place.unwrap_or(number).max(next);
+                }
             }
             self.inputs.resume(self.candidates[at].meta.input);
             self.emit(Change::Ended(false));
         }
+        let missing = track.next_number.map_or(0, |next| number - next);
         if missing > limits::HOLE_GAP_COUNT_MAX {
             // Away for longer than gaps are listed: it begins anew, with an empty window.
             let fresh =
@@ -181,6 +186,16 @@ impl Channel {
             self.list_gaps(track.info.id, number, start);
         }
         self.list_candidate(track.info.id, at, (number, start));
+    }
+
+    /// The first instant that nothing is published of, whole periods before `start`; where that
+    /// is all but a period later, the published end.
+    fn line_before(&self, track: &TrackState, start: MediaTime) -> MediaTime {
+        let end = self.published_end();
+        let Some(grid) = self.state.grid(track.cadence) else { return end };
+        let period = grid.period_ticks().0.max(1);
+        let part = (start - end).0.rem_euclid(period);
+        if start < end || part * 4 > period * 3 { end } else { end + MediaTime(part) }
     }
 
     /// A candidate from before the track's end: fills a gap, begins a session, or is dropped.
@@ -243,13 +258,13 @@ impl Channel {
         let Some(grid) = self.state.grids.iter().find(|grid| grid.id == gap.grid) else {
             return false;
         };
-        let current = track.init.and_then(|init| self.state.inits.get(&init));
         // Transport streams were made without sound that was given up.
-        if meta.kind() == TrackKind::Audio && gap.start < self.state.sound_edge {
+        let is_sound = meta.kind() == TrackKind::Audio;
+        if is_sound && gap.start < self.state.sound_edge {
             return false;
         }
         if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
-            || current.is_none_or(|init| init.config != meta.config)
+            || self.configuration_in(track, gap.grid).is_some_and(|config| *config != meta.config)
         {
             return false;
         }
@@ -258,6 +273,12 @@ impl Channel {
         let untouched = |seconds: &u32| {
             let joined = grid.joined_number(gap.number, *seconds);
             let Some(parts) = grid.base_numbers(joined, *seconds) else { return false };
+            let quarter = MediaTime(grid.period_ticks().0 / 4);
+            let times = grid.start_at(parts.start) + quarter..grid.start_at(parts.end) - quarter;
+            // Nor without sound that was a gap then.
+            if is_sound && self.has_pictures(&times) {
+                return false;
+            }
             let open = track.next_number.is_some_and(|next| next < parts.end);
             let mut parts = parts.start.max(front)..parts.end;
             let is_gap = |number: u64| {
@@ -267,6 +288,17 @@ impl Channel {
             open || parts.all(is_gap)
         };
         gap.end >= track.end - self.config.window && self.config.join_seconds.iter().all(untouched)
+    }
+
+    /// True where pictures are listed of some of these times.
+    fn has_pictures(&self, times: &Range<MediaTime>) -> bool {
+        let tracks = self.state.tracks.iter().filter(|it| it.info.kind == TrackKind::Video);
+        let mut logs = tracks.filter_map(|track| self.windows.segments(track.info.id));
+        logs.any(|segments| {
+            let from = segments.partition_point(|listed| listed.end <= times.start);
+            let mut beside = segments.iter_from(from).take_while(|it| it.start < times.end);
+            beside.any(|it| it.media.is_some())
+        })
     }
 
     /// Lists a candidate that comes next or after a hole, if its time has come.
@@ -327,8 +359,10 @@ impl Channel {
         let Some(track) = self.state.track(id).cloned() else { return };
         let Candidate { meta, committed, .. } = self.candidates[at].clone();
         let leads = self.leader().is_some_and(|leader| leader.info.id == id);
-        let current = track.init.and_then(|init| self.state.inits.get(&init));
-        let changed = current.is_some_and(|init| init.config != meta.config);
+        let changed = self.grid_of(track.cadence, number).is_some_and(|grid| {
+            let current = self.configuration_in(&track, grid.id);
+            current.is_some_and(|config| *config != meta.config)
+        });
         let said = self.inputs.playlists(meta.input).segment(&meta.name);
         let tagged = leads && said.is_some_and(|said| said.discontinuity);
         let joined = track.session == self.state.session.map(|session| session.id);
@@ -385,6 +419,20 @@ impl Channel {
         };
         let end = start + meta.duration();
         Listed { number, grid, start, end, discontinuity: false, media: Some(media) }
+    }
+
+    /// The configuration of a track's newest media, unless a discontinuity lies between that and
+    /// `grid`: behind one there may be another.
+    fn configuration_in(&self, track: &TrackState, grid: u32) -> Option<&CodecConfig> {
+        let segments = self.windows.segments(track.info.id)?;
+        let newest = (0..segments.len()).rev().find_map(|at| {
+            let listed = segments.get(at)?;
+            listed.media.as_ref().map(|media| (listed.grid, media.init))
+        });
+        let (of, init) = newest.or_else(|| track.grid.zip(track.init))?;
+        let (first, last) = (of.min(grid), of.max(grid));
+        let init = self.state.inits.get(&init)?;
+        (!self.breaks_between(track.cadence, first, last)).then_some(&init.config)
     }
 
     fn init_for(&mut self, track: &TrackState, meta: &RecordMeta) -> u32 {

@@ -183,6 +183,7 @@ impl Channel {
         }
         let follows = |it: &Candidate| {
             (it.meta.input == meta.input || it.is_seconded)
+                && it.committed >= *committed
                 && self.media_start(track, &it.meta).is_some_and(|next| {
                     let is_behind = next < track.end - meta.frame();
                     is_behind && near(next, start + meta.duration(), meta.frame())

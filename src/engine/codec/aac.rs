@@ -59,7 +59,7 @@ pub enum AdtsError {
 /// The raw data blocks of an ADTS frame cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlocksError {
-    /// A position that is out of order or beyond the frame.
+    /// A position that is out of order, or not within the frame.
     #[error("raw data block at byte {0} of an ADTS frame")]
     Position(usize),
     /// Without positions the blocks must be walked, which is done for AAC-LC.
@@ -139,6 +139,9 @@ impl AdtsHeader {
     /// [`BlocksError`] where there are several that cannot be told apart.
     pub fn blocks(&self, frame: &[u8]) -> Result<Vec<Range<usize>>, BlocksError> {
         let (begin, count) = (self.header_size(), usize::from(self.block_count));
+        if frame.len() <= begin {
+            return Err(BlocksError::Position(begin));
+        }
         let mut blocks = Vec::with_capacity(count);
         if count == 1 {
             blocks.push(begin..frame.len());

@@ -93,6 +93,24 @@ fn st_05_one_sync_serves_all_who_wait_for_it() {
 }
 
 #[test]
+fn a_record_written_while_a_sync_runs_waits_for_the_next() {
+    let dir = TempDir::new().unwrap();
+    let script = Script::of(dir.path());
+    let (mut ring, _) = open(&strict(dir.path()), BOOT);
+    let (is_held, end) = script.hold_sync();
+    let (_, first) = append(&mut ring, &media(1, 1000));
+    is_held.recv_timeout(PATIENCE).unwrap();
+    let later: Vec<Reply> =
+        (2..5).map(|number| append(&mut ring, &media(number, 1000)).1).collect();
+    all_written(&ring);
+    drop(end);
+    for reply in [first].into_iter().chain(later) {
+        assert!(reply.recv_timeout(PATIENCE).unwrap().is_ok());
+    }
+    assert_eq!(ring.fill().syncs, 2, "one for the first, one for the others");
+}
+
+#[test]
 fn st_05_where_syncs_pile_up_writes_wait() {
     let dir = TempDir::new().unwrap();
     let (mut ring, _) = open(&strict(dir.path()), BOOT);

@@ -4,7 +4,7 @@ mod fixtures;
 
 use super::*;
 use crate::limits::SHARD_TICK_SPAN;
-use crate::ring::Storage;
+use crate::ring::{Durability, Storage};
 use crate::shard::rt::{DriverChoice, run_shard};
 use fixtures::{channel_site, name, owner, playlist, segment, segment_of, successor};
 
@@ -189,6 +189,28 @@ fn a_failed_write_is_told_and_repeated() {
         push_again(&second, 5).await;
         until(&second, "goes on", || shown(&again).last() == Some(&(newest + 1, true))).await;
         assert!(second.inner.borrow().written.state().sources[1].is_some());
+    });
+}
+
+#[test]
+fn a_reload_makes_a_channel_strict() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let owner = owner(&site, &storage);
+        begin(&owner, 3).await;
+        let unsynced = site.live.counters.ring_unsynced_bytes.value();
+        assert!(unsynced > 0, "nothing has asked for it");
+        let mut strict = channel_site(dir.path());
+        let changed = Arc::get_mut(&mut strict).expect("nobody else has it");
+        changed.ring.durability = Durability::Strict;
+        changed.live = Arc::clone(&site.live);
+        owner.reconfigure(&strict);
+        assert_eq!(push(&owner, 3).await, Ok(Committed::Stored));
+        // The sync took along what was there, and what the segment led to is synced as well.
+        until(&owner, "listed", || owner.is_settled() && shown(&strict).len() == 4).await;
+        owner.show_ring();
+        assert_eq!(strict.live.counters.ring_unsynced_bytes.value(), 0);
     });
 }
 

@@ -150,6 +150,13 @@ proptest! {
 }
 
 #[test]
+fn a_frame_cut_within_its_header_has_no_blocks() {
+    let header = [0xff, 0xf0, 0, 0, 1, 0x40, 0x7c];
+    let header = parse_adts(&header).expect("valid, with a checksum");
+    assert_eq!(header.blocks(&[0; 8]), Err(BlocksError::Position(header.header_size())));
+}
+
+#[test]
 fn a_stereo_header_at_48_khz() {
     let header = parse_adts(&[0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc]).expect("valid");
     assert_eq!((header.frame_size, header.header_size()), (0x173, 7));
