@@ -48,6 +48,14 @@
 //! 4. What is no view of a ring (transport streams, joined tables) is [made](shard::made) once on a
 //!    storage thread, however many ask.
 //!
+//! # What a start reads
+//!
+//! Each ring file begins with the whole state of its channel, so that the newest ones are enough to
+//! go on and to write live manifests: [`shard::reopen`] reads those, the owner publishes, and has
+//! the others read one by one, the newest first, on a storage thread of their own. What a file
+//! listed is put before the window ([`engine::channel::older`]). Until then the presentation says
+//! where what is not known yet ends, and what would depend on it is refused for a moment.
+//!
 //! # When one process follows another
 //!
 //! A new process takes everything over from the running one ([`control::takeover`]): listening

@@ -9,7 +9,7 @@ use crate::http::digest::UserHashes;
 use crate::limits::REOPENING_THREAD_COUNT;
 use crate::ring::{Ring, RingConfig, RingError};
 use crate::shard::owner;
-use crate::shard::reopen::{RECORD_VERSION, ReopenError, Reopened};
+use crate::shard::reopen::{Newest, RECORD_VERSION, ReopenError, Reopened};
 use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::{ChannelLive, ChannelSite, EndpointSite, InputUser, Site};
 use crate::units::MediaTime;
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 pub const REALM: &str = "headwater";
 /// How long is waited for a ring that a channel just taken away, or another process, still has.
 pub const RING_RELEASE_SPAN_MAX: Duration = Duration::from_secs(5);
+/// Read back beyond what live manifests list: tracks are not listed in step.
+const LIVE_SPAN_RESERVE_SECONDS: i64 = 30;
 const RING_RELEASE_PAUSE_SPAN: Duration = Duration::from_millis(5);
 
 /// A channel's ring cannot be opened.
@@ -35,13 +37,29 @@ pub struct ApplyError {
     pub error: ReopenError,
 }
 
+/// What becomes of the rest where a ring cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// All stays as it was.
+    FailsAll,
+    /// The channel is refused, and the others run: for a process that starts, as long as there is
+    /// one that runs, and as it is no lack of room.
+    FailsChannel,
+}
+
 /// Makes the site that a configuration asks for. What runs keeps running: a channel of the same
-/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was.
+/// id keeps its owner, its ring and what it has published. Where that fails, all stays as it was;
+/// channels that were refused before stay so where their rings still cannot be read.
 ///
 /// # Errors
 ///
 /// [`ApplyError`].
-pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(), ApplyError> {
+pub fn apply(
+    config: &Config,
+    shared: &Shared,
+    patience: Duration,
+    unreadable: Unreadable,
+) -> Result<(), ApplyError> {
     let before = shared.site.load_full();
     let mut fresh = Vec::new();
     let mut site = Site::default();
@@ -52,12 +70,29 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
             |known| Arc::clone(&known.live),
         );
         let channel = Arc::new(channel_site(config, channel, live));
-        if known.is_none() {
+        if known.is_none_or(|known| known.live.is_refused()) {
             fresh.push(Arc::clone(&channel));
         }
         site.channels.insert(channel.id.to_string(), channel);
     }
-    let mut opened = reopen_all(&fresh, shared, patience)?;
+    let (mut opened, failed) = reopen_all(&fresh, shared, patience);
+    let may_go_on = |(site, error): &(Arc<ChannelSite>, ReopenError)| {
+        let lacks_room =
+            matches!(error, ReopenError::Ring(RingError::NoSpace { .. } | RingError::Layout(_)));
+        site.live.is_refused() || (unreadable == Unreadable::FailsChannel && !lacks_room)
+    };
+    let nothing_runs = opened.is_empty() && before.channels.is_empty();
+    let is_fatal = |failed: &_| nothing_runs || !may_go_on(failed);
+    if let Some(at) = failed.iter().position(is_fatal) {
+        let (site, error) = failed.into_iter().nth(at).expect("it was found there");
+        return Err(ApplyError { channel: site.id.to_string(), error });
+    }
+    for adoption in &opened {
+        refuse(&adoption.site, None);
+    }
+    for (site, error) in &failed {
+        refuse(site, Some(error));
+    }
     for endpoint in &config.endpoints {
         let Some(channel) = site.channels.get(&endpoint.channel) else { continue };
         let counters = before.endpoints.get(&endpoint.id).map_or_else(
@@ -77,29 +112,46 @@ pub fn apply(config: &Config, shared: &Shared, patience: Duration) -> Result<(),
     Ok(())
 }
 
+/// Refuses a channel because of an `error`, or lets it run.
+fn refuse(site: &ChannelSite, error: Option<&ReopenError>) {
+    if let Some(error) = error {
+        tracing::error!(channel = %site.id, %error, "the channel is refused, others run");
+    }
+    site.live.is_refused.store(error.is_some(), Ordering::Release);
+    site.live.counters.ring_refused.set(u64::from(error.is_some()));
+}
+
+/// Channels whose rings could not be opened.
+type Failed = Vec<(Arc<ChannelSite>, ReopenError)>;
+
 /// Reopens channels, some of them at a time: their rings wait for the disk, and for a core each.
 fn reopen_all(
     channels: &[Arc<ChannelSite>],
     shared: &Shared,
     patience: Duration,
-) -> Result<Vec<Adoption>, ApplyError> {
+) -> (Vec<Adoption>, Failed) {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut opened = Vec::new();
+        let mut ended = Vec::new();
         while let Some(site) = channels.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let reopened = reopen(site, shared, patience)
-                .map_err(|error| ApplyError { channel: site.id.to_string(), error })?;
-            opened.push(Adoption { site: Arc::clone(site), reopened, lost: None });
+            ended.push((Arc::clone(site), reopen(site, shared, patience)));
         }
-        Ok(opened)
+        ended
     };
-    let opened: Result<Vec<Vec<Adoption>>, ApplyError> = thread::scope(|scope| {
+    let ended: Vec<Vec<_>> = thread::scope(|scope| {
         let count = channels.len().min(REOPENING_THREAD_COUNT);
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
         let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
         ended.map(|ended| ended.unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
-    Ok(opened?.into_iter().flatten().collect())
+    let (mut opened, mut failed) = (Vec::new(), Failed::new());
+    for (site, reopened) in ended.into_iter().flatten() {
+        match reopened {
+            Ok(reopened) => opened.push(Adoption { site, reopened, lost: None }),
+            Err(error) => failed.push((site, error)),
+        }
+    }
+    (opened, failed)
 }
 
 fn reopen(
@@ -110,7 +162,10 @@ fn reopen(
     let begun = Instant::now();
     let deadline = begun + patience;
     let (ring, recovered) = loop {
-        match Ring::open(&channel.ring, &shared.storage, channel.live.placement.tenure()) {
+        let tenure = channel.live.placement.tenure();
+        let mut newest = Newest::of(channel.live_span);
+        let is_enough = |held: &_| newest.is_enough(held);
+        match Ring::open_newest(&channel.ring, &shared.storage, tenure, is_enough) {
             Err(RingError::Locked { .. }) if Instant::now() < deadline => {
                 thread::sleep(RING_RELEASE_PAUSE_SPAN);
             }
@@ -125,6 +180,18 @@ fn reopen(
     let reopened = Reopened::new(channel, ring, &recovered, owner::now());
     channel.live.counters.ring_recovery_us.set_span(begun.elapsed());
     reopened
+}
+
+/// What the live manifests of a channel's endpoints list, with what they are behind the edge, and
+/// two joined segments of twice their duration more.
+fn live_span(endpoints: &[&Endpoint]) -> MediaTime {
+    let seconds = |endpoint: &&Endpoint| {
+        let listed = i64::from(endpoint.window_seconds_max());
+        let joins = i64::from(endpoint.segment_duration_seconds()) * 4;
+        listed + i64::from(endpoint.time_delay_seconds) + joins
+    };
+    let longest = endpoints.iter().map(seconds).max().unwrap_or(0);
+    MediaTime((longest + LIVE_SPAN_RESERVE_SECONDS) * 90_000)
 }
 
 fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLive>) -> ChannelSite {
@@ -150,6 +217,7 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
             window: MediaTime(i64::from(window.unwrap_or(60)) * 90_000),
             preference: Preference { input: channel.preferred_input, fail_back: channel.fail_back },
         },
+        live_span: live_span(&endpoints),
         ring: RingConfig {
             dir: config.storage.dir.join(&channel.id),
             size: channel.ring_bytes,

@@ -2,7 +2,7 @@
 //! thread that reloads.
 
 use crate::control::access_log::AccessLog;
-use crate::control::apply::{RING_RELEASE_SPAN_MAX, apply};
+use crate::control::apply::{RING_RELEASE_SPAN_MAX, Unreadable, apply};
 use crate::control::cli;
 use crate::control::config::Config;
 use crate::control::http::Pages;
@@ -17,6 +17,7 @@ use crate::shard::changeover::Phase;
 use crate::shard::member::{Member, Standing};
 use crate::shard::rt;
 use crate::shard::shared::Shared;
+use crate::shard::site::ChannelLive;
 use crate::units::InputNumber;
 use arc_swap::ArcSwap;
 use std::io;
@@ -121,7 +122,7 @@ impl Reload {
         for key in config.keep_running(&self.shown.load()) {
             tracing::warn!(key, "changed, which needs a restart; the old value stays");
         }
-        match apply(&config, &self.shared, RING_RELEASE_SPAN_MAX) {
+        match apply(&config, &self.shared, RING_RELEASE_SPAN_MAX, Unreadable::FailsAll) {
             Ok(()) => {
                 self.registry.store(Arc::new(registry(&self.shared, &self.counters)));
                 self.shown.store(Arc::new(config));
@@ -205,13 +206,19 @@ fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
     let is_whole = !shared.members.iter().any(away);
     let draining = shared.draining.load(Ordering::Acquire);
     let driver = shared.driver.lock().unwrap_or_else(PoisonError::into_inner);
+    let site = shared.site.load();
+    let channels = |is: fn(&ChannelLive) -> bool| {
+        let channels = site.channels.values().filter(|channel| is(&channel.live));
+        channels.map(|channel| channel.id.to_string()).collect()
+    };
     status.readiness = Readiness {
+        channels_filling: channels(|live| live.is_filling.load(Ordering::Acquire)),
+        channels_refused: channels(ChannelLive::is_refused),
         ready: is_whole && !draining,
         shards_serving: shared.serving().count(),
         shards: shared.shard_count(),
         driver: driver.map(|driver| driver.to_string()).unwrap_or_default(),
     };
-    let site = shared.site.load();
     for shown in &mut status.channels {
         if let Some(channel) = site.channels.get(&shown.id) {
             rates.fill(shown, &channel.live.counters);

@@ -1,7 +1,7 @@
 //! From a configuration to a running origin: everything is prepared, then the channels are read,
 //! or taken over from the running process, then it serves until it has drained or handed on.
 
-use crate::control::apply::{ApplyError, REALM, RING_RELEASE_SPAN_MAX, apply};
+use crate::control::apply::{ApplyError, REALM, RING_RELEASE_SPAN_MAX, Unreadable, apply};
 use crate::control::config::Config;
 use crate::control::lifecycle::ControlThread;
 use crate::control::metrics::ProcessCounters;
@@ -35,8 +35,11 @@ use std::time::{Duration, Instant};
 const STORAGE_FLUSH_SPAN_MAX: Duration = Duration::from_secs(30);
 /// How long shards may take to set up their drivers.
 const PREPARE_SPAN_MAX: Duration = Duration::from_secs(10);
-/// How long channels may take to publish what was read back; after that they do so behind.
+/// How long channels may take to publish what was read back; after that they do so behind. Nobody
+/// is told before that there is nothing.
 const PUBLISH_SPAN_MAX: Duration = Duration::from_secs(2);
+/// How long older ring files may take to be read before another process ends: pushes wait for it.
+const FILL_SPAN_MAX: Duration = Duration::from_secs(2);
 const LOOK_SPAN: Duration = Duration::from_millis(2);
 
 /// Why the origin does not start.
@@ -150,9 +153,16 @@ fn start(config: &Config, file: Option<PathBuf>, takes_over: bool) -> Result<Run
         }
     }
     let patience = predecessor.as_ref().map_or(Duration::ZERO, |_| RING_RELEASE_SPAN_MAX);
-    apply(config, &shared, patience)?;
+    // Where there is a process that serves, it goes on unless this one can all do that it does.
+    let takes_over = predecessor.is_some();
+    let unreadable = if takes_over { Unreadable::FailsAll } else { Unreadable::FailsChannel };
+    apply(config, &shared, patience, unreadable)?;
     shared.changeover.enter(Phase::Adopting);
-    await_publications(&shared);
+    await_within(PUBLISH_SPAN_MAX, || shared.has_published_since(0));
+    if takes_over {
+        // What the other process serves meanwhile, this one would refuse.
+        await_within(FILL_SPAN_MAX, || !shared.is_filling());
+    }
     let steering = Arc::new(Mutex::new(()));
     let plane = Plane {
         config: config.clone(),
@@ -278,11 +288,10 @@ fn await_shards(shared: &Shared) -> Result<(), StartError> {
     }
 }
 
-/// Waits until every channel shows what was read back, so that nobody is told that there is
-/// nothing.
-fn await_publications(shared: &Shared) {
-    let deadline = Instant::now() + PUBLISH_SPAN_MAX;
-    while !shared.has_published_since(0) && Instant::now() < deadline {
+/// Waits until `is_done`, as long as that may take.
+fn await_within(span: Duration, is_done: impl Fn() -> bool) {
+    let deadline = Instant::now() + span;
+    while !is_done() && Instant::now() < deadline {
         thread::sleep(LOOK_SPAN);
     }
 }

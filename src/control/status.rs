@@ -32,6 +32,10 @@ pub struct Readiness {
     pub shards: usize,
     /// How the shards talk to the kernel.
     pub driver: String,
+    /// Channels that live and have older media still to be read back.
+    pub channels_filling: Vec<String>,
+    /// Channels that are refused because their ring could not be read.
+    pub channels_refused: Vec<String>,
 }
 
 /// A channel.

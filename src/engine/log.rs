@@ -4,6 +4,9 @@
 //! change under its readers. Full blocks of `BLOCK` entries lie behind counted pointers in groups
 //! of `BLOCK`; the newest entries are in a tail of their own. A clone copies one pointer per 4 096
 //! entries, a push copies the tail at most: what has been there for long is not touched.
+//!
+//! Two sequences that began at places of their own in the blocks ([`Log::starting_at`]) become one
+//! by sharing blocks ([`Log::prepend`]): what is put before a window costs the window nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +36,63 @@ impl<T> Default for Log<T> {
 }
 
 impl<T: Clone> Log<T> {
+    /// A sequence of one entry that lies at `place` in the blocks, counted on from any multiple of
+    /// 4 096: where entries are numbered and the number is taken for it, equal numbers of two
+    /// sequences lie at equal places.
+    #[must_use]
+    pub fn starting_at(place: u64, first: T) -> Self {
+        let skipped = usize::try_from(place % GROUP as u64).expect("less than a group");
+        let mut groups = VecDeque::new();
+        if skipped >= BLOCK {
+            groups.push_back(Arc::new(vec![Block::default(); skipped / BLOCK]));
+        }
+        // What lies before the front is never looked at.
+        let tail = Arc::new(vec![first.clone(); skipped % BLOCK]);
+        let mut log = Self { groups, tail, skipped, len: 0 };
+        log.push(first);
+        log
+    }
+
+    /// Puts `older` before what is held. Both share its blocks from then on, apart from the one
+    /// that they meet in.
+    ///
+    /// # Panics
+    ///
+    /// If `older` does not end at the place where this begins: places are our own state.
+    pub fn prepend(&mut self, older: &Self) {
+        if older.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            *self = older.clone();
+            return;
+        }
+        let end = older.skipped + older.len;
+        assert!(end % GROUP == self.skipped % GROUP, "they meet");
+        let (full, at) = (self.skipped / BLOCK, self.skipped % BLOCK);
+        if at > 0 {
+            let is_full = self.groups.front().is_some_and(|group| group.len() > full);
+            let newer = if is_full {
+                &mut Arc::make_mut(&mut self.groups[0])[full]
+            } else {
+                &mut self.tail
+            };
+            *newer = Arc::new([&older.tail[..at], &newer[at..]].concat());
+        }
+        let mut groups = older.groups.clone();
+        if full > 0 {
+            let last = groups.pop_back().expect("blocks lie in a group");
+            match self.groups.front_mut() {
+                Some(first) => Arc::make_mut(first)[..full].clone_from_slice(&last[..full]),
+                None => self.groups.push_front(last),
+            }
+        }
+        groups.append(&mut self.groups);
+        self.groups = groups;
+        self.skipped = older.skipped;
+        self.len += older.len;
+    }
+
     /// Entries held.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -204,6 +264,39 @@ mod tests {
                 prop_assert_eq!(log.last(), model.back());
                 prop_assert_eq!(log.first(), model.front());
             }
+        }
+    }
+
+    proptest! {
+        /// A row of numbers that is cut in two, of which each part is read by itself, is one again;
+        /// and goes on as if it had never been cut.
+        #[test]
+        fn parts_that_meet_become_one(
+            first in 0_u64..20_000,
+            older in 0_u64..10_000,
+            newer in 1_u64..10_000,
+            dropped in 0_usize..200,
+        ) {
+            let row = |from: u64, count: u64| {
+                let mut numbers = from..from + count;
+                let mut log = numbers.next().map_or_else(Log::default, |number| {
+                    Log::starting_at(number, number)
+                });
+                numbers.for_each(|number| log.push(number));
+                log
+            };
+            let mut log = row(first + older, newer);
+            let front = row(first, older);
+            let shown = log.clone();
+            log.prepend(&front);
+            prop_assert!(log.iter().copied().eq(first..first + older + newer));
+            prop_assert!(front.iter().copied().eq(first..first + older));
+            prop_assert!(shown.iter().copied().eq(first + older..first + older + newer));
+            (0..dropped).for_each(|_| log.pop_front());
+            let end = first + older + newer;
+            (end..end + 5_000).for_each(|number| log.push(number));
+            let kept = (first + dropped as u64).min(end)..end + 5_000;
+            prop_assert!(log.iter().copied().eq(kept));
         }
     }
 

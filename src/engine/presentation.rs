@@ -41,6 +41,9 @@ pub struct Track {
     pub info: Arc<TrackInfo>,
     /// Listed base segments: numbers are consecutive, each is media or a gap.
     pub segments: Log<Listed>,
+    /// Where listed segments end that come before those of `segments` and are not known yet: the
+    /// ring files they lie in are still to be read, after a start. `None` once all are known.
+    pub unread_until: Option<MediaTime>,
     /// Discontinuities ever listed on this track, those in `segments` included. Playlists count
     /// back from it (RFC 8216 §4.3.3.3), so that a short one costs nothing in a long window.
     pub discontinuity_count: u64,

@@ -184,6 +184,12 @@ impl RingFile {
         self.file.read_exact_at(buffer, offset).inspect_err(|_| self.mark_lost())
     }
 
+    /// Reads from `offset` on what there is, up to the size of `buffer`: bytes read. May wait for
+    /// the disk.
+    pub(super) fn read_up_to(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.file.read_at(buffer, offset).inspect_err(|_| self.mark_lost())
+    }
+
     /// Reads what the page cache holds from `offset` on, never waiting for the disk: bytes read,
     /// at least one unless `buffer` is empty. Of a cold range the kernel begins to read the first
     /// page: ask whether it [is resident](Self::is_resident) where that matters.

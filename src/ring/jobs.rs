@@ -174,7 +174,8 @@ impl Shared {
         }
     }
 
-    fn note_failure(&self, error: &std::io::Error) {
+    /// The disk has failed so: what is appended is refused until a probe succeeds.
+    pub fn note_failure(&self, error: &std::io::Error) {
         let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         self.is_full.store(is_full, Ordering::Release);
         self.is_failing.store(true, Ordering::Release);

@@ -37,7 +37,7 @@ pub use file::RingFile;
 pub use format::{BootId, Content, RecordKind};
 pub use layout::{FileLayout, LayoutError, plan_files};
 pub use record::{Location, Record, Stored, WriteError};
-pub use recovery::{Damage, Recovered, RecoveredRecord};
+pub use recovery::{Damage, FileRecords, Recovered, RecoveredRecord};
 pub use rotation::{Fill, Placed, Ring, RingConfig};
 pub use storage::{QueueFull, Storage};
 pub use tenure::{Placement, Tenure};

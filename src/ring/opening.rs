@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::ring::error::RingError;
 use crate::ring::file::RingFile;
@@ -15,7 +16,7 @@ use crate::ring::format::{BootId, FORMAT_VERSION, Identity};
 use crate::ring::jobs::{Shared, sync_folder};
 use crate::ring::layout::{FileLayout, plan_files};
 use crate::ring::recovery::{
-    Damage, FileRecords, FoundFile, FoundFolder, Recovered, read_records, survey,
+    Damage, FileRecords, FoundFile, FoundFolder, Recovered, read_first_state, read_records, survey,
 };
 use crate::ring::rotation::{LiveFile, Ring, RingConfig};
 use crate::ring::storage::{QueueFull, Storage};
@@ -38,9 +39,25 @@ impl Ring {
         Self::open_in_boot(config, storage, tenure, current_boot()?)
     }
 
-    /// Opens a ring of this process for its next owner, whose `tenure` has just begun. Runs after
-    /// whatever the owner before has asked of the ring's upkeep thread, there, and calls `done`.
-    /// Of the files that are found, those of `known` are not opened again.
+    /// The same, reading the newest file first, and older ones until `is_enough` says so of one:
+    /// the others are for [`Ring::read_older`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_newest(
+        config: &RingConfig,
+        storage: &Arc<Storage>,
+        tenure: Tenure,
+        is_enough: impl FnMut(&FileRecords) -> bool,
+    ) -> Result<(Self, Recovered), RingError> {
+        Self::open_whole(config, storage, tenure, (current_boot()?, is_enough))
+    }
+
+    /// Opens a ring of this process for its next owner, whose `tenure` has just begun, as
+    /// [`open_newest`](Self::open_newest) does. Runs after whatever the owner before has asked of
+    /// the ring's upkeep thread, there, and calls `done`. Of the files that are found, those of
+    /// `known` are not opened again.
     ///
     /// # Errors
     ///
@@ -49,7 +66,10 @@ impl Ring {
         config: RingConfig,
         storage: &Arc<Storage>,
         tenure: Tenure,
-        known: Arc<[Arc<RingFile>]>,
+        (known, is_enough): (
+            Arc<[Arc<RingFile>]>,
+            impl FnMut(&FileRecords) -> bool + Send + 'static,
+        ),
         done: impl FnOnce(Result<(Self, Recovered), RingError>) + Send + 'static,
     ) -> Result<(), QueueFull> {
         let claim = tenure.placement().claim();
@@ -58,8 +78,8 @@ impl Ring {
         let job = move || {
             let claim = claim.map_or_else(|| Claim::take(&config.dir, number), Ok);
             let opened = claim.and_then(|claim| {
-                let boot = current_boot()?;
-                Self::open_claimed(&config, &of_job, claim, tenure, boot, Some(&known))
+                let how = (current_boot()?, is_enough);
+                Self::open_claimed(&config, &of_job, claim, tenure, how, Some(&known))
             });
             // Whoever waits for this may be about to end the storage threads.
             drop(of_job);
@@ -83,10 +103,19 @@ impl Ring {
         tenure: Tenure,
         boot: BootId,
     ) -> Result<(Self, Recovered), RingError> {
+        Self::open_whole(config, storage, tenure, (boot, |_: &_| false))
+    }
+
+    fn open_whole(
+        config: &RingConfig,
+        storage: &Arc<Storage>,
+        tenure: Tenure,
+        how: (BootId, impl FnMut(&FileRecords) -> bool),
+    ) -> Result<(Self, Recovered), RingError> {
         // A size that cannot be is told before a folder is made.
         plan_files(config.size, config.body_size_max)?;
         let claim = Claim::take(&config.dir, storage.assign_ring())?;
-        let (mut ring, recovered) = Self::open_claimed(config, storage, claim, tenure, boot, None)?;
+        let (mut ring, recovered) = Self::open_claimed(config, storage, claim, tenure, how, None)?;
         let folder = &config.dir;
         ring.make_all_spares().map_err(|error| {
             let needed = ring.layout.size() - ring.allocated_size();
@@ -95,9 +124,29 @@ impl Ring {
             }
             RingError::NoSpace { dir: folder.clone(), needed, kind: error.kind() }
         })?;
-        sync_folder(folder)
+        ring.sync_names()
             .map_err(|error| RingError::Io { path: folder.clone(), kind: error.kind() })?;
         Ok((ring, recovered))
+    }
+
+    /// Makes sure that the names of new and reused files outlast a power cut, before what is
+    /// written to them counts as synced. Of a ring with records that is not strict, the storage
+    /// thread does so that will sync them: a start does not wait for the disk.
+    fn sync_names(&self) -> std::io::Result<()> {
+        let is_strict = self.shared.is_strict.load(Ordering::Acquire);
+        if self.live.is_empty() || is_strict {
+            return sync_folder(&self.shared.folder);
+        }
+        let shared = Arc::clone(&self.shared);
+        let job = move || {
+            if let Err(error) = sync_folder(&shared.folder) {
+                shared.note_failure(&error);
+            }
+        };
+        match self.storage.keep_up(self.number(), Box::new(job)) {
+            Ok(()) => Ok(()),
+            Err(QueueFull) => sync_folder(&self.shared.folder),
+        }
     }
 
     /// `known` are the files of the owner before, where there is one who may still write.
@@ -106,7 +155,7 @@ impl Ring {
         storage: &Arc<Storage>,
         claim: Arc<Claim>,
         tenure: Tenure,
-        boot: BootId,
+        (boot, is_enough): (BootId, impl FnMut(&FileRecords) -> bool),
         known: Option<&[Arc<RingFile>]>,
     ) -> Result<(Self, Recovered), RingError> {
         let layout = plan_files(config.size, config.body_size_max)?;
@@ -150,8 +199,9 @@ impl Ring {
             unsealed: VecDeque::new(),
             dropped: VecDeque::new(),
             lingering: Vec::new(),
+            unread: VecDeque::new(),
         };
-        let recovered = ring.adopt(found, known.is_none());
+        let recovered = ring.adopt(found, known.is_none(), is_enough);
         ring.reuse_spares(&blank)?;
         ring.set_durability(config.durability);
         ring.sync_recovered();
@@ -159,42 +209,112 @@ impl Ring {
     }
 
     /// Takes over the files of an earlier run or owner, and `goes_on` in the newest of them where
-    /// that can be.
-    fn adopt(&mut self, found: FoundFolder, goes_on: bool) -> Recovered {
-        let mut recovered = Recovered::default();
+    /// that can be. Reads the newest ones, until that `is_enough`.
+    fn adopt(
+        &mut self,
+        mut found: FoundFolder,
+        goes_on: bool,
+        mut is_enough: impl FnMut(&FileRecords) -> bool,
+    ) -> Recovered {
         let lost_files = found.damaged.len() as u64;
-        recovered.damage = Damage { lost_files, ..Damage::default() };
-        let last = found.files.last().map(|found| found.superblock.sequence);
-        for found in found.files {
-            let held = read_records(&found, &self.shared.identity, self.shared.boot);
-            let is_sound = held.damage == Damage::default();
-            let is_fit = goes_on
-                && found.superblock.size == self.layout.file_size
-                && found.superblock.version == FORMAT_VERSION
-                && found.superblock.content_version == self.shared.content_version
-                && held.records.first().is_some_and(|first| first.kind.is_state());
-            // A process that ends again and again must not cost a file each time.
-            self.is_begun =
-                last == Some(found.superblock.sequence) && is_sound && is_fit && !held.is_sealed;
-            recovered.records.extend(held.records);
-            recovered.damage.torn_records += held.damage.torn_records;
-            recovered.damage.corrupt_records += held.damage.corrupt_records;
-            recovered.damage.short_files += held.damage.short_files;
-            let file = found.file;
-            if !held.is_sealed && !file.is_broken() {
-                file.mark_unsynced(held.end);
+        let damage = Damage { lost_files, ..Damage::default() };
+        let mut recovered = Recovered { damage, ..Recovered::default() };
+        self.live = found.files.iter().map(LiveFile::unread).collect();
+        let mut read = Vec::new();
+        while let Some(newest) = found.files.pop() {
+            let held = read_found(&newest, &self.shared);
+            recovered.damage.add(held.damage);
+            recovered.oldest_read = held.file;
+            if read.is_empty() {
+                // A process that ends again and again must not cost a file each time.
+                self.is_begun = goes_on
+                    && held.is_sound()
+                    && !held.is_sealed
+                    && newest.superblock.size == self.layout.file_size
+                    && newest.superblock.version == FORMAT_VERSION
+                    && newest.superblock.content_version == self.shared.content_version
+                    && held.begins_with_state();
             }
-            let FileRecords { end, index_size, .. } = held;
-            if is_sound && !held.is_sealed && !self.is_begun {
-                let file = Arc::clone(&file);
-                self.unsealed.push_back(LiveFile { file, end, index_size });
+            self.take_read(&held, self.is_begun && read.is_empty());
+            let ends = is_enough(&held) && held.begins_with_state();
+            read.push(held.records);
+            if ends {
+                break;
             }
-            self.live.push_back(LiveFile { file, end, index_size });
         }
+        recovered.records = read.into_iter().rev().flatten().collect();
         let first_state = recovered.records.iter().position(|record| record.kind.is_state());
         recovered.records.drain(..first_state.unwrap_or(recovered.records.len()));
+        let oldest = found.files.first();
+        recovered.oldest_state =
+            oldest.and_then(|oldest| read_first_state(oldest, &self.shared.identity));
+        self.unread = found.files.into();
         self.publish_files();
         recovered
+    }
+
+    /// Notes what is in a file that was just read, and has it sealed unless it `goes_on`.
+    fn take_read(&mut self, held: &FileRecords, goes_on: bool) {
+        let at = self.live.binary_search_by_key(&held.file, |live| live.file.sequence());
+        let Some(live) = at.ok().and_then(|at| self.live.get_mut(at)) else { return };
+        (live.end, live.index_size) = (held.end, held.index_size);
+        if !held.is_sound() || held.is_sealed {
+            return;
+        }
+        if !goes_on {
+            let LiveFile { file, end, index_size } = live;
+            let (file, end, index_size) = (Arc::clone(file), *end, *index_size);
+            self.unsealed.push_front(LiveFile { file, end, index_size });
+        }
+    }
+
+    /// Ring files that have not been read since the ring was opened.
+    #[must_use]
+    pub fn unread_count(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Reads the newest file that has not been read, on the storage thread for that, and calls
+    /// `done` there with what is in it. It is [told](Self::on_older_read) to the ring then, before
+    /// the next one is asked for. `false` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`]: `done` is dropped, and nothing was asked.
+    pub fn read_older(
+        &self,
+        done: impl FnOnce(FileRecords) + Send + 'static,
+    ) -> Result<bool, QueueFull> {
+        let Some(newest) = self.unread.back().cloned() else { return Ok(false) };
+        let shared = Arc::clone(&self.shared);
+        let job = move || {
+            if shared.tenure.is_current() {
+                let held = read_found(&newest, &shared);
+                if shared.is_strict.load(Ordering::Acquire) {
+                    // As when the ring was opened: its records count as kept from now on.
+                    shared.sync(&newest.file);
+                }
+                done(held);
+            }
+        };
+        self.storage.read_older(Box::new(job)).map(|()| true)
+    }
+
+    /// What [`read_older`](Self::read_older) found is known. Returns whether the file is still in
+    /// the ring.
+    pub fn on_older_read(&mut self, held: &FileRecords) -> bool {
+        let newest = self.unread.back().map(|newest| newest.file.sequence());
+        let is_there = newest == Some(held.file);
+        if is_there {
+            self.unread.pop_back();
+            self.take_read(held, false);
+        }
+        is_there
+    }
+
+    /// What has not been read by now will not be.
+    pub fn give_up_unread(&mut self) {
+        self.unread.clear();
     }
 
     /// Takes over the spares of an earlier process that fit, and removes the others.
@@ -229,6 +349,15 @@ impl Ring {
         }
         Ok(())
     }
+}
+
+/// Reads a file. What is in it may not be on the disk, unless it is sealed.
+fn read_found(found: &FoundFile, shared: &Shared) -> FileRecords {
+    let held = read_records(found, &shared.identity, shared.boot);
+    if !held.is_sealed && !found.file.is_broken() {
+        found.file.mark_unsynced(held.end);
+    }
+    held
 }
 
 fn current_boot() -> Result<BootId, RingError> {

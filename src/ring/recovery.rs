@@ -29,6 +29,9 @@ use crate::ring::format::{
 use crate::ring::record::Location;
 use crate::units::ContentHash;
 
+/// Read at once where a record may begin: nearly all heads with their headers, and records without
+/// a payload whole.
+const HEAD_PIECE: usize = 1024;
 /// Read at once when hashing and searching.
 const PIECE: usize = 256 << 10;
 
@@ -58,16 +61,30 @@ pub struct Damage {
     pub short_files: u64,
 }
 
-/// All that was found.
+impl Damage {
+    pub(super) fn add(&mut self, other: Self) {
+        self.torn_records += other.torn_records;
+        self.corrupt_records += other.corrupt_records;
+        self.lost_files += other.lost_files;
+        self.short_files += other.short_files;
+    }
+}
+
+/// All that was found, or what was in the newest files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// In the order they were appended, from the oldest state record on.
     pub records: Vec<RecoveredRecord>,
     /// What was left out.
     pub damage: Damage,
+    /// Number of the oldest file that was read; 0 where there is none.
+    pub oldest_read: u64,
+    /// Header of the state record that the oldest file begins with, where that file was not read.
+    pub oldest_state: Option<Vec<u8>>,
 }
 
 /// A ring file found in the folder, and what it says about itself.
+#[derive(Clone)]
 pub(super) struct FoundFile {
     pub file: Arc<RingFile>,
     pub superblock: Superblock,
@@ -196,14 +213,31 @@ impl From<Found> for RecoveredRecord {
 }
 
 /// What one file holds.
-pub(super) struct FileRecords {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRecords {
+    /// Number of the file.
+    pub file: u64,
+    /// In the order they were appended.
     pub records: Vec<RecoveredRecord>,
+    /// What was left out.
     pub damage: Damage,
     /// Where the last sound record ends, in bytes.
-    pub end: u64,
+    pub(super) end: u64,
     /// Bytes that an index of them takes.
-    pub index_size: u64,
-    pub is_sealed: bool,
+    pub(super) index_size: u64,
+    pub(super) is_sealed: bool,
+}
+
+impl FileRecords {
+    /// True where nothing was left out.
+    pub(super) fn is_sound(&self) -> bool {
+        self.damage == Damage::default()
+    }
+
+    /// True where it begins as every file does.
+    pub(super) fn begins_with_state(&self) -> bool {
+        self.records.first().is_some_and(|first| first.kind.is_state())
+    }
 }
 
 /// Reads the records of one file: from its index where it has one, else from place to place.
@@ -231,11 +265,24 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
     let records = indexed.unwrap_or_else(|| reader.scan());
     let index_size = records.iter().map(|found| Index::entry_size(found.header.len())).sum();
     FileRecords {
+        file: file.sequence(),
         index_size,
         records: records.into_iter().map(RecoveredRecord::from).collect(),
         damage: reader.damage,
         end: reader.end,
         is_sealed: footer.is_some(),
+    }
+}
+
+/// The header of the state record that a file begins with.
+pub(super) fn read_first_state(found: &FoundFile, identity: &Identity) -> Option<Vec<u8>> {
+    let FoundFile { file, .. } = found;
+    let damage = Damage::default();
+    let limit = file.footer_offset();
+    let reader = Reader { file, identity, limit, verifies: false, damage, end: SUPERBLOCK_SIZE };
+    match reader.read_record(SUPERBLOCK_SIZE) {
+        Slot::Record(Found { head, header, .. }) if head.kind.is_state() => Some(header),
+        _ => None,
     }
 }
 
@@ -366,20 +413,31 @@ impl Reader<'_> {
     }
 
     fn read_record(&self, at: u64) -> Slot {
-        let mut block = [0; HEAD_BYTES];
-        if self.file.read_at(at, &mut block).is_err() {
+        let mut piece = [0; HEAD_PIECE];
+        let read = self.file.read_up_to(at, &mut piece).unwrap_or(0);
+        let piece = &piece[..read];
+        let Some(&block) = piece.first_chunk::<HEAD_BYTES>() else {
+            self.file.mark_lost();
             return Slot::Unknown { blank: false };
-        }
+        };
         let Some(head) = Head::parse(&block, self.identity).filter(|head| self.is_here(head, at))
         else {
             return Slot::Unknown { blank: block.iter().all(|byte| *byte == 0) };
         };
+        let take = |offset: u64, part: &mut [u8]| {
+            let from = usize::try_from(offset - at).unwrap_or(usize::MAX);
+            match piece.get(from..).and_then(|rest| rest.get(..part.len())) {
+                Some(read) => {
+                    part.copy_from_slice(read);
+                    Ok(())
+                }
+                None => self.file.read_at(offset, part),
+            }
+        };
         let mut header = vec![0; head.header_size as usize];
         let mut trailer = [0; TRAILER_BYTES];
-        let read = self
-            .file
-            .read_at(head.header_offset(), &mut header)
-            .and_then(|()| self.file.read_at(head.trailer_offset(), &mut trailer));
+        let read = take(head.header_offset(), &mut header)
+            .and_then(|()| take(head.trailer_offset(), &mut trailer));
         let content = parse_trailer(&trailer, &block, &header, self.identity);
         let (Ok(()), Some(content)) = (read, content) else { return Slot::Torn(head) };
         if self.verifies && self.hash_content(&head).is_none_or(|found| found != content) {

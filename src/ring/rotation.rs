@@ -20,6 +20,7 @@ use crate::ring::format::{FOOTER_SIZE, FileEnd, Head, Index, SUPERBLOCK_SIZE};
 use crate::ring::jobs::{Opening, Shared, Work};
 use crate::ring::layout::{FileLayout, LayoutError, plan_files};
 use crate::ring::record::{Location, Record, Stored, WriteError};
+use crate::ring::recovery::FoundFile;
 use crate::ring::storage::Storage;
 use crate::ring::tenure::Tenure;
 
@@ -96,6 +97,15 @@ pub(super) struct LiveFile {
     pub(super) index_size: u64,
 }
 
+impl LiveFile {
+    /// A file whose records are still to be read; as a rule it is full.
+    pub(super) fn unread(found: &FoundFile) -> Self {
+        let file = Arc::clone(&found.file);
+        let end = found.end.unwrap_or(file.size());
+        Self { file, end, index_size: 0 }
+    }
+}
+
 /// A channel's ring, owned by the channel's shard.
 pub struct Ring {
     pub(super) storage: Arc<Storage>,
@@ -121,6 +131,8 @@ pub struct Ring {
     /// Unlinked files that may still have readers. Ours is the last reference, see
     /// [`Ring::close_unread`].
     pub(super) lingering: Vec<Arc<RingFile>>,
+    /// Files that have not been read since the ring was opened, oldest first.
+    pub(super) unread: VecDeque<FoundFile>,
 }
 
 impl Ring {
@@ -334,6 +346,7 @@ impl Ring {
             if let Some(oldest) = self.live.pop_front() {
                 sequences.push(oldest.file.sequence());
                 self.unsealed.retain(|full| full.file.sequence() != oldest.file.sequence());
+                self.unread.retain(|unread| unread.file.sequence() != oldest.file.sequence());
                 self.dropped.push_back(oldest.file);
             }
         }
@@ -444,7 +457,7 @@ impl Ring {
         self.shared.tenure.epoch()
     }
 
-    fn number(&self) -> usize {
+    pub(super) fn number(&self) -> usize {
         self.shared.claim.number
     }
 

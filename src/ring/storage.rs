@@ -1,10 +1,10 @@
 //! Storage threads: all that may wait for a disk happens here, never on a shard.
 //!
-//! Five kinds of threads, so that none waits behind another's work: those that write records,
+//! Six kinds of threads, so that none waits behind another's work: those that write records,
 //! those that sync records before they are acknowledged, those that sync, make and unlink files,
-//! those that read cold ranges, and those that make what is live from what was just written. A
-//! ring keeps to one thread of each of the first three kinds, so its jobs are done in the order
-//! they were given.
+//! those that read cold ranges, those that make what is live from what was just written, and one
+//! that reads what a start left for later. A ring keeps to one thread of each of the first three
+//! kinds, so its jobs are done in the order they were given.
 //!
 //! They are the threads of one disk: a `storage.dir` is one filesystem, and where that hangs, all
 //! rings in it wait.
@@ -122,6 +122,9 @@ pub struct Storage {
     upkeep: Vec<Lane>,
     reading: Vec<Lane>,
     making: Vec<Lane>,
+    /// One: after a start there is as much to read as disks and cores can give, and all else goes
+    /// before it.
+    older: Vec<Lane>,
     panics: Arc<AtomicU64>,
     next_ring: AtomicUsize,
 }
@@ -147,6 +150,7 @@ impl Storage {
             upkeep: lanes("upkeep", count)?,
             reading: lanes("read", count)?,
             making: lanes("make", MAKING_THREAD_COUNT)?,
+            older: lanes("older", 1)?,
             panics: Arc::clone(&panics),
             next_ring: AtomicUsize::new(0),
         }))
@@ -187,6 +191,11 @@ impl Storage {
     /// [`QueueFull`] where the making threads have full queues; the job is dropped.
     pub fn make(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), QueueFull> {
         give_any(&self.making, job)
+    }
+
+    /// Reads what a start left for later.
+    pub(super) fn read_older(&self, job: Job) -> Result<(), QueueFull> {
+        give_any(&self.older, job)
     }
 
     /// Has every thread that writes records do nothing for `span`, as a disk that hangs does. For
@@ -244,7 +253,7 @@ impl Storage {
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
         let to_disk = self.writing.iter().chain(&self.committing).chain(&self.upkeep);
-        to_disk.chain(&self.reading).chain(&self.making)
+        to_disk.chain(&self.reading).chain(&self.making).chain(&self.older)
     }
 }
 
@@ -271,9 +280,9 @@ fn flush<'a>(lanes: impl Iterator<Item = &'a Lane>, deadline: Instant) -> bool {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        let Self { writing, committing, upkeep, reading, making, .. } = self;
+        let Self { writing, committing, upkeep, reading, making, older, .. } = self;
         // Those that write first: they give jobs to the others.
-        for kind in [writing, committing, upkeep, reading, making] {
+        for kind in [writing, committing, upkeep, reading, making, older] {
             kind.iter().for_each(Lane::close);
             for lane in kind.drain(..) {
                 // Where a job's callback held the last reference, this is that thread itself.

@@ -6,6 +6,7 @@
 mod crash_images;
 mod damage;
 mod durability;
+mod newest;
 mod succession;
 
 use std::collections::BTreeMap;

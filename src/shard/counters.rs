@@ -264,6 +264,12 @@ pub struct ChannelCounters {
     pub ring_lost_files: Counter,
     /// Gauge: microseconds that it took to read the ring back.
     pub ring_recovery_us: Counter,
+    /// Gauge: 1 where the ring could not be read at the start.
+    pub ring_refused: Counter,
+    /// Gauge: files of the ring that are still to be read.
+    pub ring_unread_files: Counter,
+    /// Gauge: microseconds that it took to read the older files, once they are read.
+    pub ring_fill_us: Counter,
     /// Writes of owners that had been replaced, refused.
     pub stale_writes: Counter,
     /// Times it went from a shard that was lost to another.

@@ -183,7 +183,12 @@ impl Push<'_> {
         owner: Option<Rc<Owner>>,
         body: &mut Body<'_>,
     ) -> Plan<SharedFile> {
-        let Some(owner) = owner else { return transient("the channel is starting") };
+        let Some(owner) = owner else {
+            let is_refused = self.channel.live.is_refused();
+            let why =
+                if is_refused { "the ring cannot be read" } else { "the channel is starting" };
+            return transient(why);
+        };
         // Retention is ours: what the encoder's window has left stays in ours.
         if self.head.method == Method::Delete {
             return Plan::status(ResponseHead::new(204));

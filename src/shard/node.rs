@@ -365,7 +365,8 @@ impl Node {
             if let Some(owner) = owner.filter(|owner| owner.is_current()) {
                 return Some(owner);
             }
-            if channel.live.placement.owner() != self.shard || rt::now() >= deadline {
+            let is_elsewhere = channel.live.placement.owner() != self.shard;
+            if is_elsewhere || channel.live.is_refused() || rt::now() >= deadline {
                 return None;
             }
             rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 10).await;

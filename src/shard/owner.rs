@@ -27,10 +27,13 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+mod older;
 mod picture;
 
+use older::Unread;
 use picture::Arrival;
 
 /// A channel and its ring.
@@ -76,6 +79,8 @@ struct Inner {
     unplaced: VecDeque<(Arrival, Committed)>,
     /// The age of what was taken over, where nothing has been published yet.
     reopened_age: EdgeAge,
+    /// Older files of the ring are being read.
+    unread: Option<Unread>,
 }
 
 /// What became of a sound segment.
@@ -138,9 +143,11 @@ impl Owner {
     /// Takes a channel over on this shard.
     #[must_use]
     pub fn new(site: Arc<ChannelSite>, reopened: Reopened) -> Rc<Self> {
-        let Reopened { ring, channel, written, written_count, unwritten, newest_arrival } =
+        let Reopened { ring, channel, written, written_count, unwritten, seam, newest_arrival } =
             reopened;
         let at = now();
+        site.live.is_filling.store(seam.is_some(), Ordering::Release);
+        site.live.counters.ring_unread_files.set(ring.unread_count() as u64);
         let silence = newest_arrival.map_or(0, |newest| at.wall.0.saturating_sub(newest.0));
         let age = Duration::from_micros(u64::try_from(silence).unwrap_or(0));
         let inner = Inner {
@@ -164,9 +171,13 @@ impl Owner {
             presented: Vec::new(),
             unplaced: VecDeque::new(),
             reopened_age: EdgeAge { age, since: at.monotonic },
+            unread: seam.map(Unread::new),
         };
         let owner = Rc::new(Self { site: RefCell::new(site), inner: RefCell::new(inner) });
         owner.publish();
+        if owner.inner.borrow().unread.is_some() {
+            owner.read_older();
+        }
         owner
     }
 
@@ -562,6 +573,10 @@ impl Inner {
         let lost = self.loss_count - before;
         site.live.counters.ring_checksum_failures.add(lost as u64);
         tracing::error!(channel = %site.id, lost, "records or files of the ring are lost");
+        self.forget_lost(site);
+    }
+
+    fn forget_lost(&mut self, site: &ChannelSite) {
         let files = self.ring.files();
         let is_lost = |payload: Extent| {
             let file = files.binary_search_by_key(&payload.file, |file| file.sequence());

@@ -258,6 +258,9 @@ impl Playback {
                 return Plan::status(ResponseHead { allow, ..ResponseHead::new(405) });
             }
         }
+        if endpoint.channel.live.is_refused() {
+            return refusal(Refusal::NoRing);
+        }
         let published = endpoint.channel.live.published.load_full();
         let may_be_manifest = manifest::kind_of(path).is_some();
         let gzip = head.accept_encoding_gzip && may_be_manifest;
@@ -489,6 +492,8 @@ enum Refusal {
     Absent(Absent),
     /// Storage is overloaded: 503.
     Busy,
+    /// The channel's ring could not be read: 503.
+    NoRing,
     /// The ring does not hold what is listed: 502, so that a CDN asks the other origin.
     Broken,
 }
@@ -566,8 +571,8 @@ fn stale(status: u16) -> Plan<SharedFile> {
 fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
+        Refusal::Absent(Absent::Unread) | Refusal::Busy | Refusal::NoRing => (503, Some(1)),
         Refusal::Absent(_) => (404, None),
-        Refusal::Busy => (503, Some(1)),
         Refusal::Broken => (502, None),
     };
     let cache_control = Some(CacheControl::MaxAge(1));

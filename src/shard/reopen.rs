@@ -1,4 +1,5 @@
-//! A channel read back from the records of its ring, before its shard runs.
+//! A channel read back from the records of its ring: of the newest files before its owner takes it
+//! over, of the others behind that ([`super::owner`]).
 //!
 //! A change record is the number of its first change and the changes; a state record is the number
 //! of the change after those that it includes, and the state. By the numbers, changes that were
@@ -6,13 +7,14 @@
 //! from the next state that includes them.
 
 use crate::engine::channel::candidate::RecordMeta;
+use crate::engine::channel::older::{FileContent, MissingChanges, OlderPart, Seam};
 use crate::engine::channel::state::{Change, State};
 use crate::engine::channel::{Channel, Now, Recovery};
 use crate::engine::presentation::Listed;
 use crate::limits::UNLISTED_AGE_MAX;
-use crate::ring::{Location, RecordKind, Recovered, RecoveredRecord, Ring, RingError};
+use crate::ring::{FileRecords, Location, RecordKind, Recovered, RecoveredRecord, Ring, RingError};
 use crate::shard::site::ChannelSite;
-use crate::units::{Extent, WallClock};
+use crate::units::{Extent, MediaTime, WallClock};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,6 +30,8 @@ pub struct Reopened {
     pub(super) written: Recovery,
     pub(super) written_count: u64,
     pub(super) unwritten: Vec<Change>,
+    /// Where what has been read begins, if there is more.
+    pub(super) seam: Option<Seam>,
     /// When the newest media of the ring arrived.
     pub(super) newest_arrival: Option<WallClock>,
 }
@@ -46,6 +50,88 @@ pub enum ReopenError {
         /// Offset of the header in bytes.
         offset: u64,
     },
+    /// What older files list does not lead to what newer ones do.
+    #[error(transparent)]
+    Missing(#[from] MissingChanges),
+}
+
+fn unreadable(record: &RecoveredRecord) -> ReopenError {
+    let Extent { file, offset, .. } = record.location.header;
+    ReopenError::Header { file, offset }
+}
+
+/// Tells when the newest files of a ring have been read that a channel needs to go on, and to offer
+/// its live manifests.
+pub struct Newest {
+    span: MediaTime,
+    edge: Option<MediaTime>,
+    arrived: Option<WallClock>,
+}
+
+impl Newest {
+    /// Where `span` before the live edge is needed.
+    #[must_use]
+    pub const fn of(span: MediaTime) -> Self {
+        Self { span, edge: None, arrived: None }
+    }
+
+    /// Looks at the records of one file, newer ones first: true where none before it is needed. It
+    /// lists media from before the span, and holds media that, if not listed by then, had been
+    /// given up.
+    pub fn is_enough(&mut self, held: &FileRecords) -> bool {
+        let records = || held.records.iter();
+        self.edge = self.edge.or_else(|| Some(records().rev().find_map(listed_by)?.end));
+        self.arrived = self.arrived.or_else(|| records().rev().find_map(arrival_of));
+        let start = records().find_map(listed_by).map(|listed| listed.start);
+        let is_listed = self.edge.zip(start).is_some_and(|(edge, it)| it <= edge - self.span);
+        let arrived = records().find_map(arrival_of);
+        is_listed && arrived.is_some_and(|arrived| arrived < oldest_unlisted(self.arrived))
+    }
+}
+
+/// The first segment that a record lists. What cannot be read is told where it is taken.
+fn listed_by(record: &RecoveredRecord) -> Option<Listed> {
+    if record.kind != RecordKind::Change {
+        return None;
+    }
+    let (_, changes): (u64, Vec<Change>) = postcard::from_bytes(&record.header).ok()?;
+    changes.into_iter().find_map(|change| match change {
+        Change::Listed(_, listed) => Some(listed),
+        _ => None,
+    })
+}
+
+/// When the media of a record arrived.
+fn arrival_of(record: &RecoveredRecord) -> Option<WallClock> {
+    if record.kind != RecordKind::Media {
+        return None;
+    }
+    Some(postcard::from_bytes::<RecordMeta>(&record.header).ok()?.arrived)
+}
+
+/// What an older file of a ring adds to what was listed.
+///
+/// # Errors
+///
+/// [`ReopenError`]: neither it nor what is older can be listed.
+pub fn read_older(seam: Seam, held: &FileRecords) -> Result<OlderPart, ReopenError> {
+    let mut content = FileContent { file: held.file, ..FileContent::default() };
+    for record in &held.records {
+        match record.kind {
+            RecordKind::State => {
+                let read = postcard::from_bytes(&record.header);
+                content.state = Some(read.map_err(|_| unreadable(record))?);
+            }
+            RecordKind::Change => {
+                let read = postcard::from_bytes(&record.header);
+                content.changes.push(read.map_err(|_| unreadable(record))?);
+            }
+            RecordKind::Media => {
+                content.payloads.insert(record.location.payload);
+            }
+        }
+    }
+    Ok(seam.extend(content)?)
 }
 
 /// What the records so far have led to.
@@ -61,19 +147,23 @@ struct Reading {
     /// A record could not be taken without a panic: what follows waits for the next state.
     is_broken: bool,
     present: HashSet<Extent>,
+    /// Before the first state; `None` where what was before it is lost.
+    seam: Option<Seam>,
 }
 
 impl Reading {
-    /// Takes a record. A defect of ours that one brings to light must not end the process, and with
-    /// the next start end it again: what was read is given up for the next file's state.
+    /// Takes a record; of media, where it arrived since `oldest`, that it may wait to be listed. A
+    /// defect of ours that one brings to light must not end the process, and with the next start
+    /// end it again: what was read is given up for the next file's state.
     fn on_record_guarded(
         &mut self,
         record: &RecoveredRecord,
-        oldest: WallClock,
+        oldest: Option<WallClock>,
     ) -> Result<(), postcard::Error> {
         // What a panic leaves halfway is thrown away.
         catch_unwind(AssertUnwindSafe(|| self.on_record(record, oldest))).unwrap_or_else(|_| {
             (self.recovery, self.other, self.is_broken) = (None, None, true);
+            self.seam = None;
             self.lost += 1;
             Ok(())
         })
@@ -82,7 +172,7 @@ impl Reading {
     fn on_record(
         &mut self,
         record: &RecoveredRecord,
-        oldest: WallClock,
+        oldest: Option<WallClock>,
     ) -> Result<(), postcard::Error> {
         match record.kind {
             RecordKind::State => {
@@ -94,9 +184,10 @@ impl Reading {
                 self.on_changes(first, &changes);
             }
             RecordKind::Media => {
-                let meta: RecordMeta = postcard::from_bytes(&record.header)?;
                 let Location { table, payload, .. } = record.location;
                 self.present.insert(payload);
+                let Some(oldest) = oldest else { return Ok(()) };
+                let meta: RecordMeta = postcard::from_bytes(&record.header)?;
                 if meta.arrived >= oldest && !self.is_broken {
                     let recovery = self.recovery.get_or_insert_default();
                     recovery.on_media(meta, (table, payload), record.hash);
@@ -108,6 +199,9 @@ impl Reading {
 
     fn on_state(&mut self, count: u64, state: State) {
         if self.recovery.is_none() {
+            if !self.is_broken {
+                self.seam = Some(Seam::before(&state, count));
+            }
             self.is_broken = false;
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
         } else {
@@ -121,21 +215,26 @@ impl Reading {
             && first != self.count
         {
             self.lost += count.saturating_sub(self.count);
+            self.seam = None;
             (self.recovery, self.count) = (Some(Recovery::new(state)), count);
         }
         if self.is_broken {
             self.lost += changes.len() as u64;
             return;
         }
+        if first > self.count {
+            self.lost += changes.len() as u64;
+            return;
+        }
         let recovery = self.recovery.get_or_insert_default();
-        match self.count.checked_sub(first).map(usize::try_from) {
-            Some(known) => {
-                for change in changes.iter().skip(known.unwrap_or(usize::MAX)) {
-                    recovery.on_change(change);
-                    self.count += 1;
-                }
+        for (number, change) in (first..).zip(changes) {
+            if let Some(seam) = &mut self.seam {
+                seam.on_change(number, change, recovery.windows());
             }
-            None => self.lost += changes.len() as u64,
+            if number == self.count {
+                recovery.on_change(change);
+                self.count += 1;
+            }
         }
     }
 }
@@ -163,19 +262,20 @@ impl Reopened {
         counters.ring_checksum_failures.add(damage.corrupt_records);
         counters.ring_lost_files.add(damage.lost_files + damage.short_files);
         let mut reading = Reading::default();
-        let newest_arrival = newest_arrival(recovered);
+        let (newest_arrival, recent) = recent_media(&recovered.records);
         let oldest = oldest_unlisted(newest_arrival);
-        for record in &recovered.records {
-            let Extent { file, offset, .. } = record.location.header;
-            let read = reading.on_record_guarded(record, oldest);
-            read.map_err(|_| ReopenError::Header { file, offset })?;
+        for (at, record) in recovered.records.iter().enumerate() {
+            let read = reading.on_record_guarded(record, (at >= recent).then_some(oldest));
+            read.map_err(|_| unreadable(record))?;
         }
-        let Reading { recovery, count: written_count, lost, present, .. } = reading;
-        let exists = |listed: &Listed| {
-            listed.media.as_ref().is_some_and(|media| present.contains(&media.payload))
-        };
+        let Reading { recovery, count: written_count, lost, present, seam, .. } = reading;
         let mut recovery = recovery.unwrap_or_default();
-        let gone = recovery.drop_lost(exists);
+        let seam = seam.filter(|_| ring.unread_count() > 0);
+        let mut seam = seam.and_then(|seam| look_before(seam, recovered, site, &mut recovery));
+        if seam.is_none() {
+            ring.give_up_unread();
+        }
+        let gone = drop_absent(&mut recovery, seam.as_mut(), &ring, (recovered, &present));
         if gone > 0 || lost > 0 {
             tracing::warn!(channel = %site.id, gone, lost, "listed segments or changes are gone");
         }
@@ -197,16 +297,74 @@ impl Reopened {
             Channel::new(site.timeline.clone())
         });
         let (written, unwritten) = (recovery, channel.take_changes());
-        Ok(Self { ring, channel, written, written_count, unwritten, newest_arrival })
+        if channel.state().tracks.is_empty() {
+            // It began anew: nothing leads to what is older.
+            seam = None;
+            ring.give_up_unread();
+        }
+        Ok(Self { ring, channel, written, written_count, unwritten, seam, newest_arrival })
     }
 }
 
-/// When the newest media of a ring arrived.
-fn newest_arrival(recovered: &Recovered) -> Option<WallClock> {
-    let media = recovered.records.iter().rev().filter(|record| record.kind == RecordKind::Media);
-    let arrived =
-        media.filter_map(|record| postcard::from_bytes::<RecordMeta>(&record.header).ok());
-    arrived.map(|meta| meta.arrived).max()
+/// What is known of what lies before the newest files: that there is nothing, or what the owner
+/// before has shown. `None` where that is all of it, and the files need not be read.
+fn look_before(
+    mut seam: Seam,
+    recovered: &Recovered,
+    site: &ChannelSite,
+    recovery: &mut Recovery,
+) -> Option<Seam> {
+    let oldest = recovered.oldest_state.as_ref();
+    if let Some(Ok((_, state))) = oldest.map(|it| postcard::from_bytes::<(u64, State)>(it)) {
+        seam.compare_oldest(&state);
+    }
+    recovery.set_unread(&seam);
+    let Some(part) = seam.bridge(&site.live.published.load().presentation) else {
+        return Some(seam);
+    };
+    recovery.on_older(Some(&part));
+    None
+}
+
+/// Forgets what is listed and has left the ring, and has what is not in its file become gaps, which
+/// it counts. What lies in a file that is still to be read is noted at the `seam`.
+fn drop_absent(
+    recovery: &mut Recovery,
+    seam: Option<&mut Seam>,
+    ring: &Ring,
+    (recovered, present): (&Recovered, &HashSet<Extent>),
+) -> usize {
+    let files = ring.files();
+    if let Some(oldest) = files.first() {
+        recovery.on_file_dropped(oldest.sequence().saturating_sub(1));
+    }
+    let is_older = |payload: &Extent| payload.file < recovered.oldest_read;
+    let gone = recovery.drop_lost(|listed: &Listed| {
+        listed.media.as_ref().map(|media| media.payload).is_some_and(|payload| {
+            let is_in_ring = || ring.file(payload.file).is_some();
+            if is_older(&payload) { is_in_ring() } else { present.contains(&payload) }
+        })
+    });
+    if let Some(seam) = seam {
+        for payload in recovery.windows().payloads().filter(is_older) {
+            seam.await_payload(payload);
+        }
+    }
+    gone
+}
+
+/// When the newest media of a ring arrived, and the position of a record before which all media had
+/// been given up if it was not listed.
+fn recent_media(records: &[RecoveredRecord]) -> (Option<WallClock>, usize) {
+    let mut newest = None;
+    for (at, record) in records.iter().enumerate().rev() {
+        let Some(arrived) = arrival_of(record) else { continue };
+        newest = newest.max(Some(arrived));
+        if arrived < oldest_unlisted(newest) {
+            return (newest, at);
+        }
+    }
+    (newest, 0)
 }
 
 /// What arrived before this and was not listed had been given up when the process ended.
@@ -308,7 +466,7 @@ mod tests {
         ];
         let mut reading = Reading::default();
         for record in &records {
-            assert_eq!(reading.on_record_guarded(record, WallClock(0)), Ok(()));
+            assert_eq!(reading.on_record_guarded(record, Some(WallClock(0))), Ok(()));
         }
         assert_eq!(end_of(&reading), (8, 3, state(8)));
     }

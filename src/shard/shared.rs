@@ -22,7 +22,7 @@ use crate::shard::site::{ChannelSite, Site};
 use crate::units::Monotonic;
 use arc_swap::ArcSwap;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -151,7 +151,8 @@ impl Shared {
     /// no more.
     pub fn read_back(&self) {
         let site = self.site.load();
-        let next = site.channels.values().filter_map(|channel| {
+        let owned = site.channels.values().filter(|channel| !channel.live.is_refused());
+        let next = owned.filter_map(|channel| {
             let placement = &channel.live.placement;
             let tenure = placement.tenure().pass_to(placement.owner())?;
             Some((Arc::clone(channel), tenure))
@@ -167,10 +168,18 @@ impl Shared {
         serials.max().unwrap_or(0)
     }
 
-    /// Whether every channel has published since the publication of this serial.
+    /// Whether a channel has older ring files to be read.
+    #[must_use]
+    pub fn is_filling(&self) -> bool {
+        let site = self.site.load();
+        site.channels.values().any(|channel| channel.live.is_filling.load(Ordering::Acquire))
+    }
+
+    /// Whether every channel that has a ring has published since the publication of this serial.
     #[must_use]
     pub fn has_published_since(&self, serial: u64) -> bool {
         let site = self.site.load();
-        site.channels.values().all(|channel| channel.live.published.load().serial > serial)
+        let mut owned = site.channels.values().filter(|channel| !channel.live.is_refused());
+        owned.all(|channel| channel.live.published.load().serial > serial)
     }
 }

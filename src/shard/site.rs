@@ -18,11 +18,11 @@ use crate::shard::counters::{ChannelCounters, EndpointCounters};
 use crate::shard::history::History;
 use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
-use crate::units::{InputNumber, Monotonic};
+use crate::units::{InputNumber, MediaTime, Monotonic};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Channels and endpoints at one time.
@@ -43,6 +43,9 @@ pub struct ChannelSite {
     pub users: [Option<InputUser>; 2],
     /// Its timeline.
     pub timeline: ChannelConfig,
+    /// How much before the live edge is read back before the channel goes on after a start: what
+    /// live manifests list, and room for what a listed segment is joined of.
+    pub live_span: MediaTime,
     /// Its ring.
     pub ring: RingConfig,
     /// Bodies per second that each input may send.
@@ -93,11 +96,22 @@ pub struct ChannelLive {
     pub memory: Budget,
     /// What inputs 1 and 2 have sent lately.
     pub paces: [Pace; 2],
+    /// Older files of its ring are still being read.
+    pub is_filling: AtomicBool,
+    /// Its ring could not be read when the process started: nobody owns the channel, and what is
+    /// asked of it is refused, until a reload finds the ring readable.
+    pub is_refused: AtomicBool,
     /// Input that an operator wants to lead, for the owner's next tick; 0 for none.
     wanted_input: AtomicU8,
 }
 
 impl ChannelLive {
+    /// See the field.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Acquire)
+    }
+
     /// Has the channel led by `input` as soon as it can.
     pub fn want_input(&self, input: InputNumber) {
         self.wanted_input.store(input.number(), Ordering::Relaxed);
@@ -200,6 +214,8 @@ impl ChannelLive {
             history: ArcSwap::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),
             paces: Default::default(),
+            is_filling: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             wanted_input: AtomicU8::new(0),
         })
     }

@@ -15,7 +15,7 @@ use crate::limits::SHARD_TICK_SPAN;
 use crate::ring::{QueueFull, Recovered, Ring, RingError, Tenure};
 use crate::shard::member::{Cause, Standing};
 use crate::shard::owner;
-use crate::shard::reopen::{ReopenError, Reopened};
+use crate::shard::reopen::{Newest, ReopenError, Reopened};
 use crate::shard::rt;
 use crate::shard::shared::{Adoption, Shared};
 use crate::shard::site::ChannelSite;
@@ -96,7 +96,9 @@ impl Opening {
         };
         let known = Arc::clone(&self.site.live.published.load().files);
         let (config, tenure) = (self.site.ring.clone(), self.tenure.clone());
-        Ring::take_over(config, &shared.storage, tenure, known, read_back)?;
+        let mut newest = Newest::of(self.site.live_span);
+        let how = (known, move |held: &_| newest.is_enough(held));
+        Ring::take_over(config, &shared.storage, tenure, how, read_back)?;
         self.opened = Some(opened);
         Ok(())
     }
@@ -212,7 +214,7 @@ impl Succession {
         for site in shared.site.load().channels.values() {
             let placement = &site.live.placement;
             let tenure = placement.tenure();
-            if placement.owner() != shard {
+            if placement.owner() != shard || site.live.is_refused() {
                 continue;
             }
             self.given += 1;

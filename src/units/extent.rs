@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A range of the ring file `file`, which never changes once published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Extent {
     /// Sequence number of the ring file within its channel; never reused.
     pub file: u64,

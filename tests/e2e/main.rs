@@ -17,6 +17,8 @@ mod disk;
 mod endless;
 mod failover;
 mod he_aac;
+#[path = "../support/history.rs"]
+mod history;
 mod hour;
 mod ingest_contract;
 mod lifecycle;

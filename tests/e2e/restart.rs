@@ -1,9 +1,18 @@
 //! Ends and beginnings of the process: killed, drained, told to read its configuration again.
 
-use crate::client::{Connection, Encoder};
-use crate::origin::{Origin, channel, demo, endpoints, eventually};
-use crate::playback::{DASH, HLS, listed, listed_with, served};
+use crate::client::{Connection, Encoder, Response};
+use crate::history::History;
+use crate::origin::{Origin, channel, channel_with, demo, endpoints, eventually};
+use crate::playback::{CMAF, DASH, HLS, Rendition, hls, listed, listed_with, number_of, served};
 use crate::source::{MUXED, SEGMENT_COUNT};
+use headwater::ring::{Durability, RingConfig, Storage};
+use headwater::shard::reopen::RECORD_VERSION;
+use headwater::units::WallClock;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[test]
 fn a_killed_process_comes_back_with_the_same_urls_and_bytes() {
@@ -148,4 +157,133 @@ fn a_directory_has_one_process() {
     assert!(!status.success(), "{said}");
     assert!(said.contains("data"), "it names the directory: {said}");
     assert!(served(&origin, 2) == before, "the first goes on");
+}
+
+const HISTORY_RING_MIB: u64 = 72;
+const HISTORY_BODY_SIZE_MAX: u64 = 256 << 10;
+/// Twenty minutes.
+const HISTORY_COUNT: u64 = 600;
+
+/// An origin on the ring of a channel that ran for so long that a start does not wait for all of
+/// it: a minute is listed, and the rest is in the startover window.
+fn with_history() -> Origin {
+    let endpoint = "[[endpoint]]\nid = \"demo-cmaf\"\nchannel = \"demo\"\n\
+         stale_limit_seconds = 86400\nstartover_window_seconds = 7200\n\
+         [endpoint.cmaf_package]\nsegment_duration_seconds = 2\n\
+         [[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\nplaylist_window_seconds = 60\n";
+    let ring = format!("{HISTORY_RING_MIB}MiB");
+    let size_max = format!("{}KiB", HISTORY_BODY_SIZE_MAX >> 10);
+    let origin = Origin::stopped(&(channel_with("demo", &ring, &size_max) + endpoint));
+    let config = RingConfig {
+        dir: origin.storage().join("demo"),
+        size: HISTORY_RING_MIB << 20,
+        body_size_max: HISTORY_BODY_SIZE_MAX,
+        content_version: RECORD_VERSION,
+        durability: Durability::default(),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let start = i64::try_from(now).unwrap() - i64::try_from(HISTORY_COUNT).unwrap() * 2_000_000;
+    let history = History {
+        segment_seconds: 2,
+        count: u32::try_from(HISTORY_COUNT).unwrap(),
+        start: WallClock(start),
+        sample_size: 4096,
+    };
+    history.write(&config, &Storage::start(1).unwrap());
+    origin
+}
+
+/// What a player gets that asks again for as long as it is told to: never that there is nothing.
+fn awaited(origin: &Origin, path: &str) -> Response {
+    eventually(&format!("{path} is read back"), || {
+        let response = origin.get(path);
+        if response.status == 503 {
+            assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+            return None;
+        }
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        Some(response)
+    })
+}
+
+/// Every segment of a rendition since the channel began, newest first, by its path.
+fn all_segments(origin: &Origin, live: &Rendition) -> BTreeMap<String, Vec<u8>> {
+    let newest = live.segments.last().unwrap();
+    let (name, number) = (newest.rsplit_once('_').unwrap().0, number_of(newest));
+    let numbers = (number + 1 - HISTORY_COUNT..=number).rev();
+    let paths = numbers.map(|number| format!("{name}_{number}.m4s"));
+    paths.map(|path| (path.clone(), awaited(origin, &path).body)).collect()
+}
+
+fn readiness(origin: &Origin) -> String {
+    Connection::open(origin.control()).request("GET", "/readyz", &[], b"").text()
+}
+
+#[test]
+fn st_01_st_03_the_live_edge_comes_first_and_the_rest_behind_it_with_the_same_bytes() {
+    let mut origin = with_history();
+    origin.restart();
+    let live = hls(&origin, CMAF);
+    assert_eq!(live.len(), 4, "three variants and their sound");
+    assert!(live.iter().all(|it| it.segments.len() == 30), "{live:?}");
+    let segments = all_segments(&origin, &live[0]);
+    eventually("all of the ring is read", || {
+        (origin.metric("headwater_ring_unread_files", "") == 0).then_some(())
+    });
+    assert!(readiness(&origin).contains("\"channels_filling\":[]"));
+    assert!(origin.logged("all of the ring is read") > 0, "a part was left for later");
+    assert_eq!(hls(&origin, CMAF), live, "the live edge is as it was");
+
+    // However often it ends while it reads, it comes to the same.
+    for round in 0..12 {
+        origin.kill();
+        origin.begin();
+        // The moment of a fault, not a wait for anything.
+        thread::sleep(Duration::from_millis(20 * round));
+    }
+    origin.kill();
+    origin.restart();
+    assert_eq!(hls(&origin, CMAF), live, "from the first answer on");
+    assert!(all_segments(&origin, &live[0]) == segments);
+    let (newest, _) = segments.last_key_value().unwrap();
+    let before = format!("{}_{}.m4s", newest.rsplit_once('_').unwrap().0, number_of(newest) - 700);
+    eventually("what never was is not there, once all is read", || {
+        (origin.get(&before).status == 404).then_some(())
+    });
+}
+
+#[test]
+fn st_10_st_16_a_ring_that_cannot_be_read_refuses_its_channel_alone() {
+    let tables = demo() + &channel("other") + &endpoints("other", 2);
+    let mut origin = Origin::start(&tables);
+    MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..4);
+    MUXED.push(&mut Encoder::new(&origin, "other", 1), 0..4);
+    let before = served(&origin, 4);
+    origin.kill();
+
+    // As a later release writes it: after the magic number comes the version of the format.
+    let first = fs::read_dir(origin.storage().join("demo")).unwrap().map(|it| it.unwrap().path());
+    let first = first.filter(|path| path.extension().is_some_and(|it| it == "ring")).min().unwrap();
+    let file = fs::File::options().read(true).write(true).open(first).unwrap();
+    let mut version = [0; 4];
+    file.read_exact_at(&mut version, 8).unwrap();
+    file.write_all_at(&99_u32.to_le_bytes(), 8).unwrap();
+
+    origin.restart();
+    listed_with(&origin, "/out/v1/other-hls/index.m3u8", 4);
+    MUXED.push(&mut Encoder::new(&origin, "other", 1), 4..SEGMENT_COUNT);
+    listed_with(&origin, "/out/v1/other-hls/index.m3u8", SEGMENT_COUNT);
+    let refused = origin.get(HLS);
+    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
+    let segment = &MUXED.variants[0].segments[4];
+    assert_eq!(Encoder::new(&origin, "demo", 1).put(&segment.name, &segment.body).status, 503);
+    assert_eq!(origin.metric("headwater_ring_refused", "demo"), 1);
+    assert_eq!(origin.metric("headwater_ring_refused", "other"), 0);
+    assert!(readiness(&origin).contains("\"channels_refused\":[\"demo\"]"));
+
+    file.write_all_at(&version, 8).unwrap();
+    origin.signal("HUP");
+    eventually("the channel is back", || (origin.get(HLS).status == 200).then_some(()));
+    assert!(served(&origin, 4) == before);
+    assert!(readiness(&origin).contains("\"channels_refused\":[]"));
 }

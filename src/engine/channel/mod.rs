@@ -28,6 +28,7 @@ mod layout;
 mod leading;
 mod listing;
 mod numbering;
+pub mod older;
 mod outside;
 mod placing;
 mod recent;
@@ -54,6 +55,7 @@ pub use event::{Cause, Event, SwitchReason};
 use grid::unwrap_near;
 use input::Inputs;
 use judging::Arrival;
+use older::{OlderPart, Seam};
 use recent::RecentNames;
 use source::SourceTop;
 use state::{Change, State, Windows};
@@ -302,6 +304,12 @@ impl Channel {
         self.state.forget_unreferenced(&self.windows);
     }
 
+    /// Takes what one ring file more has listed, before everything else; `None` where there is none
+    /// any more, or no more of it can be known.
+    pub fn on_older(&mut self, part: Option<&OlderPart>) {
+        self.windows.on_older(part);
+    }
+
     /// Media for which `is_lost` is true cannot be had from the ring any more: what is listed of it
     /// becomes a gap, which late media may fill.
     pub fn on_media_lost(&mut self, is_lost: impl Fn(Extent) -> bool) {
@@ -508,6 +516,16 @@ impl Recovery {
         self.state.forget_unreferenced(&self.windows);
     }
 
+    /// Only the files behind `seam` have been read.
+    pub fn set_unread(&mut self, seam: &Seam) {
+        self.windows.set_unread(seam.unread());
+    }
+
+    /// See [`Channel::on_older`].
+    pub fn on_older(&mut self, part: Option<&OlderPart>) {
+        self.windows.on_older(part);
+    }
+
     /// Drops what was committed and is not listed.
     pub fn forget_unlisted(&mut self) {
         self.unlisted.clear();
@@ -517,6 +535,12 @@ impl Recovery {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The windows after the changes taken so far.
+    #[must_use]
+    pub const fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// State and windows as they are in the ring.

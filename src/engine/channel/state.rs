@@ -200,8 +200,12 @@ impl State {
         })
     }
 
-    /// Forgets grids and configurations that nothing in `windows` refers to any more.
+    /// Forgets grids and configurations that nothing in `windows` refers to any more. While older
+    /// segments have not been read, they may refer to any.
     pub fn forget_unreferenced(&mut self, windows: &Windows) {
+        if windows.has_unread() {
+            return;
+        }
         let logs = self.tracks.iter().filter_map(|track| windows.segments(track.info.id));
         let fronts: Vec<&Listed> = logs.filter_map(|segments| segments.first()).collect();
         let Some(grid_min) = fronts.iter().map(|front| front.grid).min() else { return };
@@ -242,6 +246,9 @@ pub struct Windows {
     /// By track and ring file: the last number whose media lies there. Media is not always listed
     /// in the order in which it was committed, and a search would take longer in a longer window.
     last_in_file: BTreeMap<TrackId, BTreeMap<u64, u64>>,
+    /// Tracks with segments before the first one here, in ring files that have not been read yet,
+    /// and where the newest of them ends.
+    unread: BTreeMap<TrackId, MediaTime>,
     version: u64,
 }
 
@@ -251,16 +258,18 @@ impl Windows {
         match change {
             Change::Listed(id, listed) => {
                 let segments = self.logs.entry(*id).or_default();
-                let newest = segments.last();
-                assert!(newest.is_none_or(|last| last.number + 1 == listed.number));
-                segments.push(listed.clone());
+                if let Some(newest) = segments.last() {
+                    assert!(newest.number + 1 == listed.number, "numbers never skip");
+                    segments.push(listed.clone());
+                } else {
+                    *segments = Log::starting_at(listed.number, listed.clone());
+                }
                 self.note_file(*id, listed);
             }
             Change::Filled(id, listed) => {
-                let segments = self.logs.entry(*id).or_default();
-                let front = segments.first().map_or(u64::MAX, |first| first.number);
-                if let Some(position) = listed.number.checked_sub(front) {
-                    let position = usize::try_from(position).expect("positions fit memory");
+                if let Some(position) = self.position(*id, listed.number)
+                    && let Some(segments) = self.logs.get_mut(id)
+                {
                     segments.set(position, listed.clone());
                     self.note_file(*id, listed);
                 }
@@ -268,8 +277,51 @@ impl Windows {
             Change::Track(track) if track.next_number.is_none() => {
                 self.logs.remove(&track.info.id);
                 self.last_in_file.remove(&track.info.id);
+                self.unread.remove(&track.info.id);
             }
             _ => {}
+        }
+    }
+
+    /// Notes which tracks have segments in ring files that have not been read yet, and where the
+    /// newest of them ends.
+    pub(super) fn set_unread(&mut self, unread: impl IntoIterator<Item = (TrackId, MediaTime)>) {
+        self.unread = unread.into_iter().collect();
+    }
+
+    /// True where a track has segments before the first one here, in files not read yet.
+    pub(super) fn is_unread(&self, id: TrackId) -> bool {
+        self.unread.contains_key(&id)
+    }
+
+    /// The payloads that are listed.
+    pub fn payloads(&self) -> impl Iterator<Item = Extent> {
+        let listed = self.logs.values().flat_map(Log::iter);
+        listed.filter_map(|listed| listed.media.as_ref()).map(|media| media.payload)
+    }
+
+    /// True while what is held is not all that the ring holds.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Puts what an older ring file lists before what is held. Of tracks that have begun anew since
+    /// it was written, nothing is taken.
+    ///
+    /// # Panics
+    ///
+    /// If a track's numbers do not meet: they are our own state.
+    pub(super) fn prepend(&mut self, older: &Self) {
+        for (id, segments) in older.logs.iter().filter(|(id, _)| self.unread.contains_key(id)) {
+            let newer = self.logs.entry(*id).or_default();
+            let meet = newer.first().zip(segments.last());
+            assert!(meet.is_none_or(|(front, last)| last.number + 1 == front.number));
+            newer.prepend(segments);
+            let files = self.last_in_file.entry(*id).or_default();
+            for (&file, &number) in older.last_in_file.get(id).into_iter().flatten() {
+                let last = files.entry(file).or_default();
+                *last = number.max(*last);
+            }
         }
     }
 
@@ -279,6 +331,12 @@ impl Windows {
             let last = files.entry(media.payload.file).or_default();
             *last = listed.number.max(*last);
         }
+    }
+
+    /// Where in a track's listed segments a number is; `None` where they begin behind it.
+    pub(super) fn position(&self, id: TrackId, number: u64) -> Option<usize> {
+        let front = self.logs.get(&id)?.first()?.number;
+        Some(usize::try_from(number.checked_sub(front)?).expect("positions fit memory"))
     }
 
     /// A track's listed segments.
@@ -324,10 +382,15 @@ impl Windows {
         let mut order: Vec<&TrackState> = state.tracks.iter().collect();
         order.sort_by_key(|track| (track.info.kind, track.order));
         let tracks = order.into_iter().filter_map(|track| {
-            let segments = self.logs.get(&track.info.id)?;
+            let segments = self.logs.get(&track.info.id).cloned();
+            let unread_until = self.unread.get(&track.info.id).copied();
+            if segments.is_none() && unread_until.is_none() {
+                return None;
+            }
             Some(Track {
                 info: Arc::new(track.info.clone()),
-                segments: segments.clone(),
+                segments: segments.unwrap_or_default(),
+                unread_until,
                 discontinuity_count: track.discontinuity_count,
                 cadence: track.cadence,
             })

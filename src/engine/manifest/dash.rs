@@ -29,8 +29,9 @@ pub(super) fn render(view: &View<'_>, package: &DashPackage) -> Result<String, A
     let window = package.manifest_window_seconds;
     let ladder = Ladder::of(view, window)?;
     let tracks = ladder.videos.iter().chain(&ladder.audios);
-    let tracks: Vec<(&Track, Vec<Run>)> =
-        tracks.map(|&track| (track, runs(view, track, window))).collect();
+    let tracks: Result<Vec<(&Track, Vec<Run>)>, Absent> =
+        tracks.map(|&track| Ok((track, runs(view, track, window)?))).collect();
+    let tracks = tracks?;
     let all = || tracks.iter().flat_map(|(_, runs)| runs);
     let end = all().map(|run| run.end).max().ok_or(Absent::NotYet)?;
     let longest = all().map(|run| run.longest).max().ok_or(Absent::NotYet)?;

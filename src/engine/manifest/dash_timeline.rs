@@ -5,6 +5,7 @@
 //! say a hole. While a hole is listed, the track is addressed by `$Time$`; both kinds of URL lead
 //! to the same segment at all times.
 
+use super::Absent;
 use super::text::push_integer_attribute;
 use super::view::View;
 use crate::engine::presentation::{Init, Joined, Track};
@@ -43,9 +44,20 @@ pub(super) struct Run {
 ///
 /// A Representation has one init in a Period. The channel begins a grid, and with it a Period,
 /// wherever a configuration changes; were there two in one, only what follows the newest is listed.
-pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -> Vec<Run> {
+///
+/// # Errors
+///
+/// [`Absent::Unread`].
+pub(super) fn runs<'a>(
+    view: &View<'a>,
+    track: &'a Track,
+    window_seconds: u32,
+) -> Result<Vec<Run>, Absent> {
     let mut runs: Vec<Run> = Vec::new();
-    let Some(window) = view.window(track, window_seconds) else { return runs };
+    let window = match view.window(track, window_seconds) {
+        Err(Absent::NotYet) => return Ok(runs),
+        window => window?,
+    };
     let mut hashes = view.hashes(track);
     for joined in window {
         // A gap has no init, and nothing to list.
@@ -77,7 +89,7 @@ pub(super) fn runs<'a>(view: &View<'a>, track: &'a Track, window_seconds: u32) -
         run.push(&joined);
         runs.push(run);
     }
-    runs
+    Ok(runs)
 }
 
 impl Run {

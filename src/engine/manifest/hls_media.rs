@@ -46,7 +46,7 @@ pub(super) fn render(
     if has_stopped(view, track) {
         return Err(Absent::Stopped);
     }
-    let mut segments = view.window(track, list.window_seconds).ok_or(Absent::NotYet)?.peekable();
+    let mut segments = view.window(track, list.window_seconds)?.peekable();
     let first = segments.peek().cloned().ok_or(Absent::NotYet)?;
 
     let interval = list.program_date_time_interval_seconds;

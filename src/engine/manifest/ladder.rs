@@ -35,14 +35,21 @@ impl<'a> Ladder<'a> {
         let delay = ticks(view.endpoint.time_delay_seconds);
         let mut ladder = Self { videos: Vec::new(), audios: Vec::new(), texts: Vec::new() };
         for track in &view.presentation.tracks {
-            let Some(newest) = track.segments.last() else { continue };
             if !is_selected(view.endpoint, &track.info) {
                 continue;
             }
+            let Some(newest) = track.segments.last() else {
+                let in_window = |until| until + delay + ticks(window_seconds) > edge;
+                if track.unread_until.is_some_and(in_window) {
+                    return Err(Absent::Unread);
+                }
+                continue;
+            };
             match view.last(track) {
                 Some(last) if last.end + delay + ticks(window_seconds) <= edge => continue,
                 Some(_) => {}
                 None if newest.end + view.target(track) + view.target(track) < edge => continue,
+                None if track.unread_until.is_some() => return Err(Absent::Unread),
                 None => return Err(Absent::NotYet),
             }
             match track.info.kind {

@@ -102,6 +102,9 @@ pub enum Absent {
     /// No such path, a stale hash, or it has left the window.
     #[error("not there")]
     Never,
+    /// Not known before older ring files are read: it may be there, or list what is there.
+    #[error("not read back yet")]
+    Unread,
     /// A rendition has stopped while others go on: to be answered like a stale manifest.
     #[error("stopped")]
     Stopped,

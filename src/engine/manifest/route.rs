@@ -23,7 +23,8 @@ enum Leaf {
 /// # Errors
 ///
 /// [`Absent::Never`] for a path that this endpoint does not have, a stale hash, or what has left
-/// the window; [`Absent::NotYet`] for what may still come.
+/// the window; [`Absent::NotYet`] for what may still come; [`Absent::Unread`] for what may be in
+/// the ring.
 pub fn resolve(
     endpoint: &Endpoint,
     presentation: &Presentation,
@@ -160,6 +161,9 @@ fn number_at(view: &View<'_>, track: &Track, time: i64) -> Result<u64, Absent> {
         let position = track.segments.partition_point(|listed| scaled(listed.start) < time);
         let listed = track.segments.get(position);
         newest_passed |= listed.is_none();
+        if position == 0 && track.unread_until.is_some() {
+            return Err(Absent::Unread);
+        }
         // An entry that lasts nothing begins where the next one does.
         let parts = track.segments.iter_from(position);
         let count = parts.take_while(|listed| scaled(listed.start) == time).count();
@@ -173,6 +177,7 @@ fn number_at(view: &View<'_>, track: &Track, time: i64) -> Result<u64, Absent> {
         }
         match joins.last() {
             Some(Some(_)) => return Err(Absent::Never),
+            Some(None) if track.unread_until.is_some() => return Err(Absent::Unread),
             Some(None) => return Err(Absent::NotYet),
             None => {}
         }

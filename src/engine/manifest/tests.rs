@@ -1,5 +1,7 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod unread;
+
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
@@ -101,6 +103,7 @@ impl Channel {
                 .map(|info| Track {
                     info: Arc::new(info),
                     segments: crate::engine::log::Log::default(),
+                    unread_until: None,
                     discontinuity_count: 0,
                     cadence: 0,
                 })

@@ -31,6 +31,15 @@ impl<'a> View<'a> {
         presentation: &'a Presentation,
     ) -> Result<Self, Absent> {
         let edge = presentation.edge().ok_or(Absent::NotYet)?;
+        let sound_is_unread = |track: &Track| {
+            track.info.kind == TrackKind::Audio
+                && track.unread_until.is_some()
+                && track.segments.is_empty()
+        };
+        // Which sound belongs to which pictures depends on what there is of it.
+        if presentation.tracks.iter().any(sound_is_unread) {
+            return Err(Absent::Unread);
+        }
         let until = edge - ticks(endpoint.time_delay_seconds);
         let seconds = endpoint.segment_duration_seconds();
         Ok(Self { endpoint, presentation, seconds, until })
@@ -59,28 +68,46 @@ impl<'a> View<'a> {
         &self,
         track: &'a Track,
         window_seconds: u32,
-    ) -> Option<impl Iterator<Item = Joined> + use<'a>> {
-        let last = self.last(track)?;
+    ) -> Result<impl Iterator<Item = Joined> + use<'a>, Absent> {
+        let last = self.last(track).ok_or(nothing_of(track))?;
         let (number, from) = (last.number, last.end - ticks(window_seconds));
+        // The first segment may begin before the window, by half of itself and more.
+        if self.is_unread(track, from - self.target(track) - self.target(track)) {
+            return Err(Absent::Unread);
+        }
         let joined = self.presentation.joined(track, self.seconds, from);
         let outside = move |joined: &Joined| joined.number < number && joined.middle() <= from;
-        Some(joined.skip_while(outside).take_while(move |joined| joined.number <= number))
+        Ok(joined.skip_while(outside).take_while(move |joined| joined.number <= number))
+    }
+
+    /// True where segments of `track`, or of what is muxed with it, that end after `from` are still
+    /// to be read back.
+    fn is_unread(&self, track: &Track, from: MediaTime) -> bool {
+        let is_unread = |track: &Track| track.unread_until.is_some_and(|until| until > from);
+        is_unread(track) || self.muxed_audio(track).is_some_and(is_unread)
     }
 
     /// The output segment `number` of `track`, if it can be fetched: for one window and two
     /// targets after it left the manifest, or for the startover window where that is longer.
     pub(super) fn fetchable(&self, track: &Track, number: u64) -> Result<Joined, Absent> {
-        let last = self.last(track).ok_or(Absent::NotYet)?;
+        let last = self.last(track).ok_or(nothing_of(track))?;
         if number > last.number {
             return Err(Absent::NotYet);
         }
         let joined = self.presentation.joined_number(track, self.seconds, number);
-        let joined = joined.ok_or(Absent::Never)?;
+        let is_unread = track.unread_until.is_some();
+        let joined = joined.ok_or(if is_unread { Absent::Unread } else { Absent::Never })?;
         let target = self.target(track);
         let kept = ticks(self.endpoint.window_seconds_max()).ticks() * 2 + target.ticks() * 2;
         let kept = kept.max(ticks(self.endpoint.startover_window_seconds).ticks());
         if joined.middle() <= last.end - MediaTime(kept) {
             return Err(Absent::Never);
+        }
+        let early = self.presentation.grid(joined.grid).map_or(MediaTime(0), Grid::sound_early_max);
+        if self.muxed_audio(track).is_some_and(|audio| {
+            audio.unread_until.is_some_and(|until| until > joined.start - early)
+        }) {
+            return Err(Absent::Unread);
         }
         // Media that comes late may still take a gap's place.
         if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
@@ -147,6 +174,11 @@ impl<'a> View<'a> {
                 || sound.is_some_and(|last| grid.has_sound_until(last.end, joined.end))
         })
     }
+}
+
+/// Why no segment of `track` is offered.
+fn nothing_of(track: &Track) -> Absent {
+    if track.unread_until.is_some() { Absent::Unread } else { Absent::NotYet }
 }
 
 /// URL hashes of one track's segments, made anew only where something they cover changes.

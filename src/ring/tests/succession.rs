@@ -12,7 +12,7 @@ fn take_over(ring: &Ring, config: &RingConfig, tenure: Tenure) -> (Ring, Recover
     let (sender, receiver) = channel();
     let storage = Arc::clone(&ring.storage);
     let done = move |opened| drop(sender.send(opened));
-    Ring::take_over(config.clone(), &storage, tenure, ring.files(), done).unwrap();
+    Ring::take_over(config.clone(), &storage, tenure, (ring.files(), |_: &_| false), done).unwrap();
     receiver.recv_timeout(PATIENCE).unwrap().unwrap()
 }
 

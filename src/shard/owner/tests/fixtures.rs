@@ -73,6 +73,7 @@ pub fn name(number: u8) -> String {
 pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
     let file_size = plan_files(1, BODY_SIZE_MAX).expect_err("too small").file_size;
     Arc::new(ChannelSite {
+        live_span: MediaTime(3_600 * 90_000),
         id: "a".into(),
         users: [None, None],
         timeline: ChannelConfig {
@@ -111,7 +112,8 @@ pub async fn successor(
     let (done, opened) = oneshot::channel();
     let known = Arc::clone(&site.live.published.load().files);
     let taken = |opened| done.complete(opened);
-    Ring::take_over(site.ring.clone(), storage, tenure, known, taken).expect("room in the queue");
+    Ring::take_over(site.ring.clone(), storage, tenure, (known, |_: &_| false), taken)
+        .expect("room in the queue");
     let (ring, recovered) = opened.await.expect("answered").expect("opens");
     let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
     Owner::new(Arc::clone(site), reopened)
