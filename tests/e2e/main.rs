@@ -37,6 +37,7 @@ mod starved;
 mod storage;
 mod storm;
 mod subtitles;
+mod switching;
 mod takeover;
 mod timeline;
 mod without_io_uring;

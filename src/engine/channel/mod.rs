@@ -365,6 +365,12 @@ impl Channel {
         self.inputs.heard(input)
     }
 
+    /// True where `input` delivers sound media that goes on, by its deadlines.
+    #[must_use]
+    pub fn input_is_healthy(&self, input: InputNumber, now: Monotonic) -> bool {
+        self.inputs.is_healthy(input, now)
+    }
+
     /// The input in use.
     #[must_use]
     pub const fn active_input(&self) -> Option<InputNumber> {
