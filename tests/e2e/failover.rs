@@ -78,7 +78,8 @@ impl Twin {
                 let rest = body[body.len() / 2..].to_vec();
                 match death {
                     Death::Slower => {
-                        self.slowing.push(thread::spawn(|| slower_and_slower(connection, rest)));
+                        self.slowing
+                            .push(thread::spawn(move || slower_and_slower(connection, &rest)));
                     }
                     Death::Silent => self.left_open.push(connection),
                     _ => connection.reset(),
@@ -98,8 +99,8 @@ impl Twin {
 }
 
 /// Sends halves of what is left, and never the last byte.
-fn slower_and_slower(mut connection: Connection, rest: Vec<u8>) -> Connection {
-    let (mut rest, mut pause) = (&rest[..], PAUSE_GROWTH);
+fn slower_and_slower(mut connection: Connection, mut rest: &[u8]) -> Connection {
+    let mut pause = PAUSE_GROWTH;
     while rest.len() > 1 {
         thread::sleep(pause);
         pause += PAUSE_GROWTH;
