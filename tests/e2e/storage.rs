@@ -189,6 +189,8 @@ fn st_13_a_file_that_cannot_be_synced_is_left_for_a_fresh_one() {
     let refused = faulty.put_until(at, &[503, 507]);
     assert!(refused.status == 507 || refused.field("retry-after").is_some());
     assert_eq!(faulty.metric("headwater_ring_failing"), 1);
+    // There is no room for a fresh file.
+    faulty.put_until(at, &[507]);
     let lost = faulty.metric("headwater_ring_unsynced_bytes");
     assert!(lost > 0);
     for ((now, bytes), (known, known_bytes)) in faulty.served("demo").iter().zip(&before) {
