@@ -6,7 +6,9 @@ use crate::origin::{Origin, channel, endpoints, eventually};
 
 /// Pushes the next segment of both encoders, which are twins.
 fn push_next(encoders: &mut [Encoder; 2], next: &mut i64) {
-    encoders.iter_mut().for_each(|encoder| Life { first: 0 }.push(encoder, *next));
+    for encoder in encoders.iter_mut() {
+        Life { first: 0 }.push(encoder, *next);
+    }
     *next += 1;
 }
 
