@@ -212,7 +212,7 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "late media changes a segment that was shown",
-        file: "src/engine/channel/listing.rs",
+        file: "src/engine/channel/filling.rs",
         old: " && self.config.join_seconds.iter().all(untouched)",
         new: " && self.config.join_seconds.iter().any(untouched)",
         program: SIM,
