@@ -31,6 +31,7 @@ mod pushed_playlists;
 mod real_encoders;
 mod restart;
 mod slow_readers;
+mod smooth;
 mod source;
 mod stale;
 mod starved;
