@@ -1,7 +1,7 @@
 //! Segment plans: which ring records, in which order, make an output segment, and what its
 //! response says.
 
-use super::ladder::is_selected;
+use super::ladder::is_offered;
 use super::smooth_timeline::{self, LookAhead};
 use super::view::View;
 use super::{Absent, IMMUTABLE_MAX_AGE_SECONDS, SegmentId};
@@ -140,12 +140,6 @@ pub fn plan_segment(
             (view.seconds / 2).max(1)
         },
     })
-}
-
-/// True where the endpoint has URLs for the track at all.
-pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
-    let has_text = !matches!(endpoint.package, Package::Dash(_) | Package::Mss(_));
-    is_selected(endpoint, track) && (has_text || track.kind != TrackKind::Text)
 }
 
 /// What segments of `kind` are written as.

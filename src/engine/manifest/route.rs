@@ -2,8 +2,8 @@
 //! track names and prefixes come from the left.
 
 use super::address::{number_at, parse_hash, parse_number};
-use super::ladder::is_selected;
-use super::plan::{Container, container, is_offered};
+use super::ladder::{is_offered, is_selected};
+use super::plan::{Container, container};
 use super::view::View;
 use super::{Absent, ManifestId, Resource, SegmentId, smooth_route, url_hash};
 use crate::engine::endpoint::{CmafPackage, Endpoint, Package};

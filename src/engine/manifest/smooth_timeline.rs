@@ -7,7 +7,7 @@
 //! nothing follows, and at a gap what follows is not waited for.
 
 use super::Absent;
-use super::plan::is_offered;
+use super::ladder::is_offered;
 use super::view::View;
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Joined, Presentation, Track};

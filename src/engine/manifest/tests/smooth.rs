@@ -70,7 +70,8 @@ fn client_manifest_in_full() {
          Chunks=\"4\" QualityLevels=\"1\" \
          Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(audio_de={{start time}})\">\n\
          <QualityLevel Index=\"0\" Bitrate=\"128000\" FourCC=\"AACL\" {level}/>\n\
-         <c t=\"{audio}\" d=\"96000\" r=\"2\"/>\n<c t=\"{}\" d=\"96000\" r=\"2\"/>\n</StreamIndex>\n\
+         <c t=\"{audio}\" d=\"96000\" r=\"2\"/>\n<c t=\"{}\" d=\"96000\" r=\"2\"/>\n\
+         </StreamIndex>\n\
          <StreamIndex Type=\"audio\" Name=\"audio_en\" Language=\"en\" TimeScale=\"48000\" \
          Chunks=\"5\" QualityLevels=\"1\" \
          Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(audio_en={{start time}})\">\n\
@@ -100,9 +101,9 @@ fn what_is_listed_can_be_fetched_and_announces_what_follows() {
                 assert_eq!(found.container, Container::Smooth);
                 assert!(found.next.iter().all(|next| next.0 >= found.end), "{path}");
                 // A gap nearby may still be filled, so that the answer is not for good.
-                let whole = found.next.len() == 2
-                    && found.next[1].1 - found.end
-                        == found.end + found.end - found.start - found.start;
+                let span = found.end - found.start;
+                let adjoining = |at: usize, from| found.next.get(at).is_some_and(|it| it.0 == from);
+                let whole = adjoining(0, found.end) && adjoining(1, found.end + span);
                 assert_eq!(found.is_immutable(), whole, "{path} {found:?}");
             }
             channel.push(None);
