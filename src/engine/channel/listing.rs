@@ -10,7 +10,6 @@ use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
 use crate::units::{MediaTime, Monotonic, TrackId};
-use std::ops::Range;
 
 impl Channel {
     /// Lists everything that can be listed now.
@@ -102,7 +101,7 @@ impl Channel {
     }
 
     /// True where a candidate was committed half a target ago or longer.
-    fn has_waited(&self, now: Monotonic, at: usize) -> bool {
+    pub(super) fn has_waited(&self, now: Monotonic, at: usize) -> bool {
         self.candidates[at].committed + span(self.target()) / 2 <= now
     }
 
@@ -210,17 +209,8 @@ impl Channel {
         let candidate = self.candidates[at].clone();
         let (meta, id) = (&candidate.meta, track.info.id);
         let covered = self.listed_at(track, start, meta.frame()).cloned();
-        if let Some(gap) = covered.as_ref().filter(|listed| listed.media.is_none())
-            && self.may_fill(track, gap, meta)
-            && start + meta.duration() <= gap.end + meta.frame()
-        {
-            let listed = self.listed_media(track, at, (gap.number, gap.grid), start);
-            let listed = Listed { discontinuity: gap.discontinuity, ..listed };
-            self.emit(Change::Filled(id, listed));
-            self.recent.push(id, gap.number, meta.input, &meta.name);
-            self.events.push(Event::GapFilled(id));
-            self.candidates.remove(at);
-            return true;
+        if let Some(gap) = self.gap_for(track, start, meta) {
+            return self.fill_with_sound(now, (track, &gap), start, at);
         }
         let returns = self.return_of(track, &candidate, start, covered.as_ref());
         if returns == Return::Anew {
@@ -250,55 +240,6 @@ impl Channel {
     pub(super) fn forget(&mut self, at: usize) {
         let payload = self.candidates.remove(at).payload;
         self.emit(Change::Dropped(payload));
-    }
-
-    /// A gap may be filled within a playlist window, and while no joined segment that was made
-    /// with the hole inside would change by it.
-    fn may_fill(&self, track: &TrackState, gap: &Listed, meta: &RecordMeta) -> bool {
-        let Some(grid) = self.state.grids.iter().find(|grid| grid.id == gap.grid) else {
-            return false;
-        };
-        // Transport streams were made without sound that was given up.
-        let is_sound = meta.kind() == TrackKind::Audio;
-        if is_sound && gap.start < self.state.sound_edge {
-            return false;
-        }
-        if track.grid.is_none_or(|newest| self.breaks_between(track.cadence, gap.grid, newest))
-            || self.configuration_in(track, gap.grid).is_some_and(|config| *config != meta.config)
-        {
-            return false;
-        }
-        let Some(segments) = self.windows.segments(track.info.id) else { return false };
-        let front = segments.first().map_or(0, |first| first.number);
-        let untouched = |seconds: &u32| {
-            let joined = grid.joined_number(gap.number, *seconds);
-            let Some(parts) = grid.base_numbers(joined, *seconds) else { return false };
-            let quarter = MediaTime(grid.period_ticks().0 / 4);
-            let times = grid.start_at(parts.start) + quarter..grid.start_at(parts.end) - quarter;
-            // Nor without sound that was a gap then.
-            if is_sound && self.has_pictures(&times) {
-                return false;
-            }
-            let open = track.next_number.is_some_and(|next| next < parts.end);
-            let mut parts = parts.start.max(front)..parts.end;
-            let is_gap = |number: u64| {
-                let position = usize::try_from(number - front).unwrap_or(usize::MAX);
-                segments.get(position).is_none_or(|listed| listed.media.is_none())
-            };
-            open || parts.all(is_gap)
-        };
-        gap.end >= track.end - self.config.window && self.config.join_seconds.iter().all(untouched)
-    }
-
-    /// True where pictures are listed of some of these times.
-    fn has_pictures(&self, times: &Range<MediaTime>) -> bool {
-        let tracks = self.state.tracks.iter().filter(|it| it.info.kind == TrackKind::Video);
-        let mut logs = tracks.filter_map(|track| self.windows.segments(track.info.id));
-        logs.any(|segments| {
-            let from = segments.partition_point(|listed| listed.end <= times.start);
-            let mut beside = segments.iter_from(from).take_while(|it| it.start < times.end);
-            beside.any(|it| it.media.is_some())
-        })
     }
 
     /// Lists a candidate that comes next or after a hole, if its time has come.
@@ -423,7 +364,7 @@ impl Channel {
 
     /// The configuration of a track's newest media, unless a discontinuity lies between that and
     /// `grid`: behind one there may be another.
-    fn configuration_in(&self, track: &TrackState, grid: u32) -> Option<&CodecConfig> {
+    pub(super) fn configuration_in(&self, track: &TrackState, grid: u32) -> Option<&CodecConfig> {
         let segments = self.windows.segments(track.info.id)?;
         let newest = (0..segments.len()).rev().find_map(|at| {
             let listed = segments.get(at)?;

@@ -20,6 +20,7 @@ pub mod alignment;
 pub mod candidate;
 mod edges;
 pub mod event;
+mod filling;
 pub mod grid;
 mod health;
 mod input;

@@ -115,6 +115,39 @@ fn in_18_a_segment_that_is_20_seconds_late_takes_its_gaps_place() {
 }
 
 #[test]
+fn in_18_late_sound_and_pictures_take_their_gaps_places_together() {
+    let picture = |at: i64| track(video(1), BASE + at * T, T, 50);
+    let sound = |at: i64| track(audio(), BASE + at * T, T, 94);
+    let begun = || {
+        let mut bench = Bench::new(&[2]);
+        bench.lone(ONE, &[("a0.ts", T, Some(EPOCH_US))]);
+        for at in (0..10).filter(|at| *at != 4) {
+            bench.put(ONE, &format!("a{at}.ts"), vec![picture(at), sound(at)]);
+            bench.wait(2.0);
+        }
+        assert_eq!((flags(&mut bench, "v1")[4].0, flags(&mut bench, "a1")[4].0), (false, false));
+        bench
+    };
+
+    let mut bench = begun();
+    bench.put(ONE, "a4.ts", vec![picture(4), sound(4)]);
+    bench.wait(0.1);
+    assert_eq!((flags(&mut bench, "v1")[4].0, flags(&mut bench, "a1")[4].0), (true, true));
+
+    // Pictures wait for their sound half a target, and no longer.
+    for (sound_after, is_in_time) in [(0.5, true), (1.5, false)] {
+        let mut bench = begun();
+        bench.put(ONE, "a4v.ts", vec![picture(4)]);
+        bench.wait(sound_after);
+        assert_ne!(flags(&mut bench, "v1")[4].0, is_in_time);
+        bench.put(ONE, "a4s.ts", vec![sound(4)]);
+        bench.wait(2.0);
+        let filled = (flags(&mut bench, "v1")[4].0, flags(&mut bench, "a1")[4].0);
+        assert_eq!(filled, (true, is_in_time));
+    }
+}
+
+#[test]
 fn in_20_a_playlist_that_never_comes_holds_nothing_up_and_is_told() {
     let mut bench = Bench::new(&[2]);
     bench.lone(ONE, &[("a0.ts", T, Some(EPOCH_US))]);
