@@ -43,7 +43,7 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
     }
     let mut out = String::with_capacity(16 << 10);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    push_start(&mut out, view, window, listed.iter().map(|(.., chunks)| chunks));
+    push_start(&mut out, view, window, &listed);
     let hash = url_hash::fragments(&view.endpoint.package, view.seconds);
     for (stream, rates, chunks) in &listed {
         push_stream(&mut out, stream, rates, chunks, hash);
@@ -53,16 +53,16 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
 }
 
 /// The start tag of `SmoothStreamingMedia` (§2.2.2.1). A complete presentation is not live.
-fn push_start<'c>(
+fn push_start(
     out: &mut String,
     view: &View<'_>,
     window_seconds: u32,
-    all: impl Iterator<Item = &'c Chunks> + Clone,
+    listed: &[(Stream<'_>, Vec<u64>, Chunks)],
 ) {
     out.push_str("<SmoothStreamingMedia MajorVersion=\"2\" MinorVersion=\"2\"");
     push_integer_attribute(out, "TimeScale", TIMESCALE);
     if view.presentation.ended {
-        let spans = || all.clone().flat_map(|chunks| chunks.spans.values());
+        let spans = || listed.iter().flat_map(|(.., chunks)| chunks.spans.values());
         let start = spans().map(|&(start, _)| start).min().unwrap_or_default();
         let end = spans().map(|&(_, end)| end).max().unwrap_or_default();
         push_integer_attribute(out, "Duration", in_10_mhz(end - start));
@@ -163,7 +163,7 @@ fn push_chunks(out: &mut String, stream: &Stream<'_>, chunks: &Chunks) {
         let (time, duration) = (scaled(start), scaled(end) - scaled(start));
         match &mut open {
             Some((_, known, repeat)) if *known == duration && expected == Some(time) => {
-                *repeat += 1
+                *repeat += 1;
             }
             _ => {
                 if let Some(done) = open {
