@@ -36,10 +36,13 @@ install_packages() {
         die "apt-get could not install: $*"
 }
 
-# One more real encoder; its test reports that it was skipped where it is not to be had.
+# One more real encoder, and a client of Smooth Streaming; their tests report that they were skipped
+# where they are not to be had.
 need_gstreamer() {
-    gst-inspect-1.0 --exists curlhttpsink 2>/dev/null && return 0
-    (install_packages gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad) ||
+    gst-inspect-1.0 --exists curlhttpsink 2>/dev/null &&
+        gst-inspect-1.0 --exists souphttpsrc 2>/dev/null && return 0
+    (install_packages gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+        gstreamer1.0-plugins-bad) ||
         warn "GStreamer cannot be installed: no test with it"
 }
 

@@ -73,7 +73,7 @@ pub struct EndpointStatus {
     pub id: String,
     /// The channel it plays.
     pub channel: String,
-    /// `hls`, `dash` or `cmaf`.
+    /// `hls`, `dash`, `cmaf` or `mss`.
     pub packager: &'static str,
     /// Paths of its top manifests on the data plane.
     pub paths: Vec<String>,
@@ -87,6 +87,7 @@ impl From<&Endpoint> for EndpointStatus {
         let (packager, paths) = match &endpoint.package {
             Package::Hls(_) => ("hls", vec![format!("/out/v1/{id}/{name}.m3u8")]),
             Package::Dash(_) => ("dash", vec![format!("/out/v1/{id}/{name}.mpd")]),
+            Package::Mss(_) => ("mss", vec![format!("/out/v1/{id}/{name}.ism/Manifest")]),
             Package::Cmaf(package) => {
                 let path = |list: &crate::engine::endpoint::HlsManifest| {
                     format!("/out/v1/{id}/{}/{}.m3u8", list.id, list.manifest_name)

@@ -3,7 +3,9 @@
 //! Where payload goes out as it lies in the ring, only the heads between the payloads are written
 //! here and the rest is ranges. Else the segment is made from the payloads, once for all who ask.
 
-use crate::engine::isobmff::{FragmentPart, write_fragment_heads, write_init_segment};
+use crate::engine::isobmff::{
+    FragmentPart, SmoothFragment, write_fragment_heads, write_init_segment,
+};
 use crate::engine::manifest::{Container, PlannedTrack, SegmentPlan};
 use crate::engine::mpegts::mux::{MuxPart, MuxTrack, mux_segment};
 use crate::engine::presentation::{MediaRef, Presentation};
@@ -26,6 +28,9 @@ pub enum AssembleError {
         /// Bytes of the payload.
         payload: u64,
     },
+    /// More payload than one `mdat` of a Smooth Streaming fragment can hold.
+    #[error("a fragment's payload of {0} bytes")]
+    TooLarge(u64),
     /// A text body is not readable.
     #[error(transparent)]
     Text(#[from] VttError),
@@ -35,7 +40,13 @@ impl SegmentPlan {
     /// True where the payloads go out as they lie in the ring, behind [`write_heads`].
     #[must_use]
     pub const fn is_view(&self) -> bool {
-        matches!(self.container, Container::Fmp4)
+        matches!(self.container, Container::Fmp4 | Container::Smooth | Container::SmoothInfo)
+    }
+
+    /// True where the payloads themselves go out, and not just what is told of them.
+    #[must_use]
+    pub const fn has_payload(&self) -> bool {
+        !matches!(self.container, Container::SmoothInfo)
     }
 
     /// Its media in the order in which [`write_heads`] and [`make`] want tables and payloads.
@@ -44,11 +55,12 @@ impl SegmentPlan {
     }
 }
 
-/// What precedes each payload of a segment whose payloads go out as they are, in their order.
+/// What precedes each payload of a segment whose payloads go out as they are, in their order; what
+/// is told of a fragment without its payload is one head.
 ///
 /// # Errors
 ///
-/// [`AssembleError`] where a table does not fit its payload.
+/// [`AssembleError`] where a table does not fit its payload, or there is too much of it.
 pub fn write_heads(plan: &SegmentPlan, tables: &[&[u8]]) -> Result<Vec<Vec<u8>>, AssembleError> {
     let Some(track) = plan.tracks.first() else { return Ok(Vec::new()) };
     let samples = decode_all(track, tables)?;
@@ -58,7 +70,16 @@ pub fn write_heads(plan: &SegmentPlan, tables: &[&[u8]]) -> Result<Vec<Vec<u8>>,
         payload_size: part.media.payload.size,
     });
     let parts: Vec<FragmentPart<'_>> = parts.collect();
-    Ok(write_fragment_heads(&track.init.config, plan.sequence_number, &parts))
+    let (config, sequence_number) = (&track.init.config, plan.sequence_number);
+    if plan.container == Container::Fmp4 {
+        return Ok(write_fragment_heads(config, sequence_number, &parts));
+    }
+    let (start, end, next) = (plan.start, plan.end, plan.next.as_slice());
+    let fragment = SmoothFragment { config, sequence_number, parts: &parts, start, end, next };
+    if !plan.has_payload() {
+        return Ok(vec![fragment.write_moof()]);
+    }
+    fragment.write_heads().map_err(AssembleError::TooLarge)
 }
 
 /// A whole segment, made from the samples.

@@ -45,6 +45,8 @@ pub enum Package {
     Cmaf(CmafPackage),
     /// MPEG-DASH with CMAF segments.
     Dash(DashPackage),
+    /// Microsoft Smooth Streaming.
+    Mss(MssPackage),
 }
 
 /// `hls_package`.
@@ -99,6 +101,15 @@ pub struct DashPackage {
     pub suggested_presentation_delay_seconds: u32,
 }
 
+/// `mss_package`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MssPackage {
+    /// Wanted fragment duration; rounded to the nearest multiple of the source's.
+    pub segment_duration_seconds: u32,
+    /// Seconds listed in the client manifest (`DVRWindowLength`).
+    pub manifest_window_seconds: u32,
+}
+
 /// How a DASH segment is addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SegmentTemplateFormat {
@@ -148,6 +159,7 @@ impl Endpoint {
             Package::Hls(package) => package.segment_duration_seconds,
             Package::Cmaf(package) => package.segment_duration_seconds,
             Package::Dash(package) => package.segment_duration_seconds,
+            Package::Mss(package) => package.segment_duration_seconds,
         }
     }
 
@@ -157,6 +169,7 @@ impl Endpoint {
         match &self.package {
             Package::Hls(package) => package.playlist_window_seconds,
             Package::Dash(package) => package.manifest_window_seconds,
+            Package::Mss(package) => package.manifest_window_seconds,
             Package::Cmaf(package) => {
                 let windows = package.hls_manifests.iter().map(|list| list.playlist_window_seconds);
                 windows.max().unwrap_or(0)

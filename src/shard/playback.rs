@@ -333,22 +333,36 @@ impl Playback {
             }
             Resource::Segment(id) => {
                 let plan = manifest::plan_segment(settings, presentation, &id)?;
-                let pieces = if plan.is_view() {
-                    self.view(published, &plan).await?
-                } else {
-                    self.made(endpoint, published, path, &plan).await?
-                };
-                let keeps = plan.is_view();
-                let made = Representation {
-                    content_type: plan.content_type,
-                    cache_control: CacheControl::Immutable(plan.max_age_seconds),
-                    etag: plan.etag,
-                    coding: Coding::Sole,
-                    pieces,
-                };
-                Ok((made, keeps))
+                self.segment(endpoint, published, path, plan).await
+            }
+            Resource::FragmentInfo(id) => {
+                let plan = manifest::plan_segment(settings, presentation, &id)?;
+                self.segment(endpoint, published, path, plan.into_fragment_info()).await
             }
         }
+    }
+
+    /// A planned segment, and whether it is to be kept.
+    async fn segment(
+        &self,
+        endpoint: &EndpointSite,
+        published: &Arc<Published>,
+        path: &str,
+        plan: SegmentPlan,
+    ) -> Result<(Kept, bool), Refusal> {
+        let is_view = plan.is_view();
+        let pieces = if is_view {
+            self.view(published, &plan).await?
+        } else {
+            self.made(endpoint, published, path, &plan).await?
+        };
+        let cache_control = if plan.is_immutable() {
+            CacheControl::Immutable(plan.max_age_seconds)
+        } else {
+            CacheControl::MaxAge(plan.max_age_seconds)
+        };
+        let (content_type, etag, coding) = (plan.content_type, plan.etag, Coding::Sole);
+        Ok((Representation { content_type, cache_control, etag, coding, pieces }, is_view))
     }
 
     /// A long manifest, written by a making thread, once for all who ask meanwhile.
@@ -381,10 +395,16 @@ impl Playback {
             tracing::error!(%error, "a listed segment cannot be written");
             Refusal::Broken
         })?;
+        if !plan.has_payload() {
+            return Ok(heads.into_iter().map(|head| Piece::Bytes(Bytes::from(head))).collect());
+        }
         let mut pieces = Vec::with_capacity(2 * heads.len());
         for (head, media) in heads.into_iter().zip(plan.media()) {
             let payload = media.payload;
-            pieces.push(Piece::Bytes(Bytes::from(head)));
+            // Payloads may follow one another without a head between them.
+            if !head.is_empty() {
+                pieces.push(Piece::Bytes(Bytes::from(head)));
+            }
             let newest = published.files.len().saturating_sub(LIVE_FILE_COUNT);
             let live = published.files.get(newest..).unwrap_or_default();
             let is_live = |file: &Arc<RingFile>| file.is_own() && file.sequence() == payload.file;
@@ -572,6 +592,7 @@ fn refusal(why: Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::Unread) | Refusal::Busy | Refusal::NoRing => (503, Some(1)),
+        Refusal::Absent(Absent::TooEarly) => (412, None),
         Refusal::Absent(_) => (404, None),
         Refusal::Broken => (502, None),
     };

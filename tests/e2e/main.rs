@@ -33,6 +33,7 @@ mod real_encoders;
 mod report;
 mod restart;
 mod slow_readers;
+mod smooth;
 mod source;
 mod stale;
 mod starved;

@@ -14,9 +14,10 @@ import { chromium } from "playwright-core";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const LIBRARIES = {
-  hls: "node_modules/hls.js/dist/hls.min.js",
-  shaka: "node_modules/shaka-player/dist/shaka-player.compiled.js",
-  dash: "node_modules/dashjs/dist/modern/umd/dash.all.min.js",
+  hls: ["hls.js/dist/hls.min.js"],
+  shaka: ["shaka-player/dist/shaka-player.compiled.js"],
+  // The second one is its plug-in for Smooth Streaming.
+  dash: ["dashjs/dist/modern/umd/dash.all.min.js", "dashjs/dist/modern/umd/dash.mss.min.js"],
 };
 const START_SECONDS_MAX = 20;
 const FLAGS = [
@@ -28,7 +29,8 @@ const FLAGS = [
 async function servePage(player) {
   const page = (await readFile(here("page.html"), "utf8"))
     .replace("<script>", '<script src="/player.js"></script>\n<script>');
-  const library = await readFile(here(LIBRARIES[player]));
+  const files = LIBRARIES[player].map((path) => readFile(here(`node_modules/${path}`), "utf8"));
+  const library = (await Promise.all(files)).join("\n");
   const server = createServer((request, response) => {
     const [type, body] = request.url === "/" ? ["text/html", page]
       : request.url === "/player.js" ? ["text/javascript", library]

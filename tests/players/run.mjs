@@ -17,6 +17,7 @@ const ALL_RUNS = [
   ["hls", "demo-cmaf"], ["shaka", "demo-cmaf"],
   ["hls", "demo-hls"], ["shaka", "demo-hls"],
   ["dash", "demo-dash"], ["shaka", "demo-dash"],
+  ["dash", "demo-mss"],
 ];
 const FAILOVER_RUNS = [["hls", "demo-cmaf"], ["shaka", "demo-hls"], ["dash", "demo-dash"]];
 // From the start of the demo (a build included) until its endpoints play.

@@ -92,11 +92,12 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
 pub fn manifests(endpoint: &Endpoint, presentation: &Presentation) -> Vec<(String, String)> {
     let mut paths = match endpoint.package {
         Package::Dash(_) => vec!["index.mpd".to_owned()],
+        Package::Mss(_) => vec!["index.ism/Manifest".to_owned()],
         Package::Hls(_) => vec!["index.m3u8".to_owned()],
         Package::Cmaf(_) => vec!["web/index.m3u8".to_owned()],
     };
     let top = paths[0].trim_end_matches(".m3u8").to_owned();
-    if !matches!(endpoint.package, Package::Dash(_)) {
+    if !matches!(endpoint.package, Package::Dash(_) | Package::Mss(_)) {
         let names = presentation.tracks.iter().map(|track| &track.info.name);
         paths.extend(names.map(|name| format!("{top}_{name}.m3u8")));
     }
@@ -107,7 +108,9 @@ pub fn manifests(endpoint: &Endpoint, presentation: &Presentation) -> Vec<(Strin
         match render(endpoint, presentation, &id) {
             Ok(rendered) => Some((path.clone(), String::from_utf8(rendered.body).expect("text"))),
             Err(Absent::NotYet | Absent::Stopped) => None,
-            Err(absent @ (Absent::Never | Absent::Unread)) => panic!("{path}: {absent}"),
+            Err(absent @ (Absent::Never | Absent::Unread | Absent::TooEarly)) => {
+                panic!("{path}: {absent}")
+            }
         }
     };
     paths.iter().filter_map(text).collect()

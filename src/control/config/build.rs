@@ -9,8 +9,8 @@ use super::{
     read_text,
 };
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, MssPackage, Package,
+    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -243,21 +243,19 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
     let stale = stale_rule(section);
-    let packages = ["hls_package", "dash_package", "cmaf_package"];
+    let packages = ["hls_package", "dash_package", "cmaf_package", "mss_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
     let [name] = set.as_slice() else {
-        // An endpoint with only a package of a later version has its mistake already.
-        if !(set.is_empty() && section.has("mss_package")) {
-            let found = if set.is_empty() { "none".to_owned() } else { set.join(", ") };
-            let what = format!("expected exactly one of {}, found {found}", packages.join(", "));
-            section.reject_whole(what);
-        }
+        let found = if set.is_empty() { "none".to_owned() } else { set.join(", ") };
+        let what = format!("expected exactly one of {}, found {found}", packages.join(", "));
+        section.reject_whole(what);
         return None;
     };
     let package_section = section.section(name);
     let package = match *name {
         "hls_package" => hls_package(&package_section).map(Package::Hls),
         "dash_package" => dash_package(&package_section).map(Package::Dash),
+        "mss_package" => mss_package(&package_section).map(Package::Mss),
         _ => cmaf_package(&package_section, manifest_name.as_deref()).map(Package::Cmaf),
     };
     let selection = stream_selection(&package_section.section("stream_selection"));
@@ -326,6 +324,13 @@ fn dash_package(section: &Section) -> Option<DashPackage> {
         min_buffer_time_seconds: buffer?,
         suggested_presentation_delay_seconds: delay?,
     })
+}
+
+fn mss_package(section: &Section) -> Option<MssPackage> {
+    let segment = section.seconds("segment_duration_seconds");
+    let window = section.seconds("manifest_window_seconds");
+    check_window(section, "manifest_window_seconds", window, segment);
+    Some(MssPackage { segment_duration_seconds: segment?, manifest_window_seconds: window? })
 }
 
 fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Option<CmafPackage> {

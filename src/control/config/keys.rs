@@ -382,7 +382,36 @@ pub const KEYS: &[Key] = &[
         Text("0"),
         "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
     ),
-    key("endpoint[].mss_package", Kind::Later("Smooth Streaming"), Absent, "Smooth Streaming."),
+    key(
+        "endpoint[].mss_package.segment_duration_seconds",
+        SEGMENT,
+        Text("2"),
+        "Wanted duration; rounded to the nearest multiple of the source's.",
+    ),
+    key(
+        "endpoint[].mss_package.manifest_window_seconds",
+        WINDOW,
+        Text("60"),
+        "Seconds listed in the client manifest.",
+    ),
+    key(
+        "endpoint[].mss_package.stream_selection.min_video_bits_per_second",
+        BIT_RATE,
+        Text("0"),
+        "Lowest video bit rate offered.",
+    ),
+    key(
+        "endpoint[].mss_package.stream_selection.max_video_bits_per_second",
+        BIT_RATE,
+        Absent,
+        "Highest video bit rate offered.",
+    ),
+    key(
+        "endpoint[].mss_package.stream_selection.stream_order",
+        Kind::Choice(STREAM_ORDERS),
+        Text("ORIGINAL"),
+        "Order of the video tracks.",
+    ),
 ];
 
 const _: () = assert!(SEGMENT_SIZE_MAX == 64 << 20, "the table's default of segment_size_max");

@@ -252,16 +252,18 @@ fn each_mistake_of_an_endpoint() {
         (
             "id=\"e\"\nchannel=\"a\"\n",
             "h.toml:6:1: endpoint[0]: expected exactly one of hls_package, dash_package, \
-             cmaf_package, found none",
+             cmaf_package, mss_package, found none",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n[endpoint.dash_package]\n",
             "h.toml:6:1: endpoint[0]: expected exactly one of hls_package, dash_package, \
-             cmaf_package, found hls_package, dash_package",
+             cmaf_package, mss_package, found hls_package, dash_package",
         ),
         (
-            "id=\"e\"\nchannel=\"a\"\n[endpoint.mss_package]\nx=1\n",
-            "h.toml:9:11: endpoint[0].mss_package: Smooth Streaming is not served by this version",
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.mss_package]\nsegment_duration_seconds=12\n\
+             manifest_window_seconds=30\n",
+            "h.toml:11:25: endpoint[0].mss_package.manifest_window_seconds: expected 36 at least \
+             (3 segments of 12 s), found 30",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\nstartover_window_seconds=1209601\n[endpoint.hls_package]\n\

@@ -25,7 +25,7 @@ const SAMPLE_FLAGS: u32 = 0x400;
 const SAMPLE_COMPOSITION_OFFSET: u32 = 0x800;
 
 /// Bytes of an `mdat` header: size and type.
-const MDAT_HEADER_SIZE: u32 = 8;
+pub(super) const MDAT_HEADER_SIZE: u32 = 8;
 
 /// Bytes of a head without its sample rows: `styp` 24, `moof` 8, `mfhd` 16, `traf` 8, `tfhd` 28,
 /// `tfdt` 20, `trun` 24, `mdat` 8, rounded up.
@@ -71,7 +71,7 @@ pub fn write_fragment_heads(
         if heads.is_empty() {
             write_styp(&mut writer);
         }
-        write_moof(&mut writer, sequence_number, decode_time, part);
+        write_moof(&mut writer, sequence_number, decode_time, part, |_| ());
         write_mdat_header(&mut writer, part.payload_size);
         heads.push(writer.finish());
 
@@ -83,7 +83,7 @@ pub fn write_fragment_heads(
 }
 
 /// `decode_start` in the track's timescale, or `previous_end` where that is meant.
-fn base_decode_time(
+pub(super) fn base_decode_time(
     config: &CodecConfig,
     decode_start: MediaTime,
     previous_end: Option<i64>,
@@ -105,12 +105,14 @@ fn write_styp(writer: &mut BoxWriter) {
     });
 }
 
-/// `moof` with one `traf` of one `trun` (ISO/IEC 14496-12 §8.8.4).
-fn write_moof(
+/// `moof` with one `traf` of one `trun` (ISO/IEC 14496-12 §8.8.4), which `extensions` of the same
+/// `traf` follow.
+pub(super) fn write_moof(
     writer: &mut BoxWriter,
     sequence_number: u32,
     decode_time: i64,
     part: &FragmentPart<'_>,
+    extensions: impl FnOnce(&mut BoxWriter),
 ) {
     let rows = Rows::of(part.samples);
     let start = writer.position();
@@ -124,6 +126,7 @@ fn write_moof(
             let decode_time = u64::try_from(decode_time).unwrap_or(0);
             w.full_box(*b"tfdt", 1, 0, |w| w.u64(decode_time));
             data_offset_at = write_trun(w, &rows, part.samples);
+            extensions(w);
         });
     });
     let moof_size = u32::try_from(writer.position() - start).expect("boxes are under 4 GiB");
@@ -134,7 +137,7 @@ fn write_moof(
 }
 
 /// `mdat` up to its content (ISO/IEC 14496-12 §8.1.1).
-fn write_mdat_header(writer: &mut BoxWriter, payload_size: u32) {
+pub(super) fn write_mdat_header(writer: &mut BoxWriter, payload_size: u32) {
     let size = payload_size.checked_add(MDAT_HEADER_SIZE).expect("segments are far below 4 GiB");
     writer.u32(size);
     writer.bytes(b"mdat");

@@ -7,10 +7,12 @@
 mod fragment;
 mod init;
 mod sample_entry;
+mod smooth;
 mod writer;
 
 pub use fragment::{FragmentPart, write_fragment_heads};
 pub use init::write_init_segment;
+pub use smooth::SmoothFragment;
 
 /// The only track's `track_ID`.
 const TRACK_ID: u32 = 1;

@@ -65,12 +65,12 @@ impl<'a> Writer<'a> {
         let prefix = match &view.endpoint.package {
             Package::Cmaf(package) if package.segment_prefix.is_empty() => "../".to_owned(),
             Package::Cmaf(package) => format!("../{}_", package.segment_prefix),
-            Package::Hls(_) | Package::Dash(_) => String::new(),
+            Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => String::new(),
         };
         let extension = match (track.info.kind, &view.endpoint.package) {
             (TrackKind::Text, _) => ".vtt\n",
             (_, Package::Hls(_)) => ".ts\n",
-            (_, Package::Cmaf(_) | Package::Dash(_)) => ".m4s\n",
+            (_, Package::Cmaf(_) | Package::Dash(_) | Package::Mss(_)) => ".m4s\n",
         };
         Self {
             view,

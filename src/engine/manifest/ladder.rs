@@ -4,7 +4,7 @@ use super::Absent;
 use super::stale::has_stopped;
 use super::view::{View, ticks};
 use crate::engine::codec::TrackKind;
-use crate::engine::endpoint::{Endpoint, StreamOrder};
+use crate::engine::endpoint::{Endpoint, Package, StreamOrder};
 use crate::engine::presentation::{Track, TrackInfo};
 
 /// The tracks of an endpoint that have something listed.
@@ -15,6 +15,12 @@ pub(super) struct Ladder<'a> {
     pub(super) audios: Vec<&'a Track>,
     /// Text tracks in the source's order.
     pub(super) texts: Vec<&'a Track>,
+}
+
+/// True where the endpoint has URLs for the track at all.
+pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
+    let has_text = !matches!(endpoint.package, Package::Dash(_) | Package::Mss(_));
+    is_selected(endpoint, track) && (has_text || track.kind != TrackKind::Text)
 }
 
 /// True where `stream_selection` lets the track through: only video is judged, inclusively.

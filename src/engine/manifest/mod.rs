@@ -11,8 +11,11 @@
 //! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `….m4s` |
 //! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
-//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH offers no text tracks.
+//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH and Smooth Streaming offer no
+//! text tracks. Smooth Streaming has its client manifest at `index.ism/Manifest` and its fragments
+//! beside it, at `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
 
+mod address;
 mod dash;
 mod dash_timeline;
 mod hls_media;
@@ -20,6 +23,10 @@ mod hls_multivariant;
 mod ladder;
 mod plan;
 mod route;
+mod smooth;
+mod smooth_codec;
+mod smooth_route;
+mod smooth_timeline;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -51,6 +58,9 @@ pub enum Resource {
     },
     /// To be planned by [`plan_segment`].
     Segment(SegmentId),
+    /// What is planned by [`plan_segment`], without its media:
+    /// [`SegmentPlan::into_fragment_info`].
+    FragmentInfo(SegmentId),
 }
 
 /// One of an endpoint's manifests.
@@ -70,6 +80,8 @@ pub enum ManifestId {
     },
     /// DASH media presentation description (ISO/IEC 23009-1 §5.3.1).
     Mpd,
+    /// Smooth Streaming client manifest ([MS-SSTR] §2.2.2).
+    Smooth,
 }
 
 /// An output segment of a track: numbers are those of the endpoint's segment duration.
@@ -99,6 +111,10 @@ pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.
     #[error("not there yet")]
     NotYet,
+    /// It is there, and what it is to announce is not: nearer to the live edge than a client of
+    /// Smooth Streaming may ask.
+    #[error("too near the live edge")]
+    TooEarly,
     /// No such path, a stale hash, or it has left the window.
     #[error("not there")]
     Never,
@@ -114,6 +130,8 @@ pub enum Absent {
 const CONTENT_TYPE_M3U8: &str = "application/vnd.apple.mpegurl";
 /// Content-Type of MPDs (ISO/IEC 23009-1 annex C).
 const CONTENT_TYPE_MPD: &str = "application/dash+xml";
+/// Content-Type of Smooth Streaming client manifests ([MS-SSTR] §2.2.2).
+const CONTENT_TYPE_SMOOTH: &str = "text/xml";
 /// Seconds for which an immutable URL may be cached: fourteen days.
 pub const IMMUTABLE_MAX_AGE_SECONDS: u32 = 1_209_600;
 
@@ -132,7 +150,10 @@ pub fn render(
         (ManifestId::Mpd, Package::Dash(package)) => {
             (dash::render(&view, package)?, CONTENT_TYPE_MPD)
         }
-        (ManifestId::Mpd, _) => return Err(Absent::Never),
+        (ManifestId::Smooth, Package::Mss(package)) => {
+            (smooth::render(&view, package)?, CONTENT_TYPE_SMOOTH)
+        }
+        (ManifestId::Mpd | ManifestId::Smooth, _) => return Err(Absent::Never),
         (ManifestId::Multivariant { list }, _) => {
             let list = hls_list(endpoint, list).ok_or(Absent::Never)?;
             (hls_multivariant::render(&view, &list)?, CONTENT_TYPE_M3U8)
@@ -167,7 +188,9 @@ pub fn entry_count_max(
             let mut own = tracks.filter(|known| known.info.id == *track);
             own.next().map_or(0, |track| of_track(track, window))
         }
-        ManifestId::Mpd => tracks.map(|track| of_track(track, endpoint.window_seconds_max())).sum(),
+        ManifestId::Mpd | ManifestId::Smooth => {
+            tracks.map(|track| of_track(track, endpoint.window_seconds_max())).sum()
+        }
     }
 }
 
@@ -175,6 +198,7 @@ pub fn entry_count_max(
 #[must_use]
 pub fn kind_of(path: &str) -> Option<&'static str> {
     match path.rsplit_once('.')?.1 {
+        "ism/Manifest" => Some("MSS"),
         "m3u8" => Some("HLS"),
         "mpd" => Some("DASH"),
         _ => None,
@@ -195,7 +219,7 @@ struct HlsList<'a> {
     program_date_time_interval_seconds: u32,
 }
 
-/// The list with this index; HLS endpoints have one, DASH endpoints none.
+/// The list with this index; HLS endpoints have one, DASH and Smooth Streaming endpoints none.
 fn hls_list(endpoint: &Endpoint, list: usize) -> Option<HlsList<'_>> {
     match &endpoint.package {
         Package::Hls(package) if list == 0 => Some(HlsList {
@@ -208,6 +232,6 @@ fn hls_list(endpoint: &Endpoint, list: usize) -> Option<HlsList<'_>> {
             window_seconds: manifest.playlist_window_seconds,
             program_date_time_interval_seconds: manifest.program_date_time_interval_seconds,
         }),
-        Package::Hls(_) | Package::Dash(_) => None,
+        Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => None,
     }
 }

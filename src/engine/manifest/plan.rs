@@ -1,7 +1,8 @@
 //! Segment plans: which ring records, in which order, make an output segment, and what its
 //! response says.
 
-use super::ladder::is_selected;
+use super::ladder::is_offered;
+use super::smooth_timeline::{self, LookAhead};
 use super::view::View;
 use super::{Absent, IMMUTABLE_MAX_AGE_SECONDS, SegmentId};
 use crate::engine::codec::TrackKind;
@@ -21,6 +22,10 @@ pub enum Container {
     Ts,
     /// One WebVTT body of all parts' cues.
     WebVtt,
+    /// A Smooth Streaming fragment: one `moof`, and payloads straight from the ring in one `mdat`.
+    Smooth,
+    /// The `moof` of a Smooth Streaming fragment alone.
+    SmoothInfo,
 }
 
 /// All that is needed to write an output segment and its response's head.
@@ -35,6 +40,9 @@ pub struct SegmentPlan {
     pub start: MediaTime,
     /// Presentation end.
     pub end: MediaTime,
+    /// Where the fragments begin and end that a Smooth Streaming fragment announces; none in other
+    /// containers.
+    pub next: Vec<(MediaTime, MediaTime)>,
     /// For the first `mfhd` (ISO/IEC 14496-12 §8.8.5), which counts on from it: the low 32 bits of
     /// the first base number, so that no two fragments of a track share one.
     pub sequence_number: u32,
@@ -44,6 +52,24 @@ pub struct SegmentPlan {
     pub max_age_seconds: u32,
     /// Strong entity tag, quotes included: a hash of the parts' content hashes and of the URL.
     pub etag: String,
+}
+
+impl SegmentPlan {
+    /// True where its URL will never have other bytes.
+    #[must_use]
+    pub const fn is_immutable(&self) -> bool {
+        self.max_age_seconds == IMMUTABLE_MAX_AGE_SECONDS
+    }
+
+    /// What tells of a Smooth Streaming fragment without its media ([MS-SSTR] §2.2.3,
+    /// `FragmentInfo`).
+    #[must_use]
+    pub fn into_fragment_info(mut self) -> Self {
+        assert_eq!(self.container, Container::Smooth, "only fragments are told of");
+        self.container = Container::SmoothInfo;
+        self.etag = format!("{}-info\"", self.etag.trim_end_matches('"'));
+        self
+    }
 }
 
 /// One track's part in a segment.
@@ -94,23 +120,26 @@ pub fn plan_segment(
         return Err(Absent::Never);
     }
     let container = container(endpoint, track.info.kind);
+    let look_ahead = match container {
+        Container::Smooth => smooth_timeline::look_ahead(&view, track, &joined)?,
+        _ => LookAhead::NONE,
+    };
     let url_hash = view.hashes(track).of(&joined).ok_or(Absent::Never)?;
     Ok(SegmentPlan {
         container,
-        etag: etag(&joined, url_hash, &tracks),
+        etag: etag(&joined, url_hash, &tracks, &look_ahead.next),
         tracks,
         start: joined.start,
         end: joined.end,
+        next: look_ahead.next,
         sequence_number: low_32_bits(first_base_number(track, &joined)),
         content_type: content_type(container, track.info.kind),
-        max_age_seconds: IMMUTABLE_MAX_AGE_SECONDS,
+        max_age_seconds: if look_ahead.is_settled {
+            IMMUTABLE_MAX_AGE_SECONDS
+        } else {
+            (view.seconds / 2).max(1)
+        },
     })
-}
-
-/// True where the endpoint has URLs for the track at all.
-pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
-    let dash_text = matches!(endpoint.package, Package::Dash(_)) && track.kind == TrackKind::Text;
-    is_selected(endpoint, track) && !dash_text
 }
 
 /// What segments of `kind` are written as.
@@ -119,6 +148,7 @@ pub(super) fn container(endpoint: &Endpoint, kind: TrackKind) -> Container {
         (TrackKind::Text, _) => Container::WebVtt,
         (_, Package::Hls(_)) => Container::Ts,
         (_, Package::Cmaf(_) | Package::Dash(_)) => Container::Fmp4,
+        (_, Package::Mss(_)) => Container::Smooth,
     }
 }
 
@@ -130,8 +160,8 @@ fn content_type(container: Container, kind: TrackKind) -> &'static str {
     match (container, kind) {
         (Container::WebVtt, _) => "text/vtt",
         (Container::Ts, _) => "video/mp2t",
-        (Container::Fmp4, TrackKind::Audio) => "audio/mp4",
-        (Container::Fmp4, _) => "video/mp4",
+        (_, TrackKind::Audio) => "audio/mp4",
+        _ => "video/mp4",
     }
 }
 
@@ -153,7 +183,12 @@ fn planned(
     Some(PlannedTrack { info: Arc::clone(&track.info), init: Arc::clone(init), parts })
 }
 
-fn etag(joined: &Joined, url_hash: u32, tracks: &[PlannedTrack]) -> String {
+fn etag(
+    joined: &Joined,
+    url_hash: u32,
+    tracks: &[PlannedTrack],
+    next: &[(MediaTime, MediaTime)],
+) -> String {
     let mut hasher = Xxh3::new();
     hasher.update(&url_hash.to_le_bytes());
     hasher.update(&joined.number.to_le_bytes());
@@ -163,6 +198,10 @@ fn etag(joined: &Joined, url_hash: u32, tracks: &[PlannedTrack]) -> String {
             hasher.update(&part.media.decode_start.ticks().to_le_bytes());
             hasher.update(&part.media.hash.to_le_bytes());
         }
+    }
+    for (start, end) in next {
+        hasher.update(&start.ticks().to_le_bytes());
+        hasher.update(&end.ticks().to_le_bytes());
     }
     format!("\"{:032x}\"", hasher.digest128())
 }

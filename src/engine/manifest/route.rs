@@ -1,13 +1,13 @@
 //! From a path under an endpoint to what is there. Names are taken apart from the right, because
 //! track names and prefixes come from the left.
 
-use super::ladder::is_selected;
-use super::plan::{Container, container, is_offered};
+use super::address::{number_at, parse_hash, parse_number};
+use super::ladder::{is_offered, is_selected};
+use super::plan::{Container, container};
 use super::view::View;
-use super::{Absent, ManifestId, Resource, SegmentId, url_hash};
+use super::{Absent, ManifestId, Resource, SegmentId, smooth_route, url_hash};
 use crate::engine::endpoint::{CmafPackage, Endpoint, Package};
 use crate::engine::presentation::{Joined, Presentation, Track};
-use crate::units::{MediaTime, Timescale};
 
 /// What follows the hash in an init's or segment's name.
 #[derive(Clone, Copy)]
@@ -33,10 +33,13 @@ pub fn resolve(
     if let Some(manifest) = manifest(endpoint, presentation, path) {
         return Ok(Resource::Manifest(manifest));
     }
+    if matches!(endpoint.package, Package::Mss(_)) {
+        return smooth_route::resolve_fragment(endpoint, presentation, path);
+    }
     let (name, extension) = path.rsplit_once('.').ok_or(Absent::Never)?;
     let name = match &endpoint.package {
         Package::Cmaf(package) => strip_prefix(package, name).ok_or(Absent::Never)?,
-        Package::Hls(_) | Package::Dash(_) => name,
+        Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => name,
     };
     let (name, leaf) = name.rsplit_once('_').ok_or(Absent::Never)?;
     let (name, hash) = name.rsplit_once('_').ok_or(Absent::Never)?;
@@ -51,7 +54,7 @@ pub fn resolve(
         (Container::Fmp4, _) => "m4s",
         (Container::Ts, Leaf::Number(_)) => "ts",
         (Container::WebVtt, Leaf::Number(_)) => "vtt",
-        (Container::Ts | Container::WebVtt, _) => return Err(Absent::Never),
+        _ => return Err(Absent::Never),
     };
     if extension != expected {
         return Err(Absent::Never);
@@ -91,6 +94,10 @@ fn manifest(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Opt
             let name = path.strip_suffix(".mpd")?;
             (name == endpoint.manifest_name).then_some(ManifestId::Mpd)
         }
+        Package::Mss(_) => {
+            let name = path.strip_suffix(".ism/Manifest")?;
+            (name == endpoint.manifest_name).then_some(ManifestId::Smooth)
+        }
     }
 }
 
@@ -109,19 +116,6 @@ fn parse_leaf(leaf: &str) -> Option<Leaf> {
         Some(time) => i64::try_from(parse_number(time)?).ok().map(Leaf::Time),
         None => parse_number(leaf).map(Leaf::Number),
     }
-}
-
-/// Digits as [`super`] writes them: no sign, no leading zero, so that each thing has one URL.
-fn parse_number(text: &str) -> Option<u64> {
-    let canonical = text == "0" || !text.starts_with('0');
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits { text.parse().ok() } else { None }
-}
-
-/// Eight lower-case hex digits.
-fn parse_hash(text: &str) -> Option<u32> {
-    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if text.len() == 8 && text.bytes().all(hex) { u32::from_str_radix(text, 16).ok() } else { None }
 }
 
 fn init(view: &View<'_>, track: &Track, hash: u32) -> Result<Resource, Absent> {
@@ -143,44 +137,4 @@ fn segment(view: &View<'_>, track: &Track, hash: u32, number: u64) -> Result<Res
         Ok(_) => Err(Absent::Never),
         Err(why) => Err(why),
     }
-}
-
-/// The number of the output segment that begins exactly at `time`, in the timescale of the
-/// configuration it is in: one after another is tried, as there is hardly ever more than one.
-fn number_at(view: &View<'_>, track: &Track, time: i64) -> Result<u64, Absent> {
-    let of_track = view.presentation.inits.values().filter(|init| init.track == track.info.id);
-    let mut timescales: Vec<Timescale> = Vec::new();
-    for timescale in of_track.map(|init| init.config.timescale()) {
-        if !timescales.contains(&timescale) {
-            timescales.push(timescale);
-        }
-    }
-    let mut newest_passed = false;
-    for timescale in timescales {
-        let scaled = |start: MediaTime| start.rescale_nearest(timescale);
-        let position = track.segments.partition_point(|listed| scaled(listed.start) < time);
-        let listed = track.segments.get(position);
-        newest_passed |= listed.is_none();
-        if position == 0 && track.unread_until.is_some() {
-            return Err(Absent::Unread);
-        }
-        // An entry that lasts nothing begins where the next one does.
-        let parts = track.segments.iter_from(position);
-        let count = parts.take_while(|listed| scaled(listed.start) == time).count();
-        let joins = (position..position + count).map(|position| {
-            let joined = view.presentation.joined_at(track, view.seconds, position);
-            joined.map(|joined| (joined.position == position, joined.number))
-        });
-        let joins: Vec<Option<(bool, u64)>> = joins.collect();
-        if let Some((_, number)) = joins.iter().flatten().rfind(|(begins, _)| *begins) {
-            return Ok(*number);
-        }
-        match joins.last() {
-            Some(Some(_)) => return Err(Absent::Never),
-            Some(None) if track.unread_until.is_some() => return Err(Absent::Unread),
-            Some(None) => return Err(Absent::NotYet),
-            None => {}
-        }
-    }
-    Err(if newest_passed { Absent::NotYet } else { Absent::Never })
 }

@@ -1,12 +1,13 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod smooth;
 mod unread;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsManifest, HlsPackage, SegmentTemplateFormat, StaleRule,
-    StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, HlsManifest, HlsPackage, MssPackage, SegmentTemplateFormat,
+    StaleRule, StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -245,6 +246,13 @@ fn dash(segment: u32, window: u32, format: SegmentTemplateFormat) -> Endpoint {
         min_update_period_seconds: 0,
         min_buffer_time_seconds: 0,
         suggested_presentation_delay_seconds: 0,
+    }))
+}
+
+fn mss(segment: u32, window: u32) -> Endpoint {
+    endpoint(Package::Mss(MssPackage {
+        segment_duration_seconds: segment,
+        manifest_window_seconds: window,
     }))
 }
 

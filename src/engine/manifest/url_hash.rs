@@ -54,11 +54,21 @@ pub(super) fn init(package: &Package, track: &TrackInfo, config: &CodecConfig) -
     finish(&hasher)
 }
 
+/// Hash of a Smooth Streaming endpoint's fragment URLs. They name a track by its bit rate, and a
+/// fragment by media time, which never comes back: beyond that, how much is joined from a time on
+/// shapes the bytes.
+pub(super) fn fragments(package: &Package, seconds: u32) -> u32 {
+    let mut hasher = begin(b'f', package);
+    hasher.update(&seconds.to_le_bytes());
+    finish(&hasher)
+}
+
 fn begin(what: u8, package: &Package) -> Xxh3 {
     let packager = match package {
         Package::Hls(_) => b'h',
         Package::Cmaf(_) => b'c',
         Package::Dash(_) => b'd',
+        Package::Mss(_) => b'm',
     };
     let mut hasher = Xxh3::new();
     hasher.update(&[what, packager, FORMAT_VERSION]);

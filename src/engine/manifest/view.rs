@@ -82,7 +82,7 @@ impl<'a> View<'a> {
 
     /// True where segments of `track`, or of what is muxed with it, that end after `from` are still
     /// to be read back.
-    fn is_unread(&self, track: &Track, from: MediaTime) -> bool {
+    pub(super) fn is_unread(&self, track: &Track, from: MediaTime) -> bool {
         let is_unread = |track: &Track| track.unread_until.is_some_and(|until| until > from);
         is_unread(track) || self.muxed_audio(track).is_some_and(is_unread)
     }
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         if self.presentation.ended {
             return true;
         }
-        if matches!(self.endpoint.package, Package::Dash(_)) {
+        if matches!(self.endpoint.package, Package::Dash(_) | Package::Mss(_)) {
             let last = track.segments.get(joined.position + joined.count - 1);
             let edge = self.presentation.set_edges.get(&(track.info.kind, track.cadence));
             return edge.is_none_or(|&edge| last.is_some_and(|last| last.number < edge));

@@ -23,7 +23,9 @@ fn answer(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Resul
             let rendered = render(endpoint, presentation, &id)?;
             Ok(String::from_utf8(rendered.body).expect("manifests are UTF-8"))
         }
-        Resource::Segment(id) => Ok(plan_segment(endpoint, presentation, &id)?.etag),
+        Resource::Segment(id) | Resource::FragmentInfo(id) => {
+            Ok(plan_segment(endpoint, presentation, &id)?.etag)
+        }
         Resource::Init { init, .. } => Ok(init.to_string()),
     }
 }
@@ -33,13 +35,17 @@ fn nothing_is_wrong_or_denied_while_older_segments_are_unread() {
     const COUNT: usize = 120;
     let ladder = Channel::ladder().push_many(COUNT);
     let whole = &ladder.presentation;
-    for endpoint in
-        [hls(6, 60), cmaf(6, 60), dash(6, 60, SegmentTemplateFormat::NumberWithTimeline)]
-    {
+    for endpoint in [
+        hls(6, 60),
+        cmaf(6, 60),
+        dash(6, 60, SegmentTemplateFormat::NumberWithTimeline),
+        mss(6, 60),
+    ] {
         let mut paths = match &endpoint.package {
             Package::Hls(_) => vec!["index.m3u8".to_owned(), "index_v1.m3u8".to_owned()],
             Package::Cmaf(_) => vec!["web/main.m3u8".to_owned(), "web/main_v2.m3u8".to_owned()],
             Package::Dash(_) => vec!["index.mpd".to_owned()],
+            Package::Mss(_) => vec!["index.ism/Manifest".to_owned()],
         };
         if let Ok(list) = answer(&endpoint, whole, &paths[paths.len() - 1]) {
             let names = list.lines().filter(|line| !line.starts_with('#'));
