@@ -38,5 +38,6 @@ mod storage;
 mod storm;
 mod subtitles;
 mod takeover;
+mod time_shift;
 mod timeline;
 mod without_io_uring;
