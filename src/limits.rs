@@ -15,8 +15,8 @@ pub const HEADER_FIELD_SIZE_MAX: usize = 4 << 10;
 pub const REQUEST_HEAD_SIZE_MAX: usize = 16 << 10;
 /// Header fields of one request.
 pub const HEADER_COUNT_MAX: usize = 64;
-/// Bytes of a query string: a manifest parameter of full length, each byte percent-encoded, and room
-/// for the others.
+/// Bytes of a query string: a manifest parameter of full length, each byte percent-encoded, and
+/// room for the others.
 pub const QUERY_SIZE_MAX: usize = 3_584;
 /// Bytes kept of a User-Agent for the access log.
 pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;

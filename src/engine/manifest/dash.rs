@@ -97,8 +97,8 @@ fn push_mpd(
             out.push('"');
             let update = or(package.min_update_period_seconds, longest);
             push_duration_attribute(out, "minimumUpdatePeriod", update);
-            // Both count from the wall clock, behind which everything is by the delay. What does not
-            // slide has no depth: all of it stays.
+            // Both count from the wall clock, behind which everything is by the delay. What does
+            // not slide has no depth: all of it stays.
             if !view.span.is_fixed() {
                 push_duration_attribute(out, "timeShiftBufferDepth", seconds(window) + delay);
             }

@@ -30,7 +30,6 @@ mod view;
 
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
 pub use route::resolve;
-pub use shift::is_complete;
 pub use stale::stale_limit;
 
 use crate::engine::endpoint::{Endpoint, Package};
@@ -168,6 +167,21 @@ pub fn render_requested(
     };
     let half = endpoint.segment_duration_seconds() / 2;
     Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+}
+
+/// True where a request's manifests will not change any more: a channel's silence does not make
+/// them stale.
+#[must_use]
+pub fn is_complete(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    request: &ManifestRequest,
+) -> bool {
+    request.end.is_some()
+        && View::requested(endpoint, presentation, request).is_ok_and(|view| {
+            let mut tracks = view.presentation.tracks.iter();
+            view.span.is_fixed() && tracks.all(|track| view.is_complete(track))
+        })
 }
 
 /// How many segments a manifest lists at most, over all of its tracks: what writing it costs.

@@ -1,5 +1,5 @@
-//! The part of the past that a manifest is asked for: what `start`, `end` and `clip_start_time` mean
-//! at a live edge. "Now" is that edge: no clock is read.
+//! The part of the past that a manifest is asked for: what `start`, `end` and `clip_start_time`
+//! mean at a live edge. "Now" is that edge: no clock is read.
 //!
 //! | start | end | |
 //! | --- | --- | --- |
@@ -10,26 +10,27 @@
 //! | before the window, or future | any | not there |
 
 use super::Absent;
-use super::view::{View, ticks};
 use crate::engine::endpoint::Endpoint;
-use crate::engine::presentation::{Joined, Presentation, Track};
+use crate::engine::presentation::{Joined, Presentation};
 use crate::engine::request::{ManifestRequest, RequestError};
 use crate::limits::TIME_SHIFT_SECONDS_MAX;
 use crate::units::{MediaTime, WallClock};
 
 /// How much of a segment has to lie in a span for it to be listed: more than sound may begin before
 /// its pictures, so that a span that begins with a picture's segment does with its sound, too.
-const OVERLAP_MIN: MediaTime = MediaTime(9_000);
+pub(super) const OVERLAP_MIN: MediaTime = MediaTime(9_000);
 
-/// Targets after a span's end at which what is missing still will not come any more.
-const MISSING_TARGET_COUNT: i64 = 4;
+/// `seconds` in 90 kHz ticks.
+pub(super) fn ticks(seconds: u32) -> MediaTime {
+    MediaTime(i64::from(seconds) * 90_000)
+}
 
 /// A stretch of media time; the default is all of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
     start: Option<MediaTime>,
     /// There is one only where there is a start.
-    end: Option<MediaTime>,
+    pub(super) end: Option<MediaTime>,
     clip: Option<MediaTime>,
 }
 
@@ -80,39 +81,4 @@ impl Span {
     pub(super) fn is_clipped(self, joined: &Joined) -> bool {
         self.clip.is_some_and(|clip| joined.start + OVERLAP_MIN < clip)
     }
-}
-
-impl View<'_> {
-    /// True where nothing will be added to `track`'s list any more.
-    pub(super) fn is_complete(&self, track: &Track) -> bool {
-        let is_past = |end: MediaTime| {
-            let missing = MISSING_TARGET_COUNT * self.target(track).ticks();
-            let last = self.last(track).map(|last| last.end);
-            end + MediaTime(missing) <= self.until
-                || last.is_some_and(|last| last + OVERLAP_MIN >= end)
-        };
-        self.presentation.ended || self.span.end.is_some_and(is_past)
-    }
-
-    /// The seconds that a sliding list holds where `configured` are configured.
-    pub(super) fn window_seconds(&self, configured: u32) -> Result<u32, Absent> {
-        let Some(asked) = self.request.window_seconds else { return Ok(configured) };
-        let allowed = 2 * self.seconds..=configured;
-        if allowed.contains(&asked) { Ok(asked) } else { Err(RequestError::Window.into()) }
-    }
-}
-
-/// True where a request's manifests will not change any more: a channel's silence does not make
-/// them stale.
-#[must_use]
-pub fn is_complete(
-    endpoint: &Endpoint,
-    presentation: &Presentation,
-    request: &ManifestRequest,
-) -> bool {
-    request.end.is_some()
-        && View::requested(endpoint, presentation, request).is_ok_and(|view| {
-            let mut tracks = view.presentation.tracks.iter();
-            view.span.is_fixed() && tracks.all(|track| view.is_complete(track))
-        })
 }

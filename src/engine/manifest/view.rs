@@ -2,15 +2,19 @@
 //! listed, which can be fetched, and which audio is muxed with a video track.
 
 use super::Absent;
-use super::shift::Span;
+pub(super) use super::shift::ticks;
+use super::shift::{OVERLAP_MIN, Span};
 use super::url_hash::{self, Shape};
 use crate::engine::codec::CodecConfig;
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{Endpoint, Package};
 use crate::engine::presentation::{Grid, Joined, Presentation, Track};
-use crate::engine::request::ManifestRequest;
+use crate::engine::request::{ManifestRequest, RequestError};
 use crate::units::MediaTime;
 use std::ops::Range;
+
+/// Targets after a span's end at which what is missing still will not come any more.
+const MISSING_TARGET_COUNT: i64 = 4;
 
 /// What a viewer asks for who asks for nothing.
 static LIVE: ManifestRequest = ManifestRequest::LIVE;
@@ -29,11 +33,6 @@ pub(super) struct View<'a> {
     pub(super) until: MediaTime,
     /// The part of the past that is asked for.
     pub(super) span: Span,
-}
-
-/// `seconds` in 90 kHz ticks.
-pub(super) fn ticks(seconds: u32) -> MediaTime {
-    MediaTime(i64::from(seconds) * 90_000)
 }
 
 impl<'a> View<'a> {
@@ -145,6 +144,24 @@ impl<'a> View<'a> {
         }
         // Media that comes late may still take a gap's place.
         if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
+    }
+
+    /// True where nothing will be added to `track`'s list any more.
+    pub(super) fn is_complete(&self, track: &Track) -> bool {
+        let is_past = |end: MediaTime| {
+            let missing = MISSING_TARGET_COUNT * self.target(track).ticks();
+            let last = self.last(track).map(|last| last.end);
+            end + MediaTime(missing) <= self.until
+                || last.is_some_and(|last| last + OVERLAP_MIN >= end)
+        };
+        self.presentation.ended || self.span.end.is_some_and(is_past)
+    }
+
+    /// The seconds that a sliding list holds where `configured` are configured.
+    pub(super) fn window_seconds(&self, configured: u32) -> Result<u32, Absent> {
+        let Some(asked) = self.request.window_seconds else { return Ok(configured) };
+        let allowed = 2 * self.seconds..=configured;
+        if allowed.contains(&asked) { Ok(asked) } else { Err(RequestError::Window.into()) }
     }
 
     /// Duration of `track`'s whole output segments, by its newest grid.

@@ -266,12 +266,13 @@ fn codec(config: &CodecConfig) -> Option<String> {
         CodecConfig::Aac(_) => "aacl",
         CodecConfig::Ac3(_) => "ac-3",
         CodecConfig::Eac3(_) => "ec-3",
-        _ => return None,
+        CodecConfig::WebVtt => return None,
     };
     Some(word.to_owned())
 }
 
-/// By the transfer characteristics (ISO/IEC 23091-2 §8.2): perceptual quantisation, hybrid log-gamma.
+/// By the transfer characteristics (ISO/IEC 23091-2 §8.2): perceptual quantisation, hybrid
+/// log-gamma.
 fn dynamic_range(config: &CodecConfig) -> &'static str {
     let (CodecConfig::Avc(video) | CodecConfig::Hevc(video)) = config else { return "sdr" };
     match video.colour {

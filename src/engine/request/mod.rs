@@ -22,9 +22,9 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ManifestRequest {
     /// Nothing before it is listed, and the list does not slide.
-    pub start: Option<Instant>,
+    pub start: Option<Bound>,
     /// Nothing after it is listed; without a start it changes nothing.
-    pub end: Option<Instant>,
+    pub end: Option<Bound>,
     /// Seconds by which the live edge is held back.
     pub time_delay_seconds: Option<u32>,
     /// Seconds that a sliding list holds, in place of the configured ones.
@@ -39,7 +39,7 @@ pub struct ManifestRequest {
 
 /// A time in a request and where it stood: relative references keep what is in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instant {
+pub struct Bound {
     /// The time.
     pub at: WallClock,
     /// True for a path element.
@@ -191,7 +191,7 @@ impl ManifestRequest {
             if slot.is_some() {
                 return Err(RequestError::Repeated(name));
             }
-            *slot = Some(Instant { at: time(name, value)?, in_path: true });
+            *slot = Some(Bound { at: time(name, value)?, in_path: true });
             elements.truncate(elements.len() - 2);
             found = true;
         }
@@ -238,11 +238,11 @@ impl ManifestRequest {
         let repeated = match name {
             "start" => {
                 let at = time(name, value)?;
-                self.start.replace(Instant { at, in_path: false }).is_some()
+                self.start.replace(Bound { at, in_path: false }).is_some()
             }
             "end" => {
                 let at = time(name, value)?;
-                self.end.replace(Instant { at, in_path: false }).is_some()
+                self.end.replace(Bound { at, in_path: false }).is_some()
             }
             "clip_start_time" => self.clip_start.replace(time(name, value)?).is_some(),
             "time_delay" => self.time_delay_seconds.replace(seconds(name, value)?).is_some(),

@@ -10,8 +10,8 @@ fn parsed(path: &str, query: &str) -> Result<(String, ManifestRequest), RequestE
     Ok((path.into_owned(), request))
 }
 
-fn instant(seconds: i64, in_path: bool) -> Option<Instant> {
-    Some(Instant { at: WallClock(seconds * 1_000_000), in_path })
+fn bound(seconds: i64, in_path: bool) -> Bound {
+    Bound { at: WallClock(seconds * 1_000_000), in_path }
 }
 
 #[test]
@@ -24,32 +24,32 @@ fn spans_in_query_and_path() {
             "a.m3u8",
             "end=1795435260&start=2026-11-23T13:00:00%2B01:00",
             "a.m3u8",
-            instant(NOON, false),
-            instant(later, false),
+            Some(bound(NOON, false)),
+            Some(bound(later, false)),
             "?end=1795435260&start=1795435200",
         ),
         (
             "w/start/2026-11-23T12:00:00Z/end/1795435260/a.m3u8",
             "",
             "w/a.m3u8",
-            instant(NOON, true),
-            instant(later, true),
+            Some(bound(NOON, true)),
+            Some(bound(later, true)),
             "",
         ),
         (
             "start/1795435200/a.mpd",
             "end=1795435260",
             "a.mpd",
-            instant(NOON, true),
-            instant(later, false),
+            Some(bound(NOON, true)),
+            Some(bound(later, false)),
             "?end=1795435260",
         ),
         (
             "a.m3u8",
             "aws.manifestsettings=start%3A1795435200%3Bend:2026-11-23T12:01:00Z",
             "a.m3u8",
-            instant(NOON, false),
-            instant(later, false),
+            Some(bound(NOON, false)),
+            Some(bound(later, false)),
             "?end=1795435260&start=1795435200",
         ),
     ] {
