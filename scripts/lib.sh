@@ -36,7 +36,7 @@ install_packages() {
         die "apt-get could not install: $*"
 }
 
-# One more real encoder; its test says loudly where it is not to be had.
+# One more real encoder; its test reports that it was skipped where it is not to be had.
 need_gstreamer() {
     gst-inspect-1.0 --exists curlhttpsink 2>/dev/null && return 0
     (install_packages gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad) ||

@@ -108,3 +108,7 @@ pub mod limits;
 pub mod ring;
 pub mod shard;
 pub mod units;
+
+#[cfg(test)]
+#[path = "../tests/support/report.rs"]
+mod report;

@@ -230,3 +230,25 @@ fn channel_site(config: &Config, channel: &config::Channel, live: Arc<ChannelLiv
         live,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::InputNumber;
+
+    #[test]
+    fn a_channel_is_told_which_input_is_preferred() {
+        for (keys, input, fail_back) in [
+            ("", None, false),
+            ("preferred_input=1\n", Some(InputNumber::ONE), false),
+            ("preferred_input=2\nfail_back=true\n", Some(InputNumber::TWO), true),
+        ] {
+            let users = ["u", "v"]
+                .map(|name| format!("[[channel.input]]\nusername=\"{name}\"\npassword=\"p\"\n"));
+            let text = format!("[[channel]]\nid=\"a\"\n{keys}{}", users.concat());
+            let config = config::parse("h.toml", &text, std::iter::empty()).unwrap();
+            let site = channel_site(&config, &config.channels[0], ChannelLive::new(0));
+            assert_eq!(site.timeline.preference, Preference { input, fail_back }, "{keys}");
+        }
+    }
+}

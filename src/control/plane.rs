@@ -5,13 +5,14 @@ use crate::control::access_log::AccessLog;
 use crate::control::apply::{RING_RELEASE_SPAN_MAX, Unreadable, apply};
 use crate::control::cli;
 use crate::control::config::Config;
+use crate::control::faults;
 use crate::control::http::Pages;
 use crate::control::lifecycle::{Command, Control, ControlThread};
 use crate::control::metrics::{ProcessCounters, Registry};
+use crate::control::rates::Rates;
 use crate::control::status::{Readiness, Status};
 use crate::control::takeover::start_successor;
 use crate::control::timeline::Timeline;
-use crate::control::{faults, rates};
 use crate::limits::RELOAD_COUNT_MAX;
 use crate::shard::changeover::Phase;
 use crate::shard::member::{Member, Standing};
@@ -60,12 +61,14 @@ impl Plane {
         };
         let registry = Arc::new(ArcSwap::from_pointee(registry(&shared, &counters)));
         let shown = Arc::new(ArcSwap::from_pointee(config));
-        let pages = pages(&shared, &registry, &shown);
+        let rates = Arc::<Rates>::default();
+        let pages = pages(&shared, &registry, &shown, &rates);
         let reload = Reload {
             shared: Arc::clone(&shared),
             counters: Arc::clone(&counters),
             registry,
             shown,
+            rates,
             steering,
         };
         let reloads = reloading(move |config| reload.carry_out(config))?;
@@ -108,6 +111,7 @@ struct Reload {
     counters: Arc<ProcessCounters>,
     registry: Arc<ArcSwap<Registry>>,
     shown: Arc<ArcSwap<Config>>,
+    rates: Arc<Rates>,
     steering: Arc<Mutex<()>>,
 }
 
@@ -125,6 +129,8 @@ impl Reload {
         match apply(&config, &self.shared, RING_RELEASE_SPAN_MAX, Unreadable::FailsAll) {
             Ok(()) => {
                 self.registry.store(Arc::new(registry(&self.shared, &self.counters)));
+                let is_kept = |id: &str| config.channels.iter().any(|channel| channel.id == id);
+                self.rates.retain(is_kept);
                 self.shown.store(Arc::new(config));
                 self.counters.reloads.add(1);
                 tracing::info!("configuration reloaded");
@@ -168,10 +174,10 @@ fn pages(
     shared: &Arc<Shared>,
     registry: &Arc<ArcSwap<Registry>>,
     shown: &Arc<ArcSwap<Config>>,
+    rates: &Arc<Rates>,
 ) -> Pages {
     let status = {
-        let (shared, shown) = (Arc::clone(shared), Arc::clone(shown));
-        let rates = rates::Rates::default();
+        let (shared, shown, rates) = (Arc::clone(shared), Arc::clone(shown), Arc::clone(rates));
         Arc::new(move || status(&shown.load(), &shared, &rates))
     };
     let timeline = {
@@ -199,7 +205,7 @@ fn timeline(shared: &Shared, id: &str) -> Option<Timeline> {
     Some(Timeline::new(&channel.live.history.load(), inputs, edge_age))
 }
 
-fn status(config: &Config, shared: &Shared, rates: &rates::Rates) -> Status {
+fn status(config: &Config, shared: &Shared, rates: &Rates) -> Status {
     let mut status = Status::from_config(config);
     // What a lost shard had is served by others.
     let away = |member: &Member| member.standing() == Standing::Away;

@@ -451,7 +451,7 @@ impl SmallDisk {
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("SKIPPED: a disk that is full needs the right to mount");
+        crate::report::skipped("a disk that is full needs the right to mount");
         None
     }
 }

@@ -298,6 +298,8 @@ pub struct InputCounters {
     pub overwritten: Counter,
     /// Segments of the input that is not in use, unlike those of the one that is.
     pub standby: Counter,
+    /// Gauge: 1 while it delivers sound media by its deadlines.
+    pub alive: Counter,
     /// Gauge: microseconds of Unix time when the newest segment was whole.
     pub segment_at_us: Counter,
     /// Segments that came damaged, refused or not.

@@ -524,3 +524,24 @@ pub(super) fn transient(text: &'static str) -> Plan<SharedFile> {
     plan.head.retry_after = Some(1);
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_storage_refuses_has_a_status_of_its_own() {
+        for (uncommitted, status, limit) in [
+            (Uncommitted::Refused(Refused::NoSpace), 507, Some(Limit::RingSpares)),
+            (Uncommitted::Unwritten(WriteError::NoSpace { file: 1, offset: 0 }), 507, None),
+            (Uncommitted::Refused(Refused::Busy), 503, Some(Limit::StorageQueue)),
+            (Uncommitted::Refused(Refused::Failing), 503, None),
+            (Uncommitted::Refused(Refused::Stale), 503, None),
+            (Uncommitted::Crowded, 503, Some(Limit::IngestMemory)),
+            (Uncommitted::Implausible, 400, None),
+        ] {
+            let refusal = Refusal::from(uncommitted);
+            assert_eq!((refusal.status(), refusal.limit()), (status, limit), "{refusal:?}");
+        }
+    }
+}

@@ -336,6 +336,10 @@ impl Owner {
         let live = &self.site.borrow().live;
         live.counters.edge_age_us.set_span(live.published.load().edge_age.at(rt::now()));
         let mut inner = self.inner.borrow_mut();
+        for input in InputNumber::BOTH {
+            let is_healthy = inner.channel.input_is_healthy(input, rt::now());
+            live.counters.inputs[input.index()].alive.set(u64::from(is_healthy));
+        }
         inner.place_arrivals();
         if std::mem::take(&mut inner.history_changed) {
             live.history.store(Arc::new(inner.history.clone()));

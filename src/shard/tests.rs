@@ -237,7 +237,9 @@ fn with_server(client: impl Fn(SocketAddr, Driver)) {
             drop(stop);
             match thread.join().expect("a shard's thread does not panic") {
                 Ok(()) => {}
-                Err(ShardError::NoDriver { .. }) => eprintln!("SKIPPED: {driver} refused here"),
+                Err(ShardError::NoDriver { .. }) => {
+                    crate::report::skipped(&format!("{driver} refused here"));
+                }
                 Err(error) => panic!("{error}"),
             }
         }

@@ -1,5 +1,5 @@
 //! Two processes that each receive both of two identical inputs, with different losses, orders
-//! and start times, serve the same bytes once both have run a window (issue 3, goals A4 and A10).
+//! and start times, serve the same bytes once both have run a window.
 
 use crate::client::Encoder;
 use crate::origin::{Origin, channel, endpoints};

@@ -1,11 +1,12 @@
 //! Filesystems of their own whose power can be cut, and that freeze, fill up and fail.
 //!
 //! An ext4 filesystem on a loop device, in a file. Needs the right to mount: where there is none,
-//! the test says loudly that it was skipped.
+//! the test reports that it was skipped.
 
 #![allow(unsafe_code, reason = "an ioctl on a filesystem")]
 
 use crate::origin::eventually;
+use crate::report::skipped;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -79,7 +80,7 @@ impl Disk {
             )
             && disk.mount();
         if !made {
-            eprintln!("SKIPPED: a failing disk needs root, mkfs.ext4 and loop devices");
+            skipped("a failing disk needs root, mkfs.ext4 and loop devices");
         }
         made.then_some(disk)
     }
@@ -147,7 +148,7 @@ impl Disk {
         let done = fs::write(path, line).is_ok();
         self.is_slowed.set(done);
         if !done {
-            eprintln!("SKIPPED: a slow disk needs cgroup v1 with blkio.throttle at its root");
+            skipped("a slow disk needs cgroup v1 with blkio.throttle at its root");
         }
         done
     }

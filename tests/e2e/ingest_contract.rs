@@ -3,11 +3,15 @@
 use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, channel, demo, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, listed, listed_with};
-use crate::source::{MUXED, SEGMENT_COUNT};
+use crate::source::{MUXED, SEGMENT_COUNT, Segment};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
 
 const SEGMENT: &str = "channel_0_00000.ts";
+/// Bytes per second of a body that is sent slowly: half as much again as it must have.
+const SLOW_RATE: usize = 6 << 10;
 
 fn first_body() -> &'static [u8] {
     &MUXED.variants[0].segments[0].body
@@ -140,6 +144,9 @@ fn unusable_playlists_are_refused() {
         ("empty", ""),
         ("no playlist", "<html></html>"),
         ("a duration that is none", "#EXTM3U\n#EXTINF:abc,\na.ts\n"),
+        ("a duration without end", "#EXTM3U\n#EXTINF:NaN,\na.ts\n"),
+        ("a duration beyond all", "#EXTM3U\n#EXTINF:1e308,\na.ts\n"),
+        ("a duration below nothing", "#EXTM3U\n#EXTINF:-1,\na.ts\n"),
         ("a line too long", &long),
     ] {
         let response = encoder.put("channel_0.m3u8", body.as_bytes());
@@ -148,6 +155,45 @@ fn unusable_playlists_are_refused() {
     }
     let response = encoder.put("channel_0.m3u8", &vec![b'\n'; 2 << 20]);
     assert_eq!(response.status, 413, "two megabytes of playlist");
+}
+
+#[test]
+fn in_39_no_address_of_a_playlist_is_opened() {
+    let origin = Origin::start(&demo());
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let bait = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = bait.local_addr().unwrap();
+    let tags = format!(
+        "#EXT-X-KEY:METHOD=AES-128,URI=\"http://{address}/key\"\n\
+         #EXT-X-KEY:METHOD=AES-128,URI=\"file:///etc/passwd\"\n\
+         #EXT-X-MAP:URI=\"http://{address}/map\"\n"
+    );
+    for segment in &MUXED.variants[0].segments {
+        assert_eq!(encoder.put(&segment.name, &segment.body).status, 201);
+    }
+    let playlist = MUXED.variants[0].playlist_of(0..SEGMENT_COUNT);
+    let media = playlist.replacen("#EXTINF", &format!("{tags}#EXTINF"), 1);
+    // Of an address the name at its end counts, wherever it leads.
+    let media = media.replace("\nchannel_0_00001", &format!("\nhttp://{address}/channel_0_00001"));
+    let media = media.replace("\nchannel_0_00002", "\n../../channel_0_00002");
+    let top = format!(
+        "\u{feff}{}#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"http://{address}/key\"\n",
+        MUXED.multivariant
+    );
+    for (name, text) in [("channel_0.m3u8", media), ("channel.m3u8", top)] {
+        let response = encoder.put(name, text.as_bytes());
+        assert_eq!(response.status, 201, "{response:?}\n{text}");
+    }
+    for path in [HLS, CMAF, DASH] {
+        for rendition in listed_with(&origin, path, SEGMENT_COUNT) {
+            for text in ["EXT-X-KEY", "passwd", "http:", "../../"] {
+                assert!(!rendition.playlist.contains(text), "{}", rendition.playlist);
+            }
+        }
+        assert!(!origin.get(path).text().contains(&address.to_string()), "{path}");
+    }
+    bait.set_nonblocking(true).unwrap();
+    assert_eq!(bait.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody came");
 }
 
 #[test]
@@ -477,33 +523,47 @@ fn in_43_a_flood_of_bodies_is_held_to_its_rate() {
     listed_with(&origin, HLS, SEGMENT_COUNT);
 }
 
+/// A PUT's connection of which the head has been sent.
+fn begun(encoder: &mut Encoder, origin: &Origin, segment: &Segment) -> Connection {
+    let message = encoder.message("PUT", &segment.name, &segment.body);
+    let mut connection = Connection::open(origin.data());
+    connection.send(&message[..message.len() - segment.body.len()]).unwrap();
+    connection
+}
+
 #[test]
-fn in_29_a_body_that_trickles_is_given_up() {
+fn in_29_in_30_who_trickles_is_given_up_and_who_is_slow_is_not() {
     let origin = Origin::start(&demo());
-    let mut encoder = Encoder::new(&origin, "demo", 1);
-    MUXED.push(&mut encoder, 0..2);
+    let [mut first, mut second] = [1, 2].map(|input| Encoder::new(&origin, "demo", input));
+    MUXED.push(&mut first, 0..2);
     listed_with(&origin, HLS, 2);
+    second.authenticate();
     let segment = &MUXED.variants[0].segments[2];
-    let path = encoder.path(&segment.name);
-    for trickles in [false, true] {
-        let (credentials, size) = (encoder.authorization("PUT", &path), segment.body.len());
-        let head = format!(
-            "PUT {path} HTTP/1.1\r\nHost: origin\r\nAuthorization: {credentials}\r\n\
-             Content-Length: {size}\r\n\r\n"
-        );
-        let mut connection = Connection::open(origin.data());
-        connection.send(head.as_bytes()).unwrap();
-        let answer = loop {
-            let sent = connection.send(if trickles { b"G" } else { b"" });
-            match connection.response_within(Duration::from_millis(500)) {
-                Some(answer) => break answer,
-                None => sent.unwrap(),
-            }
-        };
-        assert_eq!(answer.status, 408, "{answer:?}");
-        connection.drained();
-    }
-    // The other input fills in meanwhile, and the name may come again.
-    assert_eq!(encoder.put(&segment.name, &segment.body).status, 201);
-    listed_with(&origin, HLS, 2);
+    let mut silent = begun(&mut first, &origin, segment);
+    let answer = silent.try_response(false).unwrap();
+    assert_eq!(answer.status, 408, "{answer:?}");
+    silent.drained();
+    // The honest one has begun before the other, and lasts longer than that one may.
+    let mut slow = begun(&mut second, &origin, segment);
+    let (start, mut rest) = (Instant::now(), &segment.body[..]);
+    let mut trickling = begun(&mut first, &origin, segment);
+    let answer = loop {
+        let sent = trickling.send(b"G");
+        let due = SLOW_RATE * (1 + usize::try_from(start.elapsed().as_secs()).unwrap());
+        let (piece, later) = rest.split_at((due + rest.len()).saturating_sub(segment.body.len()));
+        slow.send(piece).unwrap();
+        rest = later;
+        match trickling.response_within(Duration::from_millis(500)) {
+            Some(answer) => break answer,
+            None => sent.unwrap(),
+        }
+    };
+    assert_eq!(answer.status, 408, "{answer:?}");
+    trickling.drained();
+    slow.send(rest).unwrap();
+    assert_eq!(slow.try_response(false).unwrap().status, 201);
+    // With it the other input fills in, and the name may come again.
+    push_playlists(&mut second, 3);
+    listed_with(&origin, HLS, 3);
+    assert!(matches!(first.put(&segment.name, &segment.body).status, 201 | 204));
 }

@@ -29,6 +29,8 @@ mod poison;
 mod probe;
 mod pushed_playlists;
 mod real_encoders;
+#[path = "../support/report.rs"]
+mod report;
 mod restart;
 mod slow_readers;
 mod source;
@@ -37,6 +39,7 @@ mod starved;
 mod storage;
 mod storm;
 mod subtitles;
+mod switching;
 mod takeover;
 mod time_shift;
 mod timeline;

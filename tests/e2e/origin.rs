@@ -449,6 +449,18 @@ impl Origin {
         samples.iter().sum()
     }
 
+    /// Upper bounds of a histogram's buckets, ascending, and what is in each and those below.
+    pub fn buckets(&self, name: &str) -> Vec<(String, u64)> {
+        let page = Connection::open(self.control()).request("GET", "/metrics", &[], b"").text();
+        let begin = format!("{name}_bucket{{");
+        let samples = page.lines().filter(|line| line.starts_with(&begin)).map(|line| {
+            let (labels, count) = line.rsplit_once(' ').unwrap();
+            let bound = labels.rsplit_once("le=\"").unwrap().1.split('"').next().unwrap();
+            (bound.to_owned(), count.parse().unwrap())
+        });
+        samples.collect()
+    }
+
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().unwrap().pid

@@ -117,7 +117,7 @@ fn ffmpeg_without_dates() {
 fn gstreamer_posts() {
     let known = Command::new("gst-inspect-1.0").args(["--exists", "curlhttpsink"]).status();
     if !known.is_ok_and(|status| status.success()) {
-        eprintln!("NOT TESTED: GStreamer's curlhttpsink is not installed");
+        crate::report::skipped("GStreamer's curlhttpsink is not installed");
         return;
     }
     let origin = Origin::start(&demo());

@@ -5,6 +5,7 @@ use crate::client::{Connection, Encoder, Response};
 use crate::origin::{Origin, channel, endpoints, eventually};
 use crate::playback::{CMAF, DASH, HLS, listed_with};
 use crate::source::{H264, MUXED, SEGMENT_COUNT, Source};
+use serde_json::Value;
 use std::time::Duration;
 
 const LIMIT_SECONDS: u32 = 6;
@@ -31,6 +32,12 @@ fn in_03_silent_inputs_make_manifests_stale_and_media_brings_them_back() {
         .flat_map(|path| listed_with(&origin, path, 4))
         .flat_map(|rendition| [rendition.inits, rendition.segments].concat())
         .collect();
+    refused(&origin, HLS);
+    // Asked for later, so that it is at least what it was when the manifest was refused.
+    let status = Connection::open(origin.control()).request("GET", "/api/status", &[], b"");
+    let status: Value = serde_json::from_slice(&status.body).unwrap();
+    let age = status["channels"][0]["edge_age_seconds"].as_f64().unwrap();
+    assert!(age >= f64::from(LIMIT_SECONDS), "refused as old as {age} s");
     for path in [HLS, CMAF, DASH, "/out/v1/demo-hls/index_v1.m3u8"] {
         let response = refused(&origin, path);
         assert_eq!(response.status, 503, "{path}");

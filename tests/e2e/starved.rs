@@ -3,6 +3,7 @@
 use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, channel, channel_with, demo, endpoints};
 use crate::playback::{HLS, listed_with, served};
+use crate::report::skipped;
 use crate::source::{MUXED, SEGMENT_COUNT};
 use std::fs;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ fn co_14_an_allocation_that_fails_costs_nobody_anything() {
 struct Starved(PathBuf);
 
 impl Starved {
-    /// Gives the origin `percent` of one processor; `None`, said loudly, where that cannot be.
+    /// Gives the origin `percent` of one processor; `None`, reported, where that cannot be.
     fn begin(origin: &Origin, percent: u32) -> Option<Self> {
         let group = format!("/sys/fs/cgroup/cpu/headwater-test-{}", origin.pid());
         let starved = Self(PathBuf::from(group));
@@ -79,7 +80,7 @@ impl Starved {
         match begun {
             Ok(()) => Some(starved),
             Err(error) => {
-                eprintln!("SKIPPED: no group of processes of its own: {error}");
+                skipped(&format!("no group of processes of its own: {error}"));
                 None
             }
         }

@@ -7,6 +7,7 @@ use crate::client::{Connection, Encoder, Response};
 use crate::disk::{Direction, Disk};
 use crate::origin::{Origin, eventually, lasting, strict};
 use crate::playback::{Rendition, listed, listed_with};
+use crate::report::skipped;
 use crate::source::LONG;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -172,8 +173,8 @@ fn forget(path: &Path) {
 fn st_13_a_file_that_cannot_be_synced_is_left_for_a_fresh_one() {
     let Some(mut faulty) = Faulty::start(Disk::without_journal) else { return };
     let before = faulty.served("demo");
-    let newest = |faulty: &Faulty| faulty.metric("headwater_ring_sync_failures_total");
-    assert_eq!(newest(&faulty), 0);
+    let failures = |faulty: &Faulty| faulty.metric("headwater_ring_sync_failures_total");
+    assert_eq!(failures(&faulty), 0);
     // What the device has is all it gets: blocks that were never written have no room.
     let used =
         fs::metadata(faulty.disk.image()).map(|it| std::os::unix::fs::MetadataExt::blocks(&it));
@@ -183,11 +184,15 @@ fn st_13_a_file_that_cannot_be_synced_is_left_for_a_fresh_one() {
         if faulty.put(0, at).status == 201 {
             at += 1;
         }
-        (newest(&faulty) > 0).then_some(())
+        (failures(&faulty) > 0).then_some(())
     });
     let refused = faulty.put_until(at, &[503, 507]);
     assert!(refused.status == 507 || refused.field("retry-after").is_some());
     assert_eq!(faulty.metric("headwater_ring_failing"), 1);
+    // There is no room for a fresh file.
+    faulty.put_until(at, &[507]);
+    let lost = faulty.metric("headwater_ring_unsynced_bytes");
+    assert!(lost > 0);
     for ((now, bytes), (known, known_bytes)) in faulty.served("demo").iter().zip(&before) {
         assert_eq!(now.segments[..BEFORE], known.segments);
         assert!(bytes.starts_with(known_bytes));
@@ -196,19 +201,12 @@ fn st_13_a_file_that_cannot_be_synced_is_left_for_a_fresh_one() {
     faulty.disk.resize_device(DISK_MIB + 1);
     faulty.goes_on(at);
     assert_eq!(faulty.metric("headwater_ring_failing"), 0);
-    faulty.synced_again();
-}
-
-impl Faulty {
-    /// Waits until what is appended now gets to the disk: no more failures are counted.
-    fn synced_again(&self) {
-        let failures = self.metric("headwater_ring_sync_failures_total");
-        eventually("the newest file is synced", || {
-            let file = self.ring_files().len();
-            (file > 0 && self.metric("headwater_ring_failing") == 0).then_some(())
-        });
-        assert_eq!(self.metric("headwater_ring_sync_failures_total"), failures);
-    }
+    // What is appended now gets to the disk; what was in the file that was left never will.
+    let before = failures(&faulty);
+    eventually("the newest file is synced", || {
+        (faulty.metric("headwater_ring_unsynced_bytes") <= lost).then_some(())
+    });
+    assert_eq!(failures(&faulty), before);
 }
 
 #[test]
@@ -337,7 +335,7 @@ fn st_24_a_ring_in_memory_is_a_ring() {
     let mut origin = Origin::stopped(&lasting("demo"));
     let shm = tempfile::TempDir::new_in("/dev/shm");
     let Ok(folder) = shm else {
-        eprintln!("SKIPPED: no filesystem in memory at /dev/shm");
+        skipped("no filesystem in memory at /dev/shm");
         return;
     };
     origin.set("HEADWATER_STORAGE__DIR", folder.path().to_str().unwrap());

@@ -16,6 +16,7 @@ const LIB: &[&str] = &["--lib"];
 const SIM: &[&str] = &["--test", "sim"];
 const MODELS: &[&str] = &["--test", "models"];
 const CANARY: &[&str] = &["--test", "canary"];
+const E2E: &[&str] = &["--test", "e2e"];
 
 pub const MUTATIONS: &[Mutation] = &[
     Mutation {
@@ -211,7 +212,7 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         what: "late media changes a segment that was shown",
-        file: "src/engine/channel/listing.rs",
+        file: "src/engine/channel/filling.rs",
         old: " && self.config.join_seconds.iter().all(untouched)",
         new: " && self.config.join_seconds.iter().any(untouched)",
         program: SIM,
@@ -252,5 +253,46 @@ pub const MUTATIONS: &[Mutation] = &[
     if let",
         program: LIB,
         test: "entity_tags_cover_media_and_urls_cover_configurations",
+    },
+    Mutation {
+        what: "what an operator wants is not passed on",
+        file: "src/shard/owner.rs",
+        old: "                channel.switch_to(input);",
+        new: "                let _ = input;",
+        program: E2E,
+        test: "the_preferred_input_leads_until_an_operator_wants_the_other_and_back",
+    },
+    Mutation {
+        what: "the configured preference does not reach the channel",
+        file: "src/control/apply.rs",
+        old: "preference: Preference { input: channel.preferred_input, \
+              fail_back: channel.fail_back },",
+        new: "preference: Preference::default(),",
+        program: LIB,
+        test: "a_channel_is_told_which_input_is_preferred",
+    },
+    Mutation {
+        what: "nobody is preferred at the start",
+        file: "src/engine/channel/session.rs",
+        old: "let preferred = self.config.preference.input;",
+        new: "let preferred: Option<InputNumber> = None;",
+        program: LIB,
+        test: "the_preferred_input_leads_at_the_start_where_both_deliver",
+    },
+    Mutation {
+        what: "an input may be late for ever",
+        file: "src/engine/channel/leading.rs",
+        old: "const LATE_COUNT: u32 = 3;",
+        new: "const LATE_COUNT: u32 = u32::MAX;",
+        program: LIB,
+        test: "an_input_that_was_late_three_times_in_a_row_leads_no_longer",
+    },
+    Mutation {
+        what: "manifests are stale long before the limit",
+        file: "src/shard/site.rs",
+        old: "self.edge_age.at(now) > limit",
+        new: "self.edge_age.at(now) > limit / 20",
+        program: E2E,
+        test: "in_03_silent_inputs_make_manifests_stale_and_media_brings_them_back",
     },
 ];

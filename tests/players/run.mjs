@@ -22,10 +22,12 @@ const FAILOVER_RUNS = [["hls", "demo-cmaf"], ["shaka", "demo-hls"], ["dash", "de
 // From the start of the demo (a build included) until its endpoints play.
 const PLAYS_SECONDS_MAX = 900;
 
-// Resolves to a map of endpoint → URL when the demo has said of every endpoint that it plays.
+// Resolves to a map of endpoint → URL, and the control plane's URL, when the demo has said of every
+// endpoint that it plays.
 function endpointsOf(demo, runs) {
   const wanted = new Set(runs.map(([, endpoint]) => endpoint));
   const urls = new Map();
+  let control;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new Error(`of ${[...wanted].join(", ")} only ${[...urls.keys()].join(", ") || "none"} played`)),
@@ -36,9 +38,10 @@ function endpointsOf(demo, runs) {
       console.log(`demo: ${line}`);
       const [, url, endpoint] = /^plays .*(http:\S+\/out\/v1\/([^/]+)\/\S+)$/.exec(line) ?? [];
       if (url) urls.set(endpoint, url);
+      control = /^watch page +(http:\S+)$/.exec(line)?.[1] ?? control;
       if (urls.size === wanted.size) {
         clearTimeout(timer);
-        resolve(urls);
+        resolve({ urls, control });
       }
     });
   });
@@ -63,19 +66,32 @@ async function killTwin(demo, input) {
   console.log(`killed the encoder of input ${input}`);
 }
 
-// Whatever a manifest, and the playlists that it names, tell of a break.
+const text = async (url) => (await fetch(url)).text();
+
+// Whatever a manifest, and the playlists that it names, tell of a break: those listed now, and
+// those that have left the window.
 async function breaksOf(url) {
-  const text = await (await fetch(url)).text();
+  const manifest = await text(url);
   if (url.endsWith(".mpd")) {
-    const periods = text.split("<Period").length - 1;
+    const periods = manifest.split("<Period").length - 1;
     return periods === 1 ? [] : [`${periods} Periods`];
   }
-  const named = text.split("\n").filter((line) => /\.m3u8$/.test(line));
-  const playlists = await Promise.all(named.map(async (name) =>
-    (await fetch(new URL(name, url))).text()));
-  return ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n"]
-    .filter((tag) => playlists.some((playlist) => playlist.includes(tag)))
-    .map((tag) => `a playlist has ${tag.trim()}`);
+  const named = [...manifest.matchAll(/^(?!#).*\.m3u8$|URI="([^"]*\.m3u8)"/gm)]
+    .map(([line, quoted]) => quoted ?? line);
+  if (named.length === 0) return ["a multivariant playlist that names none"];
+  const playlists = await Promise.all(named.map((name) => text(new URL(name, url))));
+  return [/^#EXT-X-DISCONTINUITY$/m, /^#EXT-X-GAP$/m, /^#EXT-X-DISCONTINUITY-SEQUENCE:[1-9].*$/m]
+    .flatMap((tag) => playlists.map((playlist) => tag.exec(playlist)?.[0]))
+    .filter((tag) => tag !== undefined)
+    .map((tag) => `a playlist has ${tag}`);
+}
+
+// What the origin has counted of breaks since it began, whoever looked.
+async function countedBreaks(control) {
+  const samples = (await text(new URL("/metrics", control))).split("\n")
+    .filter((line) => /^headwater_(discontinuities|gaps)_total\b/.test(line));
+  if (samples.length === 0) return ["the origin counts no breaks"];
+  return samples.filter((line) => Number(line.split(" ").at(-1)) > 0);
 }
 
 async function playOne(player, url, seconds) {
@@ -99,7 +115,7 @@ const demo = spawn(here("../../scripts/demo"), positionals, { stdio: ["ignore", 
 let passed = 0;
 let failed = 0;
 try {
-  const urls = await endpointsOf(demo, runs);
+  const { urls, control } = await endpointsOf(demo, runs);
   let next = 1;
   let killing = Promise.resolve();
   for (const [player, endpoint] of runs) {
@@ -111,7 +127,7 @@ try {
     const run = await playOne(player, url, Number(values.seconds));
     clearInterval(timer);
     await killing;
-    if (killEvery) run.faults.push(...await breaksOf(url));
+    if (killEvery) run.faults.push(...await breaksOf(url), ...await countedBreaks(control));
     const good = run.faults.length === 0;
     if (good) passed += 1; else failed += 1;
     console.log(`${good ? "ok    " : "FAILED"} ${player} on ${endpoint}: ` + (good

@@ -9,7 +9,8 @@ use headwater::engine::channel::state::{Change, State};
 use headwater::engine::channel::{Channel, ChannelConfig, Now, Recovery, Verdict};
 use headwater::engine::playlist::{Playlist, PlaylistSegment};
 use headwater::engine::presentation::Listed;
-use headwater::units::{Extent, InputNumber, MediaTime, Monotonic, WallClock};
+use headwater::units::{Extent, InputNumber, MediaTime, Monotonic, TrackId, WallClock};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Seconds of a segment, and of all.
@@ -28,8 +29,8 @@ struct Week {
     channel: Channel,
     written: Recovery,
     payload_offset: u64,
-    listed: Option<Listed>,
-    count: i64,
+    /// Of each track, its newest segment and how many there were.
+    listed: BTreeMap<TrackId, (Listed, i64)>,
 }
 
 #[test]
@@ -54,8 +55,7 @@ fn a_week_is_continuous_and_memory_stays_flat() {
         channel: Channel::new(config),
         written: Recovery::new(State::default()),
         payload_offset: 0,
-        listed: None,
-        count: 0,
+        listed: BTreeMap::new(),
     };
     let a_day = 86_400 / SEGMENT_SECONDS;
     let mut after_a_day = 0;
@@ -65,7 +65,8 @@ fn a_week_is_continuous_and_memory_stays_flat() {
             after_a_day = heap::held();
         }
     }
-    assert_eq!(week.count, show.length, "segments listed");
+    let counts: Vec<i64> = week.listed.values().map(|it| it.1).collect();
+    assert_eq!(counts, [show.length; 2], "segments listed of pictures and sound");
     let grown = heap::held().saturating_sub(after_a_day);
     assert!(grown < SLACK_SIZE, "{grown} bytes more than after a day");
 }
@@ -137,7 +138,7 @@ impl Week {
         newest(&self.show, &listed, at, false)
     }
 
-    /// Takes what was decided: the first track's segments follow one another without a mark.
+    /// Takes what was decided: segments follow one another without a mark.
     fn take(&mut self) {
         self.channel.take_events();
         for change in self.channel.take_changes() {
@@ -147,14 +148,13 @@ impl Week {
                 continue;
             };
             assert!(listed.media.is_some() && !listed.discontinuity, "{listed:?}");
-            if track.0 > 0 {
-                continue;
-            }
-            let follows =
-                |before: &Listed| before.number + 1 == listed.number && before.end == listed.start;
-            assert!(self.listed.as_ref().is_none_or(follows), "{listed:?} after {:?}", self.listed);
-            self.count += 1;
-            self.listed = Some(listed);
+            let before = self.listed.get(&track);
+            let follows = |(before, _): &(Listed, i64)| {
+                before.number + 1 == listed.number && before.end == listed.start
+            };
+            assert!(before.is_none_or(follows), "{track:?}: {listed:?} after {before:?}");
+            let count = before.map_or(0, |it| it.1) + 1;
+            self.listed.insert(track, (listed, count));
         }
     }
 }

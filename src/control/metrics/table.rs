@@ -124,6 +124,13 @@ pub(super) static METRICS: &[Metric] = &[
         "1 for the input in use, 0 for the other.",
     ),
     metric(
+        "headwater_input_alive",
+        GAUGE,
+        Plain,
+        Input(|i| &i.alive),
+        "1 while the input delivers sound media that goes on, by its deadlines; 0 else.",
+    ),
+    metric(
         "headwater_input_switches_total",
         COUNTER,
         Plain,

@@ -12,7 +12,7 @@ use std::ops::Range;
 /// What there is of the sound beside a gap of pictures.
 enum Beside {
     /// A candidate of this track, which begins then, and its place among the candidates.
-    Waits(TrackState, MediaTime, usize),
+    Waits(Box<TrackState>, MediaTime, usize),
     /// It is a gap, too.
     Missing,
 }
@@ -72,7 +72,7 @@ impl Channel {
                     && beside(start, start + meta.duration())
                     && self.gap_for(track, start, meta).is_some()
                 {
-                    return Some(Beside::Waits(track.clone(), start, at));
+                    return Some(Beside::Waits(Box::new(track.clone()), start, at));
                 }
             }
             let middle = MediaTime(i64::midpoint(gap.start.0, gap.end.0));

@@ -224,7 +224,8 @@ impl Channel {
         let arrivals = metas.into_iter().zip(&body.tracks);
         let arrivals: Vec<_> = arrivals.map(|(meta, track)| Arrival::new(meta, track)).collect();
         if let Some(first) = arrivals.first() {
-            self.inputs.on_body(input, name, first.meta.start);
+            let clock = self.source_clock(input);
+            self.inputs.on_body(input, (name, first.meta.start), clock);
         }
         self.note_health(now.monotonic, &arrivals);
         self.note_name(&arrivals);
@@ -277,7 +278,8 @@ impl Channel {
         let source = match playlist {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
-                self.inputs.on_media_playlist(input, name, list);
+                let clock = self.source_clock(input);
+                self.inputs.on_media_playlist(input, (name, list), clock);
                 self.measure_drift(input);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
@@ -365,6 +367,12 @@ impl Channel {
         self.inputs.heard(input)
     }
 
+    /// True where `input` delivers sound media that goes on, by its deadlines.
+    #[must_use]
+    pub fn input_is_healthy(&self, input: InputNumber, now: Monotonic) -> bool {
+        self.inputs.is_healthy(input, now)
+    }
+
     /// The input in use.
     #[must_use]
     pub const fn active_input(&self) -> Option<InputNumber> {
@@ -378,10 +386,10 @@ impl Channel {
         };
         let id = leader.info.id;
         let Some((number, name)) = self.recent.newest_of(id, input) else { return };
-        let said = self.inputs.playlists(input).segment(name);
-        if let Some(date) = said.and_then(|said| said.program_date_time)
-            && let Some(listed) = self.listed_number(id, number)
-        {
+        let Some(listed) = self.listed_number(id, number) else { return };
+        let shift = self.state.session.map(|session| session.shift).unwrap_or_default();
+        let said = self.inputs.playlists(input).body(name, listed.start - shift);
+        if let Some(date) = said.and_then(|said| said.program_date_time) {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
             self.inputs.on_drift(input, number, drift);
         }
@@ -561,7 +569,7 @@ impl Recovery {
     pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
         let mut inputs = Inputs::default();
         for (input, name, start) in std::mem::take(&mut self.bodies) {
-            inputs.on_body(input, &name, start);
+            inputs.on_body(input, (&name, start), None);
         }
         let mut channel = self.finish_with(inputs, config, now);
         channel.settle(now);

@@ -3,7 +3,7 @@
 //! A ring file begins with the whole state, so a channel goes on from its newest files alone. What
 //! it listed before is in the changes of the older ones. A [`Seam`] says where what has been read
 //! begins, and what is still owed to what lies before it; [`Seam::extend`] reads one file more and
-//! gives the segments that it listed, to be put before the others ([`Windows::prepend`]).
+//! gives the segments that it listed, to be put before the others (`Windows::prepend`).
 //!
 //! The outcome is what reading all files at once, oldest first, leads to.
 

@@ -108,51 +108,107 @@ mod tests {
     /// Between the steps of a sequence.
     const STEP: Duration = Duration::from_secs(10);
 
-    /// Every sequence of six steps over the health of both inputs, with and without fail-back: who
-    /// leads is healthy where anybody is, and nobody is left for a preference within the hold-down.
+    /// What is known at one step, drawn from the bits of a number.
+    struct Facts(u32);
+
+    impl Facts {
+        const fn has(&self, bit: u32) -> bool {
+            self.0 >> bit & 1 == 1
+        }
+
+        const fn is_healthy(&self, input: InputNumber) -> bool {
+            self.has(if input.number() == 1 { 0 } else { 1 })
+        }
+
+        /// An input that sends nothing is not healthy.
+        fn view(&self, active: InputNumber, healthy_for: [Duration; 2]) -> View {
+            View {
+                active,
+                active_is_healthy: self.is_healthy(active),
+                active_has_jumped: self.has(2),
+                active_is_late: self.has(3),
+                other_healthy_for: healthy_for[active.other().index()],
+                other_is_all_there_is: self.has(4) && !self.is_healthy(active),
+            }
+        }
+
+        const fn is_requested(&self) -> bool {
+            self.has(5)
+        }
+    }
+
+    /// What must be decided: nobody is left for a preference or for being late within the
+    /// hold-down, and nobody who is healthy for one that is not.
+    fn expected(view: &View, asked: bool, held: bool, fail_back: bool) -> Option<SwitchReason> {
+        let other_is_healthy = !view.other_healthy_for.is_zero();
+        let is_back = view.active != ONE && view.other_healthy_for >= HOLD_DOWN_SPAN;
+        let reasons = [
+            (!view.active_is_healthy, SwitchReason::Missing),
+            (view.active_has_jumped, SwitchReason::Jumped),
+            (asked, SwitchReason::Manual),
+            (view.active_is_late && !held, SwitchReason::Late),
+            (fail_back && is_back && !held, SwitchReason::FailBack),
+        ];
+        let first = reasons.into_iter().find(|(is_due, _)| *is_due).map(|(_, reason)| reason);
+        first.filter(|_| other_is_healthy || view.other_is_all_there_is)
+    }
+
+    /// Decides over a sequence of facts, `span` apart. Returns the reasons there were.
+    fn run(facts: &[Facts], span: Duration, fail_back: bool) -> Vec<SwitchReason> {
+        let preference = Preference { input: Some(ONE), fail_back };
+        let (mut switching, mut active) = (Switching::default(), ONE);
+        let (mut healthy_for, mut left) = ([Duration::ZERO; 2], None);
+        let (mut now, mut reasons) = (Monotonic::default(), Vec::new());
+        for facts in facts {
+            now = now + span;
+            for input in InputNumber::BOTH {
+                let known = healthy_for[input.index()] + span;
+                let known = if facts.is_healthy(input) { known } else { Duration::ZERO };
+                healthy_for[input.index()] = known;
+            }
+            let view = facts.view(active, healthy_for);
+            let other_is_healthy = facts.is_healthy(active.other());
+            if facts.is_requested() {
+                switching.request(active.other());
+            }
+            let refused = switching.take_refused(&view);
+            let is_refused = facts.is_requested() && !other_is_healthy;
+            assert_eq!(refused, is_refused.then_some(active.other()), "{view:?}");
+            let held = left.is_some_and(|left| now < left + HOLD_DOWN_SPAN);
+            let reason = switching.decide(now, preference, &view);
+            let asked = facts.is_requested() && other_is_healthy;
+            assert_eq!(reason, expected(&view, asked, held, fail_back), "{view:?} {held}");
+            if reason.is_some() {
+                active = active.other();
+                switching.on_switched(now, active);
+                left = Some(now);
+            }
+            let nobody = healthy_for.iter().all(Duration::is_zero);
+            assert!(nobody || facts.is_healthy(active), "{view:?}: who leads is healthy");
+            reasons.extend(reason);
+        }
+        reasons
+    }
+
+    /// Every sequence of six steps over the health of both inputs, and of three over all that can
+    /// be known and asked for, with and without fail-back.
     #[test]
     fn whatever_happens_a_healthy_input_leads_and_choices_are_held() {
-        for sequence in 0..4_u32.pow(6) {
-            for fail_back in [false, true] {
-                let preference = Preference { input: Some(ONE), fail_back };
-                let (mut switching, mut active) = (Switching::default(), ONE);
-                let (mut healthy_for, mut left) = ([Duration::ZERO; 2], None);
-                for step in 0..6 {
-                    let now = Monotonic(STEP * step);
-                    let bits = sequence / 4_u32.pow(step) % 4;
-                    for (at, span) in healthy_for.iter_mut().enumerate() {
-                        let healthy = bits >> at & 1 == 1;
-                        *span = if healthy { *span + STEP } else { Duration::ZERO };
+        let mut seen = Vec::new();
+        for (steps, bits, span) in [(6, 2, STEP), (3, 6, HOLD_DOWN_SPAN / 2)] {
+            for sequence in 0..1_u32 << (steps * bits) {
+                let facts = |step| Facts(sequence >> (step * bits) & ((1_u32 << bits) - 1));
+                let facts: Vec<Facts> = (0..steps).map(facts).collect();
+                for fail_back in [false, true] {
+                    for reason in run(&facts, span, fail_back) {
+                        if !seen.contains(&reason) {
+                            seen.push(reason);
+                        }
                     }
-                    let spans = |input: InputNumber| healthy_for[input.index()];
-                    let view = View {
-                        active,
-                        active_is_healthy: !spans(active).is_zero(),
-                        active_has_jumped: false,
-                        active_is_late: false,
-                        other_healthy_for: spans(active.other()),
-                        other_is_all_there_is: false,
-                    };
-                    let Some(reason) = switching.decide(now, preference, &view) else {
-                        let nobody = healthy_for.iter().all(Duration::is_zero);
-                        assert!(view.active_is_healthy || nobody, "{sequence} {step}");
-                        continue;
-                    };
-                    if reason == SwitchReason::FailBack {
-                        let held = left.is_some_and(|left| now < left + HOLD_DOWN_SPAN);
-                        assert!(fail_back && !held && active != ONE, "{sequence} {step}");
-                        assert!(spans(ONE) >= HOLD_DOWN_SPAN, "{sequence} {step}");
-                    } else {
-                        assert_eq!(reason, SwitchReason::Missing);
-                        assert!(!view.active_is_healthy, "{sequence} {step}: sticky");
-                    }
-                    active = active.other();
-                    assert!(!spans(active).is_zero(), "{sequence} {step}");
-                    switching.on_switched(now, active);
-                    left = Some(now);
                 }
             }
         }
+        assert_eq!(seen.len(), SwitchReason::ALL.len(), "{seen:?}");
     }
 
     #[test]

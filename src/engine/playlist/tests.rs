@@ -102,6 +102,10 @@ fn mistakes_are_told_by_line() {
         ("#EXTM3U\n", 1, "#EXT-X-STREAM-INF, #EXT-X-TARGETDURATION or #EXTINF"),
         ("#EXTM3U\n#EXTINF:two,\na\n", 2, "decimal seconds in #EXTINF"),
         ("#EXTM3U\n#EXTINF:86401,\na\n", 2, "decimal seconds in #EXTINF"),
+        ("#EXTM3U\n#EXTINF:NaN,\na\n", 2, "decimal seconds in #EXTINF"),
+        ("#EXTM3U\n#EXTINF:inf,\na\n", 2, "decimal seconds in #EXTINF"),
+        ("#EXTM3U\n#EXTINF:1e308,\na\n", 2, "decimal seconds in #EXTINF"),
+        ("#EXTM3U\n#EXTINF:-1,\na\n", 2, "decimal seconds in #EXTINF"),
         ("#EXTM3U\n\na.ts\n", 3, "#EXTINF before a URI"),
         ("#EXTM3U\n#EXTINF:2,\n", 2, "a URI after #EXTINF"),
         ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:-1\n", 2, "a decimal integer"),
@@ -119,6 +123,22 @@ fn mistakes_are_told_by_line() {
         }
     }
     assert_eq!(parse_playlist(b"#EXTM3U\n\xff"), Err(PlaylistError::NotText { offset: 8 }));
+}
+
+#[test]
+fn what_names_other_places_is_taken_without_effect() {
+    let plain = media("#EXTM3U\n#EXTINF:2,\na.ts\n");
+    assert_eq!(media("\u{feff}#EXTM3U\n#EXTINF:2,\na.ts\n"), plain, "a byte order mark");
+    for uri in ["../../a.ts", "file:///a.ts", "http://127.0.0.1/a.ts", "//127.0.0.1/a.ts?b=/c"] {
+        let found = media(&format!("#EXTM3U\n#EXTINF:2,\n{uri}\n"));
+        assert_eq!(name_of_uri(&found.segments[0].uri), "a.ts", "{uri}");
+    }
+    for key in ["file:///etc/passwd", "http://127.0.0.1/key"] {
+        let tag = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\"");
+        let mut found = media(&format!("#EXTM3U\n{tag}\n#EXTINF:2,\na.ts\n"));
+        assert_eq!(std::mem::take(&mut found.segments[0].tags), [tag], "kept as text");
+        assert_eq!(found, plain);
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn on_each_driver<T: Send>(main: impl AsyncFn(Driver) -> T + Sync) {
         match shard {
             Ok(_) => {}
             Err(ShardError::NoDriver { driver, error, .. }) if driver != Driver::Epoll => {
-                eprintln!("SKIPPED: {driver} refused here: {error}");
+                crate::report::skipped(&format!("{driver} refused here: {error}"));
             }
             Err(error) => panic!("{driver}: {error}"),
         }
@@ -292,7 +292,9 @@ fn a_connection_moves_between_shards() {
         for shard in [first, second] {
             match shard.join().expect("no assertion fails") {
                 Ok(()) => {}
-                Err(ShardError::NoDriver { driver, .. }) => eprintln!("SKIPPED: {driver} refused"),
+                Err(ShardError::NoDriver { driver, .. }) => {
+                    crate::report::skipped(&format!("{driver} refused"));
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -329,7 +331,7 @@ fn co_09_more_completions_at_once_than_the_kernels_queue_holds_all_arrive() {
     const COUNT: usize = 3_000;
     let limit = raise_descriptor_limit().expect("a limit");
     if limit < 3 * COUNT as u64 {
-        eprintln!("SKIPPED: {limit} descriptors are too few");
+        crate::report::skipped(&format!("{limit} descriptors are too few"));
         return;
     }
     on_each_driver(async |driver| {

@@ -462,6 +462,39 @@ fn a_switch_by_hand_is_without_a_trace_between_twins_and_one_break_otherwise() {
 }
 
 #[test]
+fn the_preferred_input_leads_at_the_start_where_both_deliver() {
+    let cases = [(None, ONE), (Some(ONE), ONE), (Some(TWO), TWO)];
+    for ((preferred, leads), salt) in cases.into_iter().flat_map(|it| [(it, 0), (it, 9)]) {
+        let mut bench = Bench::new(&[2]);
+        let preference = switching::Preference { input: preferred, fail_back: false };
+        bench.channel.reconfigure(ChannelConfig { preference, ..bench.config.clone() });
+        bench.lone(ONE, &[("a0.ts", T, Some(EPOCH_US))]);
+        bench.lone(TWO, &[("b0.ts", T, Some(EPOCH_US))]);
+        (0..3).for_each(|at| bench.both(at, 0, salt));
+        assert_eq!(bench.channel.active_input(), Some(leads), "{preferred:?} {salt}");
+        assert_eq!((bench.breaks(), bench.gaps()), (0, 0), "{preferred:?} {salt}");
+    }
+}
+
+#[test]
+fn an_input_that_was_late_three_times_in_a_row_leads_no_longer() {
+    let mut bench = Bench::pair(4, 0, 9);
+    // Ever later, and never so late that it counts as missing.
+    for (at, late) in [(4, 0.5), (5, 1.2), (6, 1.2), (7, 0.5), (8, 1.2), (9, 1.2)] {
+        bench.two(at, 0, 9);
+        bench.wait(late);
+        bench.one(at);
+        bench.wait(2.0 - late);
+    }
+    assert_eq!(bench.switches(), [], "twice, and twice again");
+    bench.two(10, 0, 9);
+    bench.wait(1.2);
+    assert_eq!(bench.switches(), [(2, SwitchReason::Late)]);
+    assert_eq!(bench.servers(), [1, 1, 1, 1, 1, 2, 2, 1, 2, 2, 2]);
+    assert_eq!((bench.breaks(), bench.gaps()), (0, 0));
+}
+
+#[test]
 fn a_switch_to_a_dead_input_is_refused() {
     let mut bench = Bench::pair(4, 0, 0);
     bench.wait(10.0);
