@@ -15,8 +15,9 @@ pub const HEADER_FIELD_SIZE_MAX: usize = 4 << 10;
 pub const REQUEST_HEAD_SIZE_MAX: usize = 16 << 10;
 /// Header fields of one request.
 pub const HEADER_COUNT_MAX: usize = 64;
-/// Bytes of a query string.
-pub const QUERY_SIZE_MAX: usize = 1024;
+/// Bytes of a query string: a manifest parameter of full length, each byte percent-encoded, and
+/// room for the others.
+pub const QUERY_SIZE_MAX: usize = 3_584;
 /// Bytes kept of a User-Agent for the access log.
 pub const USER_AGENT_SIZE_MAX: usize = 1 << 10;
 /// Byte ranges of one request, after coalescing.
@@ -367,6 +368,13 @@ pub const COMMITTING_THREAD_COUNT: usize = 4;
 /// Copies of times gone by that are remembered of each input, to tell two encoders that began anew
 /// together from one: a segment of every rendition and its sound.
 pub const PASSED_COUNT_MAX: usize = 64;
+
+// Time shift and filters.
+
+/// Bytes of one parameter of a manifest request, decoded: the limit of the MediaPackage origins.
+pub const MANIFEST_PARAMETER_SIZE_MAX: usize = 1024;
+/// Seconds of the longest span that a manifest may be asked for: a day, as there.
+pub const TIME_SHIFT_SECONDS_MAX: u32 = 86_400;
 
 // How they relate.
 

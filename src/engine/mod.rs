@@ -20,6 +20,7 @@ pub mod mpegts;
 pub mod packed_audio;
 pub mod playlist;
 pub mod presentation;
+pub mod request;
 pub mod sample_table;
 pub mod segment;
 pub mod webvtt;

@@ -4,6 +4,7 @@
 use crate::engine::assemble;
 use crate::engine::manifest::{self, Absent, ManifestId, Resource, SegmentPlan};
 use crate::engine::presentation::MediaRef;
+use crate::engine::request::{ManifestRequest, RequestError};
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
 use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
@@ -259,20 +260,29 @@ impl Playback {
             }
         }
         if endpoint.channel.live.is_refused() {
-            return refusal(Refusal::NoRing);
+            return refusal(&Refusal::NoRing);
         }
+        let (path, request) = match ManifestRequest::parse(path, head.query.as_deref()) {
+            Ok(parsed) => parsed,
+            Err(error) => return refusal(&Refusal::Absent(error.into())),
+        };
+        let path = &*path;
         let published = endpoint.channel.live.published.load_full();
         let may_be_manifest = manifest::kind_of(path).is_some();
         let gzip = head.accept_encoding_gzip && may_be_manifest;
-        // The two forms of a manifest are kept apart by a mark that no path begins with.
-        let key = if gzip { format!(" {path}") } else { path.to_owned() };
+        // The two forms of a manifest are kept apart by a mark that no path begins with, and
+        // parameters by one that is in none.
+        let mut key = if gzip { format!(" {path}") } else { path.to_owned() };
+        if !request.is_live() {
+            key = format!("{key}\n{request}");
+        }
         let (stale_limit, kept) = {
             let mut cache = self.cache.borrow_mut();
             let cache = cache.of(endpoint, &published);
             (cache.stale_limit, cache.find(&key))
         };
         let is_old = may_be_manifest && published.is_older(stale_limit, rt::now());
-        if is_old && is_manifest(endpoint, &published, path) {
+        if is_old && goes_stale(endpoint, &published, path, &request) {
             // Not served as if it were fresh.
             counters.stale.add(1);
             return stale(endpoint.endpoint.stale.status);
@@ -280,7 +290,8 @@ impl Playback {
         if let Some(kept) = kept {
             return Plan::answer(head, kept);
         }
-        match self.make(endpoint, &published, path, gzip).await {
+        let asked = Asked { path, request, gzip };
+        match self.make(endpoint, &published, &asked).await {
             Ok((made, keeps)) => {
                 if keeps {
                     self.cache.borrow_mut().keep(endpoint, &published, key, &made);
@@ -295,7 +306,7 @@ impl Playback {
                 if matches!(why, Refusal::Busy) {
                     self.refused.set(self.refused.get() + 1);
                 }
-                refusal(why)
+                refusal(&why)
             }
         }
     }
@@ -305,20 +316,22 @@ impl Playback {
         &self,
         endpoint: &Arc<EndpointSite>,
         published: &Arc<Published>,
-        path: &str,
-        gzip: bool,
+        asked: &Asked<'_>,
     ) -> Result<(Kept, bool), Refusal> {
         let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+        let Asked { path, request, gzip } = asked;
         match manifest::resolve(settings, presentation, path)? {
             Resource::Manifest(id) => {
-                let entries = manifest::entry_count_max(settings, presentation, &id);
+                let entries = manifest::entry_count_max(settings, presentation, &id, request);
                 let made = if entries <= MANIFEST_ENTRY_COUNT_INLINE_MAX {
-                    render(endpoint, published, &id, gzip)
+                    render(endpoint, published, &id, request, *gzip)
                 } else {
-                    self.render_apart(endpoint, published, (id, gzip)).await
+                    self.render_apart(endpoint, published, id, asked).await
                 };
                 made.map(|made| (made, true))
             }
+            // The URLs of media do not depend on what a manifest was asked with.
+            _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
@@ -370,12 +383,14 @@ impl Playback {
         &self,
         endpoint: &Arc<EndpointSite>,
         published: &Arc<Published>,
-        (manifest, gzip): (ManifestId, bool),
+        manifest: ManifestId,
+        asked: &Asked<'_>,
     ) -> Result<Kept, Refusal> {
-        let key = format!("{} {} {manifest:?} {gzip}", endpoint.id, published.serial);
+        let (request, gzip) = (asked.request.clone(), asked.gzip);
+        let key = format!("{} {} {manifest:?} {gzip} {request}", endpoint.id, published.serial);
         let (endpoint, published) = (Arc::clone(endpoint), Arc::clone(published));
         let _waiting = Waiting::new(&self.waiting);
-        let make = move || render(&endpoint, &published, &manifest, gzip);
+        let make = move || render(&endpoint, &published, &manifest, &request, gzip);
         let made = self.renderings.value(&self.storage, key, make).await;
         made.unwrap_or(Err(Refusal::Busy))
     }
@@ -500,14 +515,24 @@ fn render(
     endpoint: &EndpointSite,
     published: &Published,
     manifest: &ManifestId,
+    request: &ManifestRequest,
     gzip: bool,
 ) -> Result<Kept, Refusal> {
-    let rendered = manifest::render(&endpoint.endpoint, &published.presentation, manifest)?;
+    let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+    let rendered = manifest::render_requested(settings, presentation, manifest, request)?;
     Ok(text_of(rendered, gzip))
 }
 
+/// What a viewer asks for.
+struct Asked<'a> {
+    /// Below the endpoint, without parameters.
+    path: &'a str,
+    request: ManifestRequest,
+    gzip: bool,
+}
+
 /// Why there is no such response.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Refusal {
     Absent(Absent),
     /// Storage is overloaded: 503.
@@ -574,9 +599,17 @@ fn compress(body: &[u8]) -> Vec<u8> {
     written.expect("writing to memory does not fail")
 }
 
-fn is_manifest(endpoint: &EndpointSite, published: &Published, path: &str) -> bool {
-    let resolved = manifest::resolve(&endpoint.endpoint, &published.presentation, path);
+/// True for manifests that would have changed, had there been media.
+fn goes_stale(
+    endpoint: &EndpointSite,
+    published: &Published,
+    path: &str,
+    request: &ManifestRequest,
+) -> bool {
+    let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+    let resolved = manifest::resolve(settings, presentation, path);
     matches!(resolved, Ok(Resource::Manifest(_)))
+        && !manifest::is_complete(settings, presentation, request)
 }
 
 /// What a live manifest is answered with that has not changed for too long: the CDN asks another
@@ -588,8 +621,9 @@ fn stale(status: u16) -> Plan<SharedFile> {
     Plan { reason: Some("stale"), ..Plan::status(head) }
 }
 
-fn refusal(why: Refusal) -> Plan<SharedFile> {
+fn refusal(why: &Refusal) -> Plan<SharedFile> {
     let (status, retry_after) = match why {
+        Refusal::Absent(Absent::Refused(_)) => (400, None),
         // Both are told apart from errors, and neither may be cached past the live edge's pace.
         Refusal::Absent(Absent::Unread) | Refusal::Busy | Refusal::NoRing => (503, Some(1)),
         Refusal::Absent(Absent::TooEarly) => (412, None),

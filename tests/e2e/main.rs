@@ -42,5 +42,6 @@ mod storm;
 mod subtitles;
 mod switching;
 mod takeover;
+mod time_shift;
 mod timeline;
 mod without_io_uring;

@@ -115,7 +115,7 @@ fn sighup_reads_the_configuration_again() {
                  [endpoint.hls_package]\nsegment_duration_seconds = 4\n";
     let delayed = demo().replace(
         "id = \"demo-dash\"\nchannel = \"demo\"\n",
-        "id = \"demo-dash\"\nchannel = \"demo\"\ntime_delay_seconds = 3600\n",
+        "id = \"demo-dash\"\nchannel = \"demo\"\ntime_delay_seconds = 250\n",
     );
     origin.configure("", &(delayed + added));
     origin.signal("HUP");

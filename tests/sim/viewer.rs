@@ -108,9 +108,7 @@ pub fn manifests(endpoint: &Endpoint, presentation: &Presentation) -> Vec<(Strin
         match render(endpoint, presentation, &id) {
             Ok(rendered) => Some((path.clone(), String::from_utf8(rendered.body).expect("text"))),
             Err(Absent::NotYet | Absent::Stopped) => None,
-            Err(absent @ (Absent::Never | Absent::Unread | Absent::TooEarly)) => {
-                panic!("{path}: {absent}")
-            }
+            Err(absent) => panic!("{path}: {absent}"),
         }
     };
     paths.iter().filter_map(text).collect()

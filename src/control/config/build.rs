@@ -242,6 +242,12 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let manifest_name = section.text("manifest_name");
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
+    if let (Some(window @ 1..), Some(delay)) = (startover_window_seconds, time_delay_seconds)
+        && delay >= window
+    {
+        let what = format!("expected less than startover_window_seconds = {window}, found {delay}");
+        section.reject("time_delay_seconds", what);
+    }
     let stale = stale_rule(section);
     let packages = ["hls_package", "dash_package", "cmaf_package", "mss_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();

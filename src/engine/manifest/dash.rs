@@ -16,8 +16,19 @@ use super::{Absent, url_hash};
 use crate::engine::codec::{CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{DashPackage, SegmentTemplateFormat};
 use crate::engine::presentation::{Track, TrackInfo};
+use crate::engine::request::RequestError;
 use crate::units::{MediaTime, WallClock};
 use std::collections::BTreeSet;
+
+/// Whether an MPD will change (§5.3.1.2, `@type`).
+#[derive(Clone, Copy)]
+enum Kind {
+    Static,
+    /// It lists that many seconds, if it slides.
+    Dynamic {
+        window: u32,
+    },
+}
 
 /// A Representation of a Period.
 struct Representation<'a> {
@@ -26,8 +37,11 @@ struct Representation<'a> {
 }
 
 pub(super) fn render(view: &View<'_>, package: &DashPackage) -> Result<String, Absent> {
-    let window = package.manifest_window_seconds;
+    let window = view.window_seconds(package.manifest_window_seconds)?;
     let ladder = Ladder::of(view, window)?;
+    if ladder.videos.is_empty() && ladder.audios.is_empty() {
+        return Err(RequestError::NothingLeft.into());
+    }
     let tracks = ladder.videos.iter().chain(&ladder.audios);
     let tracks: Result<Vec<(&Track, Vec<Run>)>, Absent> =
         tracks.map(|&track| Ok((track, runs(view, track, window)?))).collect();
@@ -38,12 +52,14 @@ pub(super) fn render(view: &View<'_>, package: &DashPackage) -> Result<String, A
 
     let mut out = String::with_capacity(16 << 10);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    push_mpd(&mut out, view, package, end, longest);
+    let is_complete = tracks.iter().all(|(track, _)| view.is_complete(track));
+    let kind = if is_complete { Kind::Static } else { Kind::Dynamic { window } };
+    push_mpd(&mut out, view, package, kind, (end, longest));
     let periods: BTreeSet<MediaTime> = all().map(|run| run.period).collect();
     for period in periods {
         push_period(&mut out, view, package, period, &tracks);
     }
-    if !view.presentation.ended {
+    if !is_complete {
         out.push_str("<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-head:2014\"");
         push_attribute(&mut out, "value", &format!("{}.mpd", view.endpoint.manifest_name));
         out.push_str("/>\n");
@@ -57,8 +73,8 @@ fn push_mpd(
     out: &mut String,
     view: &View<'_>,
     package: &DashPackage,
-    end: MediaTime,
-    longest: MediaTime,
+    kind: Kind,
+    (end, longest): (MediaTime, MediaTime),
 ) {
     let seconds = |seconds: u32| u64::from(seconds) * 1_000_000;
     let or = |configured: u32, otherwise: u64| match configured {
@@ -66,24 +82,29 @@ fn push_mpd(
         configured => seconds(configured),
     };
     let longest = span_micros(longest);
-    let delay = seconds(view.endpoint.time_delay_seconds);
+    let delay = seconds(view.delay_seconds);
     out.push_str("<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"");
     out.push_str(" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\"");
-    if view.presentation.ended {
-        out.push_str(" type=\"static\"");
-        push_duration_attribute(out, "mediaPresentationDuration", span_micros(view.wall(end)));
-    } else {
-        out.push_str(" type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\"");
-        out.push_str(" publishTime=\"");
-        push_date_time(out, view.wall(end));
-        out.push('"');
-        let update = or(package.min_update_period_seconds, longest);
-        push_duration_attribute(out, "minimumUpdatePeriod", update);
-        // Both count from the wall clock, behind which everything is by the endpoint's delay.
-        let depth = seconds(package.manifest_window_seconds) + delay;
-        push_duration_attribute(out, "timeShiftBufferDepth", depth);
-        let behind = or(package.suggested_presentation_delay_seconds, 3 * longest) + delay;
-        push_duration_attribute(out, "suggestedPresentationDelay", behind);
+    match kind {
+        Kind::Static => {
+            out.push_str(" type=\"static\"");
+            push_duration_attribute(out, "mediaPresentationDuration", span_micros(view.wall(end)));
+        }
+        Kind::Dynamic { window } => {
+            out.push_str(" type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\"");
+            out.push_str(" publishTime=\"");
+            push_date_time(out, view.wall(end));
+            out.push('"');
+            let update = or(package.min_update_period_seconds, longest);
+            push_duration_attribute(out, "minimumUpdatePeriod", update);
+            // Both count from the wall clock, behind which everything is by the delay. What does
+            // not slide has no depth: all of it stays.
+            if !view.span.is_fixed() {
+                push_duration_attribute(out, "timeShiftBufferDepth", seconds(window) + delay);
+            }
+            let behind = or(package.suggested_presentation_delay_seconds, 3 * longest) + delay;
+            push_duration_attribute(out, "suggestedPresentationDelay", behind);
+        }
     }
     push_duration_attribute(out, "maxSegmentDuration", longest);
     let buffer = or(package.min_buffer_time_seconds, longest + longest / 2);
@@ -232,6 +253,7 @@ fn push_template(
     let by_number = package.segment_template_format == SegmentTemplateFormat::NumberWithTimeline;
     let media = if by_number && !run.has_hole { "_$Number$.m4s\"" } else { "_t$Time$.m4s\"" };
 
+    let climb = view.request.climb();
     out.push_str("<SegmentTemplate");
     push_integer_attribute(out, "timescale", run.timescale().per_second());
     let offset = time_offset(origin, view.presentation.clock_offset, run);
@@ -243,6 +265,7 @@ fn push_template(
         out.push(' ');
         out.push_str(attribute);
         out.push_str("=\"");
+        out.push_str(&climb);
         out.push_str(&info.name);
         out.push('_');
         push_hash(out, hash);

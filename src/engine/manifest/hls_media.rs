@@ -43,7 +43,7 @@ pub(super) fn render(
     let track = view.presentation.tracks.iter().find(|known| known.info.id == track);
     let track = track.filter(|track| is_selected(view.endpoint, &track.info));
     let track = track.ok_or(Absent::Never)?;
-    if has_stopped(view, track) {
+    if !view.is_complete(track) && has_stopped(view, track) {
         return Err(Absent::Stopped);
     }
     let mut segments = view.window(track, list.window_seconds)?.peekable();
@@ -62,10 +62,11 @@ pub(super) fn render(
 
 impl<'a> Writer<'a> {
     fn new(view: &'a View<'a>, track: &'a Track, date_interval: Option<MediaTime>) -> Self {
+        let climb = view.request.climb();
         let prefix = match &view.endpoint.package {
-            Package::Cmaf(package) if package.segment_prefix.is_empty() => "../".to_owned(),
-            Package::Cmaf(package) => format!("../{}_", package.segment_prefix),
-            Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => String::new(),
+            Package::Cmaf(package) if package.segment_prefix.is_empty() => format!("{climb}../"),
+            Package::Cmaf(package) => format!("{climb}../{}_", package.segment_prefix),
+            Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => climb,
         };
         let extension = match (track.info.kind, &view.endpoint.package) {
             (TrackKind::Text, _) => ".vtt\n",
@@ -163,7 +164,7 @@ impl<'a> Writer<'a> {
         }
         out.push_str("\n#EXT-X-INDEPENDENT-SEGMENTS\n");
         out.push_str(&self.lines);
-        if self.view.presentation.ended {
+        if self.view.is_complete(self.track) {
             out.push_str("#EXT-X-ENDLIST\n");
         }
         out

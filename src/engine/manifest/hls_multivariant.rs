@@ -16,6 +16,14 @@ use crate::units::TrackId;
 /// GROUP-ID of subtitles.
 const SUBTITLES: &str = "subtitles";
 
+/// What media playlists are called.
+struct Playlists<'a> {
+    /// Begins their names.
+    name: &'a str,
+    /// Follows them.
+    query: &'a str,
+}
+
 /// Audio tracks that a variant can choose from.
 struct AudioGroup<'a> {
     id: String,
@@ -43,6 +51,8 @@ pub(super) fn render(view: &View<'_>, list: &HlsList<'_>) -> Result<String, Abse
         (mains, group_by_codec(&ladder.audios), muxed)
     };
 
+    let query = view.request.media_playlist_query();
+    let list = &Playlists { name: list.name, query: &query };
     let mut out = String::with_capacity(4096);
     out.push_str("#EXTM3U\n#EXT-X-VERSION:");
     out.push_str(if matches!(view.endpoint.package, Package::Hls(_)) { "4" } else { "6" });
@@ -127,7 +137,7 @@ fn split_languages<'a>(audios: &[&'a Track]) -> (Vec<&'a Track>, Vec<AudioGroup<
 
 fn push_renditions(
     out: &mut String,
-    list: &HlsList<'_>,
+    list: &Playlists<'_>,
     kind: &str,
     group: &str,
     tracks: &[&Track],
@@ -184,7 +194,7 @@ fn unique_name(info: &TrackInfo, names: &mut Vec<String>) -> String {
 
 fn push_variant(
     out: &mut String,
-    list: &HlsList<'_>,
+    list: &Playlists<'_>,
     variant: &Variant<'_>,
     muxed: &[TrackId],
     ladder: &Ladder<'_>,
@@ -235,6 +245,6 @@ fn push_variant(
     out.push('\n');
 }
 
-fn media_playlist(list: &HlsList<'_>, track: &TrackInfo) -> String {
-    format!("{}_{}.m3u8", list.name, track.name)
+fn media_playlist(list: &Playlists<'_>, track: &TrackInfo) -> String {
+    format!("{}_{}.m3u8{}", list.name, track.name, list.query)
 }

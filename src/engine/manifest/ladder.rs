@@ -6,6 +6,7 @@ use super::view::{View, ticks};
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{Endpoint, Package, StreamOrder};
 use crate::engine::presentation::{Track, TrackInfo};
+use crate::engine::request::RequestError;
 
 /// The tracks of an endpoint that have something listed.
 pub(super) struct Ladder<'a> {
@@ -38,7 +39,7 @@ impl<'a> Ladder<'a> {
     /// reads the ladder early would never see that rung. One that died long ago is left out.
     pub(super) fn of(view: &View<'a>, window_seconds: u32) -> Result<Self, Absent> {
         let edge = view.presentation.edge().ok_or(Absent::NotYet)?;
-        let delay = ticks(view.endpoint.time_delay_seconds);
+        let delay = ticks(view.delay_seconds);
         let mut ladder = Self { videos: Vec::new(), audios: Vec::new(), texts: Vec::new() };
         for track in &view.presentation.tracks {
             if !is_selected(view.endpoint, &track.info) {
@@ -52,10 +53,18 @@ impl<'a> Ladder<'a> {
                 continue;
             };
             match view.last(track) {
+                Some(_) if view.span.is_fixed() => {
+                    match view.window(track, window_seconds)?.next() {
+                        Some(_) => {}
+                        None => continue,
+                    }
+                }
                 Some(last) if last.end + delay + ticks(window_seconds) <= edge => continue,
                 Some(_) => {}
                 None if newest.end + view.target(track) + view.target(track) < edge => continue,
                 None if track.unread_until.is_some() => return Err(Absent::Unread),
+                // It will have nothing in what is past already.
+                None if view.is_complete(track) => continue,
                 None => return Err(Absent::NotYet),
             }
             match track.info.kind {
@@ -76,14 +85,27 @@ impl<'a> Ladder<'a> {
         if ladder.videos.is_empty() && ladder.audios.is_empty() {
             return Err(Absent::NotYet);
         }
-        Ok(ladder)
+        ladder.filtered(view)
+    }
+
+    /// Without the tracks that the request's filter leaves out. Pictures go with the sound that is
+    /// muxed with them.
+    fn filtered(mut self, view: &View<'a>) -> Result<Self, Absent> {
+        let filter = &view.request.filter;
+        let allows = |track: &Track| filter.allows(&track.info);
+        self.videos.retain(|track| allows(track) && view.muxed_audio(track).is_none_or(allows));
+        self.audios.retain(|track| allows(track));
+        self.texts.retain(|track| allows(track));
+        let is_empty = self.videos.is_empty() && self.audios.is_empty() && self.texts.is_empty();
+        if is_empty { Err(RequestError::NothingLeft.into()) } else { Ok(self) }
     }
 
     /// Without what has stopped: whoever begins to play is not to begin there. In DASH it stays as
     /// long as its segments are in the window, for a Period keeps its Representations.
     pub(super) fn without_stopped(mut self, view: &View<'a>) -> Self {
-        self.videos.retain(|track| !has_stopped(view, track));
-        self.audios.retain(|track| !has_stopped(view, track));
+        let goes_on = |track: &&Track| view.is_complete(track) || !has_stopped(view, track);
+        self.videos.retain(goes_on);
+        self.audios.retain(goes_on);
         self
     }
 }

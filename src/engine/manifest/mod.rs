@@ -23,6 +23,7 @@ mod hls_multivariant;
 mod ladder;
 mod plan;
 mod route;
+mod shift;
 mod smooth;
 mod smooth_codec;
 mod smooth_route;
@@ -40,7 +41,8 @@ pub use stale::stale_limit;
 
 use crate::engine::endpoint::{Endpoint, Package};
 use crate::engine::presentation::{Presentation, Track};
-use crate::units::TrackId;
+use crate::engine::request::{ManifestRequest, RequestError};
+use crate::units::{MediaTime, TrackId};
 use view::View;
 
 /// Something under an endpoint's URL that can be fetched now.
@@ -106,7 +108,7 @@ pub struct Rendered {
 
 /// Why there is nothing at a path. All of it may be cached for a second only, since what is not
 /// there may come with the next publication or reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
     /// It may come to be: beyond the live edge, a gap, or nothing is published.
     #[error("not there yet")]
@@ -124,6 +126,9 @@ pub enum Absent {
     /// A rendition has stopped while others go on: to be answered like a stale manifest.
     #[error("stopped")]
     Stopped,
+    /// The request's parameters cannot be met.
+    #[error(transparent)]
+    Refused(#[from] RequestError),
 }
 
 /// Content-Type of HLS playlists (RFC 8216 §10).
@@ -135,7 +140,7 @@ const CONTENT_TYPE_SMOOTH: &str = "text/xml";
 /// Seconds for which an immutable URL may be cached: fourteen days.
 pub const IMMUTABLE_MAX_AGE_SECONDS: u32 = 1_209_600;
 
-/// Writes a manifest.
+/// Writes a live manifest of all tracks.
 ///
 /// # Errors
 ///
@@ -145,7 +150,21 @@ pub fn render(
     presentation: &Presentation,
     manifest: &ManifestId,
 ) -> Result<Rendered, Absent> {
-    let view = View::new(endpoint, presentation)?;
+    render_requested(endpoint, presentation, manifest, &ManifestRequest::LIVE)
+}
+
+/// Writes a manifest as `request` asks for it.
+///
+/// # Errors
+///
+/// [`Absent`] as for [`render`], and for parameters that cannot be met here and now.
+pub fn render_requested(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    manifest: &ManifestId,
+    request: &ManifestRequest,
+) -> Result<Rendered, Absent> {
+    let view = View::requested(endpoint, presentation, request)?;
     let (body, content_type) = match (*manifest, &endpoint.package) {
         (ManifestId::Mpd, Package::Dash(package)) => {
             (dash::render(&view, package)?, CONTENT_TYPE_MPD)
@@ -155,16 +174,35 @@ pub fn render(
         }
         (ManifestId::Mpd | ManifestId::Smooth, _) => return Err(Absent::Never),
         (ManifestId::Multivariant { list }, _) => {
-            let list = hls_list(endpoint, list).ok_or(Absent::Never)?;
+            let list = requested_list(&view, list)?;
             (hls_multivariant::render(&view, &list)?, CONTENT_TYPE_M3U8)
         }
         (ManifestId::Media { list, track }, _) => {
-            let list = hls_list(endpoint, list).ok_or(Absent::Never)?;
+            // A choice of tracks is the multivariant playlist's to make.
+            if !request.filter.is_empty() {
+                return Err(RequestError::NotAManifest.into());
+            }
+            let list = requested_list(&view, list)?;
             (hls_media::render(&view, &list, track)?, CONTENT_TYPE_M3U8)
         }
     };
     let half = endpoint.segment_duration_seconds() / 2;
     Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+}
+
+/// True where a request's manifests will not change any more: a channel's silence does not make
+/// them stale.
+#[must_use]
+pub fn is_complete(
+    endpoint: &Endpoint,
+    presentation: &Presentation,
+    request: &ManifestRequest,
+) -> bool {
+    request.end.is_some()
+        && View::requested(endpoint, presentation, request).is_ok_and(|view| {
+            let mut tracks = view.presentation.tracks.iter();
+            view.span.is_fixed() && tracks.all(|track| view.is_complete(track))
+        })
 }
 
 /// How many segments a manifest lists at most, over all of its tracks: what writing it costs.
@@ -173,8 +211,14 @@ pub fn entry_count_max(
     endpoint: &Endpoint,
     presentation: &Presentation,
     manifest: &ManifestId,
+    request: &ManifestRequest,
 ) -> usize {
+    let start = request.start.map(|it| MediaTime(it.at.ticks_90k()) - presentation.clock_offset);
     let of_track = |track: &Track, window_seconds: u32| {
+        if let Some(start) = start {
+            let before = track.segments.partition_point(|listed| listed.end <= start);
+            return track.segments.len() - before;
+        }
         let grid = track.segments.last().and_then(|last| presentation.grid(last.grid));
         let period = grid.map_or(1, |grid| grid.period_ticks().ticks().max(1));
         let in_window = i64::from(window_seconds) * 90_000 / period + 2;
@@ -217,6 +261,13 @@ struct HlsList<'a> {
     name: &'a str,
     window_seconds: u32,
     program_date_time_interval_seconds: u32,
+}
+
+/// The list with this index, with the window that is asked for.
+fn requested_list<'a>(view: &View<'a>, list: usize) -> Result<HlsList<'a>, Absent> {
+    let list = hls_list(view.endpoint, list).ok_or(Absent::Never)?;
+    let window_seconds = view.window_seconds(list.window_seconds)?;
+    Ok(HlsList { window_seconds, ..list })
 }
 
 /// The list with this index; HLS endpoints have one, DASH and Smooth Streaming endpoints none.

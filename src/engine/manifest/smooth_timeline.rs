@@ -120,11 +120,11 @@ impl Stream<'_> {
     /// a client is told one configuration of each track.
     pub(super) fn chunks(&self, view: &View<'_>, window_seconds: u32) -> Result<Chunks, Absent> {
         let is_unread = self.tracks.iter().any(|track| track.unread_until.is_some());
-        let nothing = if is_unread { Absent::Unread } else { Absent::NotYet };
-        let until = self.listed_until(view).ok_or(nothing)?;
+        let nothing = || if is_unread { Absent::Unread } else { Absent::NotYet };
+        let until = self.listed_until(view).ok_or_else(nothing)?;
         let at = |track: &Track| view.presentation.joined_number(track, view.seconds, until);
         let end = self.tracks.iter().find_map(|track| at(track)).map(|joined| joined.end);
-        let from = end.ok_or(nothing)? - super::view::ticks(window_seconds);
+        let from = end.ok_or_else(nothing)? - super::view::ticks(window_seconds);
         let mut chunks = Chunks { spans: BTreeMap::new(), configs: Vec::new() };
         let mut since = 0;
         for track in &self.tracks {
@@ -147,7 +147,7 @@ impl Stream<'_> {
             chunks.configs.push(config.clone());
         }
         chunks.spans = chunks.spans.split_off(&since);
-        if chunks.spans.is_empty() { Err(nothing) } else { Ok(chunks) }
+        if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
     }
 }
 

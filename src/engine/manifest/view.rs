@@ -2,13 +2,22 @@
 //! listed, which can be fetched, and which audio is muxed with a video track.
 
 use super::Absent;
+pub(super) use super::shift::ticks;
+use super::shift::{OVERLAP_MIN, Span};
 use super::url_hash::{self, Shape};
 use crate::engine::codec::CodecConfig;
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{Endpoint, Package};
 use crate::engine::presentation::{Grid, Joined, Presentation, Track};
+use crate::engine::request::{ManifestRequest, RequestError};
 use crate::units::MediaTime;
 use std::ops::Range;
+
+/// Targets after a span's end at which what is missing still will not come any more.
+const MISSING_TARGET_COUNT: i64 = 4;
+
+/// What a viewer asks for who asks for nothing.
+static LIVE: ManifestRequest = ManifestRequest::LIVE;
 
 /// An endpoint looking at a presentation.
 pub(super) struct View<'a> {
@@ -16,19 +25,30 @@ pub(super) struct View<'a> {
     pub(super) presentation: &'a Presentation,
     /// Wanted duration of an output segment.
     pub(super) seconds: u32,
-    /// Nothing that ends later is offered: the live edge less the endpoint's delay.
-    until: MediaTime,
-}
-
-/// `seconds` in 90 kHz ticks.
-pub(super) fn ticks(seconds: u32) -> MediaTime {
-    MediaTime(i64::from(seconds) * 90_000)
+    /// What the manifest was asked with.
+    pub(super) request: &'a ManifestRequest,
+    /// Seconds by which everything is held back.
+    pub(super) delay_seconds: u32,
+    /// Nothing that ends later is offered: the live edge less the delay.
+    pub(super) until: MediaTime,
+    /// The part of the past that is asked for.
+    pub(super) span: Span,
 }
 
 impl<'a> View<'a> {
+    /// Looking at the live edge.
     pub(super) fn new(
         endpoint: &'a Endpoint,
         presentation: &'a Presentation,
+    ) -> Result<Self, Absent> {
+        Self::requested(endpoint, presentation, &LIVE)
+    }
+
+    /// Looking at what `request` asks for.
+    pub(super) fn requested(
+        endpoint: &'a Endpoint,
+        presentation: &'a Presentation,
+        request: &'a ManifestRequest,
     ) -> Result<Self, Absent> {
         let edge = presentation.edge().ok_or(Absent::NotYet)?;
         let sound_is_unread = |track: &Track| {
@@ -40,9 +60,16 @@ impl<'a> View<'a> {
         if presentation.tracks.iter().any(sound_is_unread) {
             return Err(Absent::Unread);
         }
-        let until = edge - ticks(endpoint.time_delay_seconds);
+        let delay_seconds = match (endpoint.time_delay_seconds, request.time_delay_seconds) {
+            (configured, None) => configured,
+            (0, Some(asked)) => asked,
+            // What is configured cannot be overridden.
+            (_, Some(_)) => return Err(Absent::Never),
+        };
+        let until = edge - ticks(delay_seconds);
         let seconds = endpoint.segment_duration_seconds();
-        Ok(Self { endpoint, presentation, seconds, until })
+        let span = Span::of(endpoint, presentation, request, until)?;
+        Ok(Self { endpoint, presentation, seconds, request, delay_seconds, until, span })
     }
 
     /// The wall-clock reading of `time` in 90 kHz ticks since 1970.
@@ -70,14 +97,19 @@ impl<'a> View<'a> {
         window_seconds: u32,
     ) -> Result<impl Iterator<Item = Joined> + use<'a>, Absent> {
         let last = self.last(track).ok_or(nothing_of(track))?;
-        let (number, from) = (last.number, last.end - ticks(window_seconds));
+        let (number, span) = (last.number, self.span);
+        let from = span.from().unwrap_or(last.end - ticks(window_seconds));
         // The first segment may begin before the window, by half of itself and more.
         if self.is_unread(track, from - self.target(track) - self.target(track)) {
             return Err(Absent::Unread);
         }
         let joined = self.presentation.joined(track, self.seconds, from);
-        let outside = move |joined: &Joined| joined.number < number && joined.middle() <= from;
-        Ok(joined.skip_while(outside).take_while(move |joined| joined.number <= number))
+        let outside = move |joined: &Joined| {
+            let slid_out = !span.is_fixed() && joined.number < number && joined.middle() <= from;
+            slid_out || span.is_clipped(joined)
+        };
+        let listed = move |it: &Joined| it.number <= number && span.begins_before_end(it);
+        Ok(joined.skip_while(outside).take_while(listed))
     }
 
     /// True where segments of `track`, or of what is muxed with it, that end after `from` are still
@@ -99,7 +131,8 @@ impl<'a> View<'a> {
         let joined = joined.ok_or(if is_unread { Absent::Unread } else { Absent::Never })?;
         let target = self.target(track);
         let kept = ticks(self.endpoint.window_seconds_max()).ticks() * 2 + target.ticks() * 2;
-        let kept = kept.max(ticks(self.endpoint.startover_window_seconds).ticks());
+        let startover = ticks(self.endpoint.startover_window_seconds).ticks();
+        let kept = kept.max(startover + 2 * target.ticks());
         if joined.middle() <= last.end - MediaTime(kept) {
             return Err(Absent::Never);
         }
@@ -111,6 +144,24 @@ impl<'a> View<'a> {
         }
         // Media that comes late may still take a gap's place.
         if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
+    }
+
+    /// True where nothing will be added to `track`'s list any more.
+    pub(super) fn is_complete(&self, track: &Track) -> bool {
+        let is_past = |end: MediaTime| {
+            let missing = MISSING_TARGET_COUNT * self.target(track).ticks();
+            let last = self.last(track).map(|last| last.end);
+            end + MediaTime(missing) <= self.until
+                || last.is_some_and(|last| last + OVERLAP_MIN >= end)
+        };
+        self.presentation.ended || self.span.end.is_some_and(is_past)
+    }
+
+    /// The seconds that a sliding list holds where `configured` are configured.
+    pub(super) fn window_seconds(&self, configured: u32) -> Result<u32, Absent> {
+        let Some(asked) = self.request.window_seconds else { return Ok(configured) };
+        let allowed = 2 * self.seconds..=configured;
+        if allowed.contains(&asked) { Ok(asked) } else { Err(RequestError::Window.into()) }
     }
 
     /// Duration of `track`'s whole output segments, by its newest grid.

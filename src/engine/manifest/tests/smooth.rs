@@ -124,12 +124,13 @@ fn the_edge_is_two_fragments_away() {
     let statuses = |channel: &Channel| -> Vec<Option<Absent>> {
         (0..5).map(|offset| plan(&endpoint, channel, &at(offset)).err()).collect()
     };
-    let (early, later) = (Some(Absent::TooEarly), Some(Absent::NotYet));
-    assert_eq!(statuses(&channel), [None, early, early, later, later]);
+    let early = || Some(Absent::TooEarly);
+    let later = || Some(Absent::NotYet);
+    assert_eq!(statuses(&channel), [None, early(), early(), later(), later()]);
     channel.push(None);
-    assert_eq!(statuses(&channel), [None, None, early, early, later]);
+    assert_eq!(statuses(&channel), [None, None, early(), early(), later()]);
     channel.presentation.ended = true;
-    assert_eq!(statuses(&channel), [None, None, None, None, later]);
+    assert_eq!(statuses(&channel), [None, None, None, None, later()]);
     let text = channel.text(&endpoint, MANIFEST);
     assert!(text.contains("Duration=\"220000000\">") && !text.contains("IsLive"), "{text}");
     assert!(!plan(&endpoint, &channel, &at(3)).expect("the last").is_immutable());
