@@ -17,7 +17,7 @@ fn fragments(manifest: &str) -> HashMap<String, Vec<String>> {
         for rate in levels.map(|level| level.attribute("Bitrate").expect("it is told")) {
             let (mut time, mut count) = (0, 0);
             for chunk in stream.children().filter(|node| node.has_tag_name("c")) {
-                let number = |name| chunk.attribute(name).map(|text| text.parse::<i64>());
+                let number = |name| chunk.attribute(name).map(str::parse::<i64>);
                 let number = |name| number(name).transpose().expect("an integer");
                 time = number("t").unwrap_or(time);
                 for _ in 0..number("r").unwrap_or(1) {
