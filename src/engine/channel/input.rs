@@ -1,7 +1,7 @@
 //! The two inputs: what each has sent lately, and which of them is alive.
 
 use crate::engine::channel::health::Health;
-use crate::engine::channel::source::{Playlists, SourceClock};
+use crate::engine::channel::source::Playlists;
 use crate::engine::playlist::MediaPlaylist;
 use crate::limits;
 use crate::units::{InputNumber, MediaTime, Monotonic};
@@ -117,24 +117,14 @@ impl Inputs {
         self.inputs[input.index()].passed.contains(&(start, hash))
     }
 
-    /// A media playlist arrived, see [`Playlists::on_media`].
-    pub fn on_media_playlist(
-        &mut self,
-        input: InputNumber,
-        (name, list): (&str, &MediaPlaylist),
-        clock: Option<SourceClock>,
-    ) {
-        self.inputs[input.index()].playlists.on_media(name, list, clock);
+    /// A media playlist arrived.
+    pub fn on_media_playlist(&mut self, input: InputNumber, name: &str, list: &MediaPlaylist) {
+        self.inputs[input.index()].playlists.on_media(name, list);
     }
 
     /// A body arrived, see [`Playlists::on_body`].
-    pub fn on_body(
-        &mut self,
-        input: InputNumber,
-        (name, start): (&str, MediaTime),
-        clock: Option<SourceClock>,
-    ) {
-        self.inputs[input.index()].playlists.on_body(name, start, clock);
+    pub fn on_body(&mut self, input: InputNumber, name: &str, start: MediaTime) {
+        self.inputs[input.index()].playlists.on_body(name, start);
     }
 
     /// The input goes on after ENDLIST.

@@ -224,8 +224,7 @@ impl Channel {
         let arrivals = metas.into_iter().zip(&body.tracks);
         let arrivals: Vec<_> = arrivals.map(|(meta, track)| Arrival::new(meta, track)).collect();
         if let Some(first) = arrivals.first() {
-            let clock = self.source_clock(input);
-            self.inputs.on_body(input, (name, first.meta.start), clock);
+            self.inputs.on_body(input, name, first.meta.start);
         }
         self.note_health(now.monotonic, &arrivals);
         self.note_name(&arrivals);
@@ -278,8 +277,7 @@ impl Channel {
         let source = match playlist {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
-                let clock = self.source_clock(input);
-                self.inputs.on_media_playlist(input, (name, list), clock);
+                self.inputs.on_media_playlist(input, name, list);
                 self.measure_drift(input);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
@@ -386,10 +384,10 @@ impl Channel {
         };
         let id = leader.info.id;
         let Some((number, name)) = self.recent.newest_of(id, input) else { return };
-        let Some(listed) = self.listed_number(id, number) else { return };
-        let shift = self.state.session.map(|session| session.shift).unwrap_or_default();
-        let said = self.inputs.playlists(input).body(name, listed.start - shift);
-        if let Some(date) = said.and_then(|said| said.program_date_time) {
+        let said = self.inputs.playlists(input).segment(name);
+        if let Some(date) = said.and_then(|said| said.program_date_time)
+            && let Some(listed) = self.listed_number(id, number)
+        {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
             self.inputs.on_drift(input, number, drift);
         }
@@ -569,7 +567,7 @@ impl Recovery {
     pub fn finish(mut self, config: ChannelConfig, now: Now) -> Channel {
         let mut inputs = Inputs::default();
         for (input, name, start) in std::mem::take(&mut self.bodies) {
-            inputs.on_body(input, (&name, start), None);
+            inputs.on_body(input, &name, start);
         }
         let mut channel = self.finish_with(inputs, config, now);
         channel.settle(now);

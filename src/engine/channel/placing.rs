@@ -4,7 +4,6 @@ use crate::engine::channel::Channel;
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::session::is_plausible;
-use crate::engine::channel::source::SourceClock;
 use crate::engine::channel::state::{Session, TrackState};
 use crate::engine::presentation::Listed;
 use crate::units::{InputNumber, MediaTime, Monotonic};
@@ -137,17 +136,10 @@ impl Channel {
 
     /// How far PROGRAM-DATE-TIME is ahead of a segment's timestamps, beyond what it was before.
     fn lag(&self, meta: &RecordMeta, start: MediaTime) -> Option<MediaTime> {
-        let listed = self.inputs.playlists(meta.input).body(&meta.name, meta.start)?;
+        let listed = self.inputs.playlists(meta.input).segment(&meta.name)?;
         let date = MediaTime(listed.program_date_time?.ticks_90k());
         let drift = self.inputs.drift(meta.input)?;
         Some(date - self.state.clock_offset? - start - drift)
-    }
-
-    /// How `input`'s dates stand to its timestamps, once a segment of it has told.
-    pub(super) fn source_clock(&self, input: InputNumber) -> Option<SourceClock> {
-        let session = self.state.session?;
-        let ahead = self.state.clock_offset? + self.inputs.drift(input)? + session.shift;
-        Some(SourceClock { ahead, tolerance: self.target() })
     }
 
     /// Media that is far ahead of what came before cannot have been made in the time between. Two
@@ -167,7 +159,7 @@ impl Channel {
 
     /// True where no playlist of its input lists a copy now.
     pub(super) fn is_unlisted(&self, meta: &RecordMeta) -> bool {
-        self.inputs.playlists(meta.input).body(&meta.name, meta.start).is_none()
+        self.inputs.playlists(meta.input).segment(&meta.name).is_none()
     }
 
     /// Whether a candidate that lies before its track's end comes from an encoder that began anew:
@@ -229,7 +221,7 @@ impl Channel {
             }
             // Nobody knows: its date tells, or its arrival where the source never gave dates.
             _ => {
-                let said = self.inputs.playlists(meta.input).body(&meta.name, meta.start);
+                let said = self.inputs.playlists(meta.input).segment(&meta.name);
                 let date = said.and_then(|said| said.program_date_time);
                 let undated =
                     InputNumber::BOTH.into_iter().all(|input| self.inputs.drift(input).is_none());
@@ -250,7 +242,7 @@ impl Channel {
         let expected =
             newest.map(|newest| published + ticks(committed.since(*newest)) - meta.duration());
         let arrival = MediaTime(meta.arrival_start().ticks_90k()) - offset;
-        let said = self.inputs.playlists(meta.input).body(&meta.name, meta.start);
+        let said = self.inputs.playlists(meta.input).segment(&meta.name);
         let date = said.and_then(|said| said.program_date_time).filter(|&time| is_plausible(time));
         let dated = date.map(|date| MediaTime(date.ticks_90k()) - offset);
         // W may be absurd, too: then arrival is, and everything goes on where it ended.

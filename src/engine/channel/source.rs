@@ -3,7 +3,6 @@
 //! Names are lookup hints only. A segment belongs to the playlist that lists it, else to the
 //! rendition whose names share its stem: ffmpeg sends segments before any playlist.
 
-use crate::engine::channel::grid::unwrap_near;
 use crate::engine::playlist::{MediaPlaylist, Multivariant, RenditionKind, name_of_uri};
 use crate::limits;
 use crate::units::{MediaTime, WallClock};
@@ -164,34 +163,6 @@ pub struct ListedName {
     body: Option<MediaTime>,
 }
 
-impl ListedName {
-    /// True where this speaks of the body that begins at source time `start`, as far as is known.
-    /// The tracks of a body begin about together.
-    fn is_of(&self, start: MediaTime) -> bool {
-        let together = |body: MediaTime| {
-            (unwrap_near(body, MediaTime(0), start) - start).0.abs() * 2 <= self.duration.0
-        };
-        self.program_date_time.is_none() || self.body.is_none_or(together)
-    }
-}
-
-/// How an input's dates stand to its timestamps in the present session.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceClock {
-    /// PROGRAM-DATE-TIME minus source time, which is counted modulo 2^33.
-    pub ahead: MediaTime,
-    /// What a date may be wrong by.
-    pub tolerance: MediaTime,
-}
-
-impl SourceClock {
-    /// True where a segment of the present session that begins at `start` has that date.
-    fn agrees(self, date: WallClock, start: MediaTime) -> bool {
-        let dated = MediaTime(date.ticks_90k()) - self.ahead;
-        (unwrap_near(dated, MediaTime(0), start) - start).0.abs() <= self.tolerance.0
-    }
-}
-
 /// An input's playlists, as far as they are remembered. Rebuilt from what the encoder sends on.
 #[derive(Clone, Debug, Default)]
 pub struct Playlists {
@@ -217,8 +188,7 @@ impl Playlists {
     /// Only the newest [`limits::PLAYLIST_NAME_COUNT_MAX`] segments are kept: older ones are
     /// listed already or too late to be. Where another playlist would be one too many
     /// ([`limits::PLAYLIST_COUNT_MAX`]), the one that was not renewed for longest is forgotten.
-    /// An entry whose name several bodies had is of the one that `clock` dates so, else the newest.
-    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist, clock: Option<SourceClock>) {
+    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist) {
         if !self.lists.contains_key(name) && self.lists.len() >= limits::PLAYLIST_COUNT_MAX {
             let oldest = self.lists.iter().min_by_key(|(_, list)| list.turn);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
@@ -247,7 +217,7 @@ impl Playlists {
             let same = same.filter(|it| ListedName { body: None, ..(*it).clone() } == *listed);
             listed.body = match same {
                 Some(same) => same.body,
-                None => self.body_called(name, listed.program_date_time.zip(clock)),
+                None => self.body_called(name),
             };
         }
         let known = KnownPlaylist {
@@ -260,46 +230,26 @@ impl Playlists {
     }
 
     /// A body called `name` was delivered, whose media begins at source time `start`. Where an
-    /// encoder began anew and uses its names again, what its old playlists say is of other media,
-    /// and what its new ones say is not of a late copy from before, as far as `clock` tells.
-    pub fn on_body(&mut self, name: &str, start: MediaTime, clock: Option<SourceClock>) {
+    /// encoder began anew and uses its names again, what its old playlists say is of other media.
+    pub fn on_body(&mut self, name: &str, start: MediaTime) {
         if self.bodies.len() == limits::PLAYLIST_NAME_COUNT_MAX {
             self.bodies.pop_front();
         }
         self.bodies.push_back((name.to_owned(), start));
         for list in self.lists.values_mut() {
             let Some(listed) = list.segments.get_mut(name) else { continue };
-            let other = listed.body.filter(|body| *body != start);
-            let Some((other, date)) = other.zip(listed.program_date_time) else {
-                listed.body = Some(start);
-                continue;
-            };
-            let dates = |body| clock.is_some_and(|clock| clock.agrees(date, body));
-            if dates(start) {
-                listed.body = Some(start);
-            } else if !dates(other) {
+            let is_other = listed.body.is_some_and(|body| body != start);
+            if is_other && listed.program_date_time.is_some() {
                 list.segments.remove(name);
+            } else {
+                listed.body = Some(start);
             }
         }
     }
 
-    /// Where the newest body of that name begins, of those that have the date if any has.
-    fn body_called(
-        &self,
-        name: &str,
-        dated: Option<(WallClock, SourceClock)>,
-    ) -> Option<MediaTime> {
-        let called = self.bodies.iter().rev().filter(|(known, _)| known == name);
-        let mut starts = called.map(|(_, start)| *start);
-        let newest = starts.clone().next();
-        let Some((date, clock)) = dated else { return newest };
-        starts.find(|start| clock.agrees(date, *start)).or(newest)
-    }
-
-    /// What is known of the body called `name` that begins at source time `start`.
-    #[must_use]
-    pub fn body(&self, name: &str, start: MediaTime) -> Option<&ListedName> {
-        self.segment(name).filter(|listed| listed.is_of(start))
+    /// Where the newest body of that name begins.
+    fn body_called(&self, name: &str) -> Option<MediaTime> {
+        self.bodies.iter().rfind(|(known, _)| known == name).map(|(_, start)| *start)
     }
 
     /// What is known of the segment called `name`.
@@ -424,15 +374,15 @@ mod tests {
             ..MediaPlaylist::default()
         };
         let mut playlists = Playlists::default();
-        playlists.on_media("kept.m3u8", &list(2, false), None);
-        playlists.on_media("gone.m3u8", &list(60, false), None);
+        playlists.on_media("kept.m3u8", &list(2, false));
+        playlists.on_media("gone.m3u8", &list(60, false));
         for at in 2..limits::PLAYLIST_COUNT_MAX {
-            playlists.on_media(&format!("{at}.m3u8"), &list(2, true), None);
+            playlists.on_media(&format!("{at}.m3u8"), &list(2, true));
         }
-        playlists.on_media("kept.m3u8", &list(2, true), None);
+        playlists.on_media("kept.m3u8", &list(2, true));
         assert_eq!(playlists.target(), Some(MediaTime(60 * 90_000)));
         assert!(!playlists.ended());
-        playlists.on_media("new.m3u8", &list(2, true), None);
+        playlists.on_media("new.m3u8", &list(2, true));
         assert_eq!(playlists.names().count(), limits::PLAYLIST_COUNT_MAX);
         assert_eq!(playlists.target(), Some(MediaTime(2 * 90_000)));
         assert!(playlists.ended() && playlists.names().any(|name| name == "kept.m3u8"));

@@ -80,36 +80,6 @@ fn in_11_a_late_copy_is_not_taken_for_the_newer_segment_of_its_name() {
 }
 
 #[test]
-fn in_11_a_listed_name_keeps_its_date_when_old_copies_come_again() {
-    for lists_first in [true, false] {
-        let mut bench = twins(12);
-        let names: Vec<String> = (0..6).map(|at| format!("a{at}.ts")).collect();
-        let list = |bench: &mut Bench, newest: i64| {
-            let dated = |(name, at)| (String::as_str(name), T, Some(seconds_us(at)));
-            let listed: Vec<_> = names.iter().zip(12..=newest).map(dated).collect();
-            bench.lone(ONE, &listed);
-        };
-        // The other input is gone, and a new process counts from 0 again.
-        for (name, at) in names.iter().zip(12..18) {
-            if lists_first {
-                list(&mut bench, at);
-            }
-            push(&mut bench, ONE, name, at);
-            if at == 15 {
-                // What the former one called like its newest two comes now.
-                push(&mut bench, ONE, &names[2], 2);
-                push(&mut bench, ONE, &names[3], 3);
-            }
-            if !lists_first {
-                list(&mut bench, at);
-            }
-            bench.wait(2.0);
-        }
-        assert_whole(&mut bench, 18);
-    }
-}
-
-#[test]
 fn both_encoders_that_begin_anew_without_dates_lose_nothing() {
     let mut bench = twins(6);
     for at in 0..6 {
