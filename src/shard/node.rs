@@ -404,8 +404,7 @@ impl Node {
         let refused = [&self.accepting.refused_total, &self.accepting.refused_address];
         let refused = refused.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();
         counters.set_hits(Limit::Connections, refused);
-        let refused = self.playback.take_refused() + sent.refused.take();
-        counters.add_hits(Limit::StorageQueue, refused);
+        counters.add_hits(Limit::StorageQueue, sent.refused.take());
     }
 
     /// Waits until every connection has gone to the process that follows, or ended.
@@ -630,6 +629,7 @@ impl Service for Door {
             }
             Addressed::Endpoint { endpoint, path } => {
                 let counters = &endpoint.counters[self.node.shard];
+                let counters = (&**counters, self.node.counters());
                 self.node.playback.answer(endpoint, counters, path, head).await
             }
             Addressed::Nothing => {

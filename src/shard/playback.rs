@@ -12,7 +12,7 @@ use crate::limits::{
     MANIFEST_ENTRY_COUNT_INLINE_MAX, RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX,
 };
 use crate::ring::{Content, RingFile, Storage};
-use crate::shard::counters::EndpointCounters;
+use crate::shard::counters::{EndpointCounters, Limit, ShardCounters};
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rendering::Renderings;
@@ -34,6 +34,10 @@ const GZIP_LEVEL: u32 = 6;
 /// Newest ring files whose ranges are taken to be in the page cache where their ends are, if they
 /// are our own.
 const LIVE_FILE_COUNT: usize = 2;
+
+/// Manifests with parameters take half of the room for kept responses at most: there are as many as
+/// viewers care to ask for, and live ones are for everybody.
+const SHIFTED_SHARE: usize = 2;
 
 /// A counted reference to a ring file with a record of it, and how to bring its pages in.
 #[derive(Clone, Debug)]
@@ -127,22 +131,25 @@ impl ResponseCache {
         self.endpoints.get_mut(&endpoint.id).expect("it is there, or was begun above")
     }
 
+    /// Keeps a response where no more than one part in `share` of the room is taken. Returns false
+    /// where there is none.
     fn keep(
         &mut self,
-        endpoint: &Arc<EndpointSite>,
-        published: &Published,
+        (endpoint, published): (&Arc<EndpointSite>, &Published),
         key: String,
         kept: &Kept,
-    ) {
+        share: usize,
+    ) -> bool {
         let size = key.len() as u64 + memory_size(&kept.pieces);
         let total = self.size + size;
         let cache = self.of(endpoint, published);
-        let is_full =
-            cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX || total > RESPONSE_CACHE_SIZE_MAX;
+        let is_full = cache.kept.len() >= RESPONSE_CACHE_COUNT_MAX / share
+            || total > RESPONSE_CACHE_SIZE_MAX / share as u64;
         if !is_full && cache.kept.insert(key, kept.clone()).is_none() {
             cache.size += size;
             self.size += size;
         }
+        !is_full
     }
 
     fn drop_endpoint(&mut self, id: &str) {
@@ -180,7 +187,6 @@ pub struct Playback {
     cache: RefCell<ResponseCache>,
     renderings: Renderings<Result<Kept, Refusal>>,
     waiting: Cell<u64>,
-    refused: Cell<u64>,
 }
 
 /// Counts a request as waiting for a storage thread while it lives.
@@ -218,7 +224,6 @@ impl Playback {
             cache: RefCell::default(),
             renderings: Renderings::default(),
             waiting: Cell::default(),
-            refused: Cell::default(),
         }
     }
 
@@ -238,16 +243,11 @@ impl Playback {
         self.waiting.get()
     }
 
-    /// Requests refused since the last call because storage had no room for them.
-    pub fn take_refused(&self) -> u64 {
-        self.refused.take()
-    }
-
     /// Answers a request for `path` below the endpoint.
     pub async fn answer(
         &self,
         endpoint: &Arc<EndpointSite>,
-        counters: &EndpointCounters,
+        (counters, shard): (&EndpointCounters, &ShardCounters),
         path: &str,
         head: &RequestHead,
     ) -> Plan<SharedFile> {
@@ -264,7 +264,7 @@ impl Playback {
         }
         let (path, request) = match ManifestRequest::parse(path, head.query.as_deref()) {
             Ok(parsed) => parsed,
-            Err(error) => return refusal(&Refusal::Absent(error.into())),
+            Err(error) => return refused(shard, &Refusal::Absent(error.into())),
         };
         let path = &*path;
         let published = endpoint.channel.live.published.load_full();
@@ -294,7 +294,11 @@ impl Playback {
         match self.make(endpoint, &published, &asked).await {
             Ok((made, keeps)) => {
                 if keeps {
-                    self.cache.borrow_mut().keep(endpoint, &published, key, &made);
+                    let share = if asked.request.is_live() { 1 } else { SHIFTED_SHARE };
+                    let mut cache = self.cache.borrow_mut();
+                    if !cache.keep((endpoint, &published), key, &made, share) {
+                        shard.hit(Limit::ResponseCache);
+                    }
                 }
                 Plan::answer(head, made)
             }
@@ -302,12 +306,7 @@ impl Playback {
                 counters.stale.add(1);
                 stale(endpoint.endpoint.stale.status)
             }
-            Err(why) => {
-                if matches!(why, Refusal::Busy) {
-                    self.refused.set(self.refused.get() + 1);
-                }
-                refusal(&why)
-            }
+            Err(why) => refused(shard, &why),
         }
     }
 
@@ -619,6 +618,20 @@ fn stale(status: u16) -> Plan<SharedFile> {
     let cache_control = Some(CacheControl::MaxAge(1));
     let head = ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) };
     Plan { reason: Some("stale"), ..Plan::status(head) }
+}
+
+/// The answer to a refused request, counted where a bound was hit.
+fn refused(shard: &ShardCounters, why: &Refusal) -> Plan<SharedFile> {
+    let hit = match why {
+        Refusal::Busy => Some(Limit::StorageQueue),
+        Refusal::Absent(Absent::Refused(RequestError::TooLong { .. })) => Some(Limit::QuerySize),
+        Refusal::Absent(Absent::Refused(RequestError::SpanTooLong)) => Some(Limit::TimeShift),
+        _ => None,
+    };
+    if let Some(limit) = hit {
+        shard.hit(limit);
+    }
+    refusal(why)
 }
 
 fn refusal(why: &Refusal) -> Plan<SharedFile> {

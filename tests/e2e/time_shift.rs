@@ -1,6 +1,6 @@
 //! Manifests of the past and of some tracks: `start`, `end` and filters in query and path.
 
-use crate::client::Encoder;
+use crate::client::{Connection, Encoder};
 use crate::origin::{Origin, demo, eventually};
 use crate::playback::{CMAF, DASH, HLS, Rendition, hls, listed_with};
 use crate::source::{MUXED, SEGMENT_COUNT};
@@ -172,4 +172,28 @@ fn filters_and_their_errors() {
     }
     assert_eq!(origin.get(&format!("{}?m=1", live.segments[0])).status, 200);
     assert_eq!(origin.get(&format!("{}?start=1", live.segments[0])).status, 400);
+}
+
+#[test]
+fn a_flood_of_spans_leaves_room_for_live_manifests() {
+    let (origin, first) = shifted();
+    let hits = |limit: &str| origin.metric("headwater_limit_hits_total", limit);
+    // All to one shard. Distinct spans, of which none ends while this lasts.
+    let mut connection = Connection::open(origin.data());
+    let mut ask = |query: &str| {
+        let path = format!("/out/v1/demo-hls/index_v1.m3u8{query}");
+        let response = connection.request("GET", &path, &[], b"");
+        response.status
+    };
+    for later in 0..2_100 {
+        assert_eq!(ask(&format!("?start={first}&end={}", first + 60 + later)), 200);
+    }
+    let not_kept = hits("limit=\"response_cache\"");
+    assert!(not_kept > 0, "more spans than there is room for");
+    for _ in 0..3 {
+        assert_eq!(ask(""), 200);
+    }
+    assert_eq!(hits("limit=\"response_cache\""), not_kept, "live manifests are kept");
+    assert_eq!(ask(&format!("?start={first}&end={}", first + 86_401)), 400);
+    assert_eq!(hits("limit=\"time_shift_seconds\""), 1);
 }
