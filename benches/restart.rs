@@ -17,6 +17,7 @@ use headwater::shard::site::{ChannelLive, ChannelSite};
 use headwater::units::{MediaTime, WallClock};
 use history::History;
 use std::path::Path;
+use std::time::Duration;
 
 /// What endpoints with a window of a minute and segments of 6 s need.
 const LIVE_SPAN: MediaTime = MediaTime(114 * 90_000);
@@ -47,6 +48,9 @@ fn site(dir: &Path, seconds: u64) -> ChannelSite {
     }
 }
 
+/// How long storage threads may take to close a ring's files.
+const RELEASE_SPAN_MAX: Duration = Duration::from_secs(10);
+
 fn restart(criterion: &mut Criterion) {
     let storage = Storage::start(1).expect("threads");
     let mut group = criterion.benchmark_group("start of a channel");
@@ -56,6 +60,8 @@ fn restart(criterion: &mut Criterion) {
         let (site, history) = (site(dir.path(), seconds), history(seconds));
         history.write(&site.ring, &storage);
         let reopen = |is_enough: &mut dyn FnMut(&FileRecords) -> bool| {
+            // The ring before has the folder's lock until the storage threads have let go of it.
+            assert!(storage.flush(RELEASE_SPAN_MAX), "it is let go");
             let opened = Ring::open_newest(&site.ring, &storage, Tenure::sole(), is_enough);
             let (ring, recovered) = opened.expect("opens");
             let records = recovered.records.len();
@@ -66,7 +72,7 @@ fn restart(criterion: &mut Criterion) {
             let mut newest = Newest::of(LIVE_SPAN);
             reopen(&mut |held| newest.is_enough(held))
         };
-        // Each ring is gone before the next is opened: it holds the folder's lock.
+        // One after another: a ring holds the folder's lock.
         let (_, all) = reopen(&mut |_| false);
         let (_, few) = newest();
         println!("{all} records, {few} of them in the newest files");
