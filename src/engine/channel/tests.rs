@@ -6,7 +6,9 @@ mod timeline;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
-use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StaleRule, StreamSelection};
+use crate::engine::endpoint::{
+    Endpoint, HlsListSettings, HlsPackage, Package, StaleRule, StreamSelection,
+};
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
@@ -719,8 +721,11 @@ fn transport_streams() -> Endpoint {
         manifest_name: "index".to_owned(),
         package: Package::Hls(HlsPackage {
             segment_duration_seconds: 2,
-            playlist_window_seconds: 60,
-            program_date_time_interval_seconds: 0,
+            list: HlsListSettings {
+                playlist_window_seconds: 60,
+                program_date_time_interval_seconds: 0,
+                ..HlsListSettings::default()
+            },
         }),
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
