@@ -43,6 +43,9 @@ pub struct RingFile {
     /// Bytes written by this process, and how many of them are known to be on the disk.
     written: AtomicU64,
     synced: AtomicU64,
+    /// Where what was written ends, and where what is known to be on the disk does, in bytes.
+    written_end: AtomicU64,
+    synced_end: AtomicU64,
     /// Held while syncing: the kernel tells of a failure once, and one of two who sync at a time
     /// would be told of success.
     syncing: Mutex<()>,
@@ -116,6 +119,8 @@ impl RingFile {
             broken: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            written_end: AtomicU64::new(0),
+            synced_end: AtomicU64::new(0),
             syncing: Mutex::default(),
             writes_pending: AtomicU32::new(0),
             verdicts: Mutex::default(),
@@ -337,6 +342,7 @@ impl RingFile {
 
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.write_dispensable_at(offset, bytes)?;
+        self.written_end.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
         self.written.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         Ok(())
     }
@@ -355,11 +361,12 @@ impl RingFile {
     /// one would report success. The file is broken instead.
     pub(super) fn sync(&self) -> Result<bool> {
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.written_size();
+        let (written, end) = (self.written_size(), self.written_end.load(Ordering::Acquire));
         if self.is_broken() || self.is_synced(written) {
             return Ok(false);
         }
         self.sync_data().inspect_err(|_| self.mark_broken())?;
+        self.synced_end.store(end, Ordering::Release);
         self.synced.store(written, Ordering::Release);
         Ok(true)
     }
@@ -385,9 +392,16 @@ impl RingFile {
         self.synced.load(Ordering::Acquire) >= mark
     }
 
-    /// What an earlier run wrote, up to `end`, may not be on the disk.
+    /// What an earlier run wrote, up to `end`, may not be on the disk. It may have been reported all
+    /// the same.
     pub(super) fn mark_unsynced(&self, end: u64) {
         self.written.fetch_add(end, Ordering::AcqRel);
+        self.synced_end.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Where the records end that are on the disk, or that an earlier run had reported as written.
+    pub(super) fn kept_end(&self) -> u64 {
+        self.synced_end.load(Ordering::Acquire)
     }
 
     /// Bytes written that may not be on the disk.

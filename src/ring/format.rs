@@ -22,11 +22,18 @@
 //! The trailer is written when everything before it is, and index and footer when the file has
 //! been synced and no record will follow.
 //!
+//! A file that could not be synced has [`Stranded`] in the place of its footer: magic, sequence,
+//! boot, end of the records that count, tag.
+//!
 //! Version 1 has neither groups nor an index; its footer is magic, sequence, end and tag.
 
 use crate::units::{ContentHash, Extent};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+mod stranded;
+
+pub use stranded::Stranded;
 
 /// [`SUPERBLOCK_SIZE`], as the size of a buffer.
 pub const SUPERBLOCK_BYTES: usize = 4096;

@@ -11,7 +11,9 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::limits::RING_SPARE_REQUEST_MAX;
 use crate::ring::file::RingFile;
-use crate::ring::format::{BootId, FORMAT_VERSION, FileEnd, Head, Identity, Index, Superblock};
+use crate::ring::format::{
+    BootId, FORMAT_VERSION, FileEnd, Head, Identity, Index, Stranded, Superblock,
+};
 use crate::ring::record::{Record, Stored, WriteError, write_record};
 use crate::ring::recovery::read_for_index;
 use crate::ring::storage::Desk;
@@ -194,7 +196,24 @@ impl Shared {
             Err(error) => {
                 self.sync_failures.fetch_add(1, Ordering::Relaxed);
                 self.note_failure(&error);
+                self.strand(file);
             }
+        }
+    }
+
+    /// Notes in a file that it could not be synced. In a strict ring nothing beyond what was synced
+    /// has been reported, and it is to come again.
+    fn strand(&self, file: &RingFile) {
+        if !self.tenure.is_current() || !file.is_whole() {
+            return;
+        }
+        let is_strict = self.is_strict.load(Ordering::Acquire);
+        let kept_end = if is_strict { file.kept_end() } else { u64::MAX };
+        let block = Stranded { boot: self.boot, kept_end };
+        let block = block.to_bytes(file.sequence(), &self.identity);
+        // It need not get to the disk, only to who opens the file while memory has it.
+        if file.write_dispensable_at(file.footer_offset(), &block).is_err() {
+            self.write_failures.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -24,7 +24,7 @@ mod record;
 mod recovery;
 mod rotation;
 #[cfg(test)]
-mod script;
+pub mod script;
 mod storage;
 mod sys;
 mod tenure;

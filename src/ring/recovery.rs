@@ -2,7 +2,8 @@
 //!
 //! A record counts where its trailer is right. In files that were written since the machine
 //! started and in sealed ones that is enough; in others the payload is hashed as well, because a
-//! power cut may have kept the trailer and lost the payload. What is damaged is left out and
+//! power cut may have kept the trailer and lost the payload, and so may memory where a sync failed.
+//! What is damaged is left out and
 //! counted, and costs no other record: a right head says where the next record begins, and where
 //! the head is wrong, the next right one is searched for. A group of records counts where all of
 //! it was written.
@@ -23,8 +24,8 @@ use crate::ring::file::RingFile;
 use crate::ring::format::{
     BootId, FOOTER_BYTES, FOOTER_SIZE, FileEnd, Footer, HEAD_BYTES, HEAD_MAGIC, HEAD_SIZE, Head,
     Identity, Index, IndexEntry, ParsedSuperblock, RECORD_ALIGNMENT, RECORD_STEP, RecordKind,
-    SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Superblock, TRAILER_BYTES, TRAILER_SIZE, index_entries,
-    parse_trailer,
+    SUPERBLOCK_BYTES, SUPERBLOCK_SIZE, Stranded, Superblock, TRAILER_BYTES, TRAILER_SIZE,
+    index_entries, parse_trailer,
 };
 use crate::ring::record::Location;
 use crate::units::ContentHash;
@@ -226,6 +227,8 @@ pub struct FileRecords {
     /// Bytes that an index of them takes.
     pub(super) index_size: u64,
     pub(super) is_sealed: bool,
+    /// It could not be synced in this start of the machine: what it holds is in memory at best.
+    pub(super) is_stranded: bool,
 }
 
 impl FileRecords {
@@ -243,18 +246,17 @@ impl FileRecords {
 /// Reads the records of one file: from its index where it has one, else from place to place.
 pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId) -> FileRecords {
     let FoundFile { file, superblock, end } = found;
-    let mut footer = [0; FOOTER_BYTES];
-    let footer = file
-        .read_at(file.footer_offset(), &mut footer)
-        .ok()
-        .and_then(|()| Footer::parse(&footer, file.sequence(), identity));
+    let mut block = [0; FOOTER_BYTES];
+    let is_read = file.read_at(file.footer_offset(), &mut block).is_ok();
+    let footer = Footer::parse(&block, file.sequence(), identity).filter(|_| is_read);
+    let stranded = Stranded::parse(&block, file.sequence(), identity);
+    let stranded = stranded.filter(|stranded| is_read && stranded.boot == boot);
+    let ends = [footer.map(|footer| footer.end), *end, stranded.map(|it| it.kept_end)];
     let mut reader = Reader {
         file,
         identity,
-        limit: footer
-            .map_or(file.footer_offset(), |footer| footer.end)
-            .min(end.unwrap_or(u64::MAX)),
-        verifies: footer.is_none() && superblock.boot != boot,
+        limit: ends.into_iter().flatten().fold(file.footer_offset(), u64::min),
+        verifies: footer.is_none() && (superblock.boot != boot || stranded.is_some()),
         damage: Damage::default(),
         end: SUPERBLOCK_SIZE,
     };
@@ -271,6 +273,7 @@ pub(super) fn read_records(found: &FoundFile, identity: &Identity, boot: BootId)
         damage: reader.damage,
         end: reader.end,
         is_sealed: footer.is_some(),
+        is_stranded: stranded.is_some(),
     }
 }
 

@@ -65,10 +65,12 @@ impl Script {
         (is_held, end)
     }
 
+    /// Notes something of its own.
     pub fn note(&self, what: String) {
         self.push(Step::Noted(what));
     }
 
+    /// All steps so far.
     pub fn steps(&self) -> Vec<Step> {
         self.steps.lock().unwrap().clone()
     }

@@ -86,6 +86,22 @@ pub const MUTATIONS: &[Mutation] = &[
         test: "a_sync_that_failed_is_not_tried_again",
     },
     Mutation {
+        what: "a restart takes what could not be synced for kept",
+        file: "src/ring/recovery.rs",
+        old: "stranded.filter(|stranded| is_read && stranded.boot == boot);",
+        new: "stranded.filter(|stranded| is_read && stranded.boot != boot);",
+        program: LIB,
+        test: "st_13_a_restart_does_not_take_what_could_not_be_synced_for_kept",
+    },
+    Mutation {
+        what: "declarations are never waited for",
+        file: "src/engine/channel/declared.rs",
+        old: "            self.inputs.on_late_declaration(input);\n",
+        new: "",
+        program: LIB,
+        test: "in_15_what_is_declared_too_late_changes_nothing_and_teaches_to_wait",
+    },
+    Mutation {
         what: "a strict ring reports before it syncs",
         file: "src/ring/commit.rs",
         old: "written.is_err() || !self.is_strict.load(Ordering::Acquire)",

@@ -4,9 +4,13 @@ mod fixtures;
 
 use super::*;
 use crate::limits::SHARD_TICK_SPAN;
-use crate::ring::{Durability, Storage};
+use crate::ring::Storage;
+use crate::ring::script::Script;
 use crate::shard::rt::{DriverChoice, run_shard};
-use fixtures::{channel_site, name, owner, playlist, segment, segment_of, successor};
+use fixtures::{
+    channel_site, name, owner, owner_of_newest, playlist, segment, segment_of, strict_site,
+    successor, successor_of_newest,
+};
 
 /// Reached only where something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -201,16 +205,102 @@ fn a_reload_makes_a_channel_strict() {
         begin(&owner, 3).await;
         let unsynced = site.live.counters.ring_unsynced_bytes.value();
         assert!(unsynced > 0, "nothing has asked for it");
-        let mut strict = channel_site(dir.path());
-        let changed = Arc::get_mut(&mut strict).expect("nobody else has it");
-        changed.ring.durability = Durability::Strict;
-        changed.live = Arc::clone(&site.live);
+        let mut strict = strict_site(dir.path());
+        Arc::get_mut(&mut strict).expect("nobody else has it").live = Arc::clone(&site.live);
         owner.reconfigure(&strict);
         assert_eq!(push(&owner, 3).await, Ok(Committed::Stored));
         // The sync took along what was there, and what the segment led to is synced as well.
         until(&owner, "listed", || owner.is_settled() && shown(&strict).len() == 4).await;
         owner.show_ring();
         assert_eq!(strict.live.counters.ring_unsynced_bytes.value(), 0);
+    });
+}
+
+#[test]
+fn st_13_what_a_strict_channel_could_not_sync_is_written_when_it_comes_again_after_a_restart() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = owner(&strict_site(dir.path()), &storage);
+        begin(&first, 3).await;
+        Script::of(dir.path()).fail_syncs(1);
+        let unsynced = push(&first, 3).await;
+        let expected = matches!(unsynced, Err(Uncommitted::Unwritten(WriteError::Unsynced { .. })));
+        assert!(expected, "{unsynced:?}");
+        drop(first);
+        assert!(storage.flush(PATIENCE));
+        let site = strict_site(dir.path());
+        let second = owner(&site, &storage);
+        assert_eq!(push(&second, 2).await, Ok(Committed::Duplicate), "it was acknowledged");
+        assert_eq!(push(&second, 3).await, Ok(Committed::Stored), "it is in memory alone");
+        until(&second, "listed", || shown(&site).len() == 4).await;
+        second.show_ring();
+        let counters = &site.live.counters;
+        let (all, stranded) = (&counters.ring_unsynced_bytes, &counters.ring_stranded_bytes);
+        assert_eq!(all.value(), stranded.value(), "but for the file that was left");
+    });
+}
+
+#[test]
+fn what_waits_to_be_listed_is_taken_over_and_so_is_what_is_being_committed() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = strict_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 3).await;
+        assert_eq!(push(&first, 4).await, Ok(Committed::Stored), "waits for the one before it");
+        let (is_held, free) = Script::of(dir.path()).hold_sync();
+        let (done, told) = oneshot::channel();
+        let pushing = Rc::clone(&first);
+        rt::spawn(async move { done.complete(push(&pushing, 6).await) });
+        until(&first, "it waits for the disk", || is_held.try_recv().is_ok()).await;
+        let tenure = first.pass_to(1).expect("nobody else owns it");
+        drop(free);
+        let second = successor(&site, &storage, tenure).await;
+        assert_eq!(told.await, Ok(Err(Uncommitted::Stale)), "not acknowledged");
+        for number in [4, 6] {
+            assert_eq!(push(&second, number).await, Ok(Committed::Duplicate), "{number} waits");
+        }
+        for number in [3, 5] {
+            assert_eq!(push(&second, number).await, Ok(Committed::Stored), "{number}");
+        }
+        until(&second, "all are listed", || shown(&site).len() == 7).await;
+        assert!(shown(&site).iter().all(|(_, has_media)| *has_media));
+    });
+}
+
+#[test]
+fn a_channel_is_taken_over_while_its_older_files_are_being_read() {
+    on_a_shard(async |storage| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = channel_site(dir.path());
+        let first = owner(&site, &storage);
+        begin(&first, 3).await;
+        let files = || site.live.published.load().files.len();
+        let mut number = 3;
+        while files() < 4 {
+            let body = segment_of(number, 5_000);
+            let stored = first.commit(InputNumber::ONE, &name(number), body, 470_000).await;
+            number += u8::from(stored.is_ok());
+            assert!(number < 200, "{stored:?}");
+            first.on_tick();
+            rt::sleep_until(rt::now() + SHARD_TICK_SPAN / 100).await;
+        }
+        until(&first, "listed", || shown(&site).len() == usize::from(number)).await;
+        let before = shown(&site);
+        drop(first);
+        assert!(storage.flush(PATIENCE));
+
+        let site = channel_site(dir.path());
+        let mut owner = owner_of_newest(&site, &storage);
+        assert!(site.live.is_filling.load(Ordering::Acquire) && shown(&site).len() < before.len());
+        for next in [1, 0, 1] {
+            let tenure = owner.pass_to(next).expect("nobody else owns it");
+            owner = successor_of_newest(&site, &storage, tenure).await;
+        }
+        assert_eq!(push(&owner, number).await, Ok(Committed::Stored), "encoders are not held up");
+        let is_full = || !site.live.is_filling.load(Ordering::Acquire);
+        until(&owner, "all is read", || is_full() && shown(&site).len() > before.len()).await;
+        assert_eq!(shown(&site)[..before.len()], before);
     });
 }
 

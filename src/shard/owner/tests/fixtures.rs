@@ -95,10 +95,27 @@ pub fn channel_site(dir: &Path) -> Arc<ChannelSite> {
     })
 }
 
+/// The same, of which all that is acknowledged is on the disk.
+pub fn strict_site(dir: &Path) -> Arc<ChannelSite> {
+    let mut site = channel_site(dir);
+    let ring = &mut Arc::get_mut(&mut site).expect("nobody else has it").ring;
+    ring.durability = Durability::Strict;
+    site
+}
+
 /// Opens the channel's ring and takes it over.
 pub fn owner(site: &Arc<ChannelSite>, storage: &Arc<Storage>) -> Rc<Owner> {
     let (ring, recovered) =
         Ring::open(&site.ring, storage, site.live.placement.tenure()).expect("opens");
+    let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
+    Owner::new(Arc::clone(site), reopened)
+}
+
+/// The same as soon as its newest file is read.
+pub fn owner_of_newest(site: &Arc<ChannelSite>, storage: &Arc<Storage>) -> Rc<Owner> {
+    let tenure = site.live.placement.tenure();
+    let (ring, recovered) =
+        Ring::open_newest(&site.ring, storage, tenure, |_| true).expect("opens");
     let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
     Owner::new(Arc::clone(site), reopened)
 }
@@ -109,11 +126,29 @@ pub async fn successor(
     storage: &Arc<Storage>,
     tenure: Tenure,
 ) -> Rc<Owner> {
+    take_over(site, storage, tenure, false).await
+}
+
+/// The same as soon as its newest file is read.
+pub async fn successor_of_newest(
+    site: &Arc<ChannelSite>,
+    storage: &Arc<Storage>,
+    tenure: Tenure,
+) -> Rc<Owner> {
+    take_over(site, storage, tenure, true).await
+}
+
+async fn take_over(
+    site: &Arc<ChannelSite>,
+    storage: &Arc<Storage>,
+    tenure: Tenure,
+    is_enough: bool,
+) -> Rc<Owner> {
     let (done, opened) = oneshot::channel();
     let known = Arc::clone(&site.live.published.load().files);
     let taken = |opened| done.complete(opened);
-    Ring::take_over(site.ring.clone(), storage, tenure, (known, |_: &_| false), taken)
-        .expect("room in the queue");
+    let how = (known, move |_: &_| is_enough);
+    Ring::take_over(site.ring.clone(), storage, tenure, how, taken).expect("room in the queue");
     let (ring, recovered) = opened.await.expect("answered").expect("opens");
     let reopened = Reopened::new(site, ring, &recovered, owner::now()).expect("readable");
     Owner::new(Arc::clone(site), reopened)
