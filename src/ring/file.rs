@@ -392,8 +392,8 @@ impl RingFile {
         self.synced.load(Ordering::Acquire) >= mark
     }
 
-    /// What an earlier run wrote, up to `end`, may not be on the disk. It may have been reported all
-    /// the same.
+    /// What an earlier run wrote, up to `end`, may not be on the disk. It may have been reported
+    /// all the same.
     pub(super) fn mark_unsynced(&self, end: u64) {
         self.written.fetch_add(end, Ordering::AcqRel);
         self.synced_end.fetch_max(end, Ordering::AcqRel);

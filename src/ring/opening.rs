@@ -351,8 +351,8 @@ impl Ring {
     }
 }
 
-/// Reads a file. What is in it may not be on the disk, unless it is sealed; where an earlier run could
-/// not sync it, it is not, and no sync will change that.
+/// Reads a file. What is in it may not be on the disk, unless it is sealed; where an earlier run
+/// could not sync it, it is not, and no sync will change that.
 fn read_found(found: &FoundFile, shared: &Shared) -> FileRecords {
     let held = read_records(found, &shared.identity, shared.boot);
     if !held.is_sealed && !found.file.is_broken() {

@@ -1,4 +1,5 @@
-//! What is written in the footer's place of a file that could not be synced: it will never have one.
+//! What is written in the footer's place of a file that could not be synced: it will never have
+//! one.
 
 use super::{BootId, FOOTER_BYTES, Fields, Identity, write_fields};
 
