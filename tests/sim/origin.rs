@@ -83,6 +83,8 @@ pub struct Origin {
     /// State and windows as the ring has them, and what it has not been given.
     written: Recovery,
     unwritten: Vec<Change>,
+    /// Playlists whose encoders wait for an answer until that is done.
+    unanswered: Vec<Delivery>,
     pub published: Presentation,
     /// Something is decided that viewers have not been shown.
     is_news: bool,
@@ -111,6 +113,7 @@ impl Origin {
             offset: 0,
             written: Recovery::default(),
             unwritten: Vec::new(),
+            unanswered: Vec::new(),
             published: Presentation::default(),
             is_news: false,
             oracle: Oracle::default(),
@@ -186,7 +189,12 @@ impl Origin {
             self.panic();
         }
         match death {
-            None => self.take(dice),
+            None => {
+                self.take(dice);
+                if matches!(delivery.push, Push::List(..)) && !self.unwritten.is_empty() {
+                    self.unanswered.push(delivery.clone());
+                }
+            }
             Some(death) => {
                 self.gather();
                 self.die(dice, death);
@@ -302,6 +310,7 @@ impl Origin {
         }
         self.make_room();
         self.is_news = true;
+        self.unanswered.clear();
         let changes = std::mem::take(&mut self.unwritten);
         for change in &changes {
             self.settle(change);
@@ -384,7 +393,11 @@ impl Origin {
         self.channel = recovery.finish(self.config.clone(), self.now());
         self.gather();
         // A process that starts writes what it decided before it serves.
+        let unanswered = std::mem::take(&mut self.unanswered);
         self.write();
+        for delivery in unanswered {
+            self.receive(&delivery, &mut Dice::new(0));
+        }
     }
 
     /// What the ring is thought to hold shows what was published, or what follows it.

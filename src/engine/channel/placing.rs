@@ -115,16 +115,20 @@ impl Channel {
         let is_dated_so = lag.is_some_and(|lag| lag.0.abs() <= self.target().0);
         let has_jumped =
             !is_dated_so && (lag.is_some() || self.is_too_early(track, start - reach, committed));
+        // Tracks of one session begin about together. The first one has no numbers before it.
+        let is_before = session.id > 0 && start + self.target() < session.start;
         let is_far = |reach: MediaTime| start - reach > hole_max;
         let place = if near(start, reference, meta.frame()) {
             Place::Next
         } else if (is_far(reach) && is_far(self.reach_across(track, hole_max)))
             || (ahead.0 > 0 && has_jumped)
-            || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
+            || (ahead.0 < -HOUR.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
             Place::Foreign
+        } else if is_before {
+            Place::Behind
         } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
-            // Tracks of one session begin about together; the grid tells the number.
+            // The grid tells the number.
             Place::Next
         } else if ahead.0 > 0 {
             Place::Hole

@@ -80,6 +80,71 @@ fn in_11_a_late_copy_is_not_taken_for_the_newer_segment_of_its_name() {
 }
 
 #[test]
+fn in_11_a_copy_from_before_the_window_is_no_new_beginning_under_a_newer_name() {
+    let mut bench = twins(12);
+    bench.config.window = MediaTime(6 * T);
+    bench.channel.reconfigure(bench.config.clone());
+    // A new process counts from 0 again. What the former one called like its newest comes now, and
+    // the next playlist dates that name as the newest.
+    for at in 12..20 {
+        let name = |at: i64| format!("a{}.ts", at - 12);
+        push(&mut bench, ONE, &name(at), at);
+        if at == 15 {
+            push(&mut bench, ONE, &name(at), 3);
+        }
+        let listed = [name(at.max(13) - 1), name(at)];
+        let dated: Vec<_> = (at.max(13) - 1..).zip(&listed).collect();
+        let dated: Vec<_> =
+            dated.iter().map(|(at, name)| (name.as_str(), T, Some(seconds_us(*at)))).collect();
+        bench.lone(ONE, &dated);
+        bench.wait(2.0);
+    }
+    assert_whole(&mut bench, 20);
+}
+
+#[test]
+fn in_18_a_rungs_copy_from_before_a_break_is_no_part_of_what_follows() {
+    let mut bench = Bench::new(&[2]);
+    bench.config.window = MediaTime(6 * T);
+    bench.channel.reconfigure(bench.config.clone());
+    let variants = (1..=2).map(|at| Variant {
+        uri: format!("channel_{at}.m3u8"),
+        bandwidth: Some(1_000_000),
+        ..Variant::default()
+    });
+    let top = Multivariant { variants: variants.collect(), ..Multivariant::default() };
+    bench.list(ONE, "channel.m3u8", &Playlist::Multivariant(top));
+    let rung = |bench: &mut Bench, rung: u8, at: i64| {
+        let name = format!("channel_{rung}_{at}.ts");
+        let segment = PlaylistSegment { uri: name.clone(), ..PlaylistSegment::default() };
+        let list = MediaPlaylist {
+            target_duration: 2,
+            segments: vec![segment],
+            ..MediaPlaylist::default()
+        };
+        bench.list(ONE, &format!("channel_{rung}.m3u8"), &Playlist::Media(list));
+        bench.put(ONE, &name, vec![track(video(rung), BASE + at * T, T, 50)]);
+    };
+    for at in (0..4).chain(13..18) {
+        if at == 13 {
+            // Silent for longer than a window: a break, and the copy is of before it.
+            bench.wait(18.0);
+            rung(&mut bench, 2, 8);
+        }
+        rung(&mut bench, 1, at);
+        rung(&mut bench, 2, at);
+        bench.wait(2.0);
+    }
+    let presentation = bench.channel.present();
+    for name in ["v1", "v2"] {
+        let segments = &presentation.track(name).expect("video").segments;
+        assert!(segments.iter().all(|it| it.media.is_some()), "{name}");
+        assert_eq!(listed(&presentation, name).len(), 9, "{name}");
+    }
+    assert_eq!(presentation.tracks[0].discontinuity_count, 1);
+}
+
+#[test]
 fn both_encoders_that_begin_anew_without_dates_lose_nothing() {
     let mut bench = twins(6);
     for at in 0..6 {
