@@ -94,12 +94,16 @@ impl Channel {
         (listed, media): (&Listed, &MediaRef),
     ) -> Option<DropReason> {
         let (meta, id) = (&arrival.meta, track.info.id);
-        let coincides = near(start, listed.start, meta.frame());
+        let is_same = media.hash == arrival.hash();
+        let is_recent = self.is_recent(track, start);
+        if !is_recent && !is_same {
+            // No copy of what was listed there long ago.
+            return None;
+        }
         if media.input != meta.input {
             // A copy made at the same time is near the track's end. What an encoder repeats after
             // it began anew is no such copy.
-            let is_twin = coincides && self.is_recent(track, start);
-            let is_same = media.hash == arrival.hash();
+            let is_twin = is_recent && near(start, listed.start, meta.frame());
             if is_twin && (is_same || !self.is_apart(meta.input)) {
                 self.recent.push(id, listed.number, meta.input, &meta.name);
                 return Some(if is_same { DropReason::Duplicate } else { DropReason::Divergent });
@@ -117,8 +121,7 @@ impl Channel {
             return Some(DropReason::Duplicate);
         }
         if again == Some((listed.number, meta.name.as_str())) || !self.may_lead(now, meta.input) {
-            let same = media.hash == arrival.hash();
-            return Some(if same { DropReason::Duplicate } else { DropReason::Overwritten });
+            return Some(if is_same { DropReason::Duplicate } else { DropReason::Overwritten });
         }
         None
     }

@@ -3,7 +3,7 @@
 use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
-use crate::engine::channel::placing::{Place, Return};
+use crate::engine::channel::placing::{Place, Return, near};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
 use crate::engine::codec::{CodecConfig, TrackKind};
@@ -109,11 +109,10 @@ impl Channel {
     /// other input carries on with the present one. The leader's goes first; another track's does
     /// where the leader has fallen silent.
     fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
-        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
-        let input = meta.input;
+        let input = self.candidates[at].meta.input;
         // What both have delivered is as good as the leading input's, and both went along.
         let may_begin = (leads || self.has_waited(now, at))
-            && (*is_seconded
+            && (self.went_both(id, at)
                 || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
             && self.is_vouched_for(now, id, at);
         if may_begin {
@@ -121,6 +120,23 @@ impl Channel {
             self.list_first(id, at);
         }
         may_begin
+    }
+
+    /// True where both inputs have delivered a candidate, or what goes on from it.
+    fn went_both(&self, id: TrackId, at: usize) -> bool {
+        let Some(track) = self.state.track(id) else { return false };
+        let mut run: Vec<_> = self.candidates_of(id).collect();
+        run.sort_by_key(|it| self.media_start(track, &it.meta));
+        let mut end = None;
+        run.into_iter().any(|it| {
+            let Some(start) = self.media_start(track, &it.meta) else { return false };
+            let first = it.payload == self.candidates[at].payload;
+            let goes_on = end.is_some_and(|end| near(start, end, it.meta.frame()));
+            if first || goes_on {
+                end = Some(start + it.meta.duration());
+            }
+            end.is_some() && (first || goes_on) && it.is_seconded
+        })
     }
 
     /// A candidate of another timeline, from an input that does not lead, tells that its input is
@@ -215,17 +231,12 @@ impl Channel {
         let returns = self.return_of(track, &candidate, start, covered.as_ref());
         if returns == Return::Anew {
             self.note_stranger(now, id, at);
-            if self.break_away(now, id, at, leads) {
-                return true;
-            }
-            if self.may_lead(now, meta.input) {
-                return false;
-            }
+            return self.break_away(now, id, at, leads);
         }
         // What tells an encoder that began anew from a copy may still come: a playlist, or media.
         let target = span(self.target());
         let patience = if returns == Return::Unsure { target * 3 / 2 } else { target / 2 };
-        if self.may_lead(now, meta.input) && now < self.candidates[at].committed + patience {
+        if now < candidate.committed + patience {
             return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {

@@ -384,9 +384,12 @@ impl Channel {
         };
         let id = leader.info.id;
         let Some((number, name)) = self.recent.newest_of(id, input) else { return };
-        let said = self.inputs.playlists(input).segment(name);
-        if let Some(date) = said.and_then(|said| said.program_date_time)
+        let Some(said) = self.inputs.playlists(input).segment(name) else { return };
+        // An encoder that began anew uses its names again, for other media.
+        if let (Some(date), Some(body)) = (said.program_date_time, said.body)
             && let Some(listed) = self.listed_number(id, number)
+            && let Some(session) = self.state.session
+            && unwrap_near(body, session.shift, listed.start) == listed.start
         {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
             self.inputs.on_drift(input, number, drift);

@@ -160,7 +160,7 @@ pub struct ListedName {
     /// EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
     /// Source time at which the body of that name began, once it was delivered.
-    body: Option<MediaTime>,
+    pub body: Option<MediaTime>,
 }
 
 /// An input's playlists, as far as they are remembered. Rebuilt from what the encoder sends on.
