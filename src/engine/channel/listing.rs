@@ -116,10 +116,32 @@ impl Channel {
                 || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
             && self.is_vouched_for(now, id, at);
         if may_begin {
+            let at = self.first_of_run(id, at);
             self.begin_session(at, Cause::Jump);
             self.list_first(id, at);
         }
         may_begin
+    }
+
+    /// The candidate from which others go on up to `at`: what could not be told of it by itself is
+    /// told by these.
+    fn first_of_run(&self, id: TrackId, at: usize) -> usize {
+        let Some(track) = self.state.track(id) else { return at };
+        let mut first = at;
+        for _ in 0..self.candidates.len() {
+            let meta = &self.candidates[first].meta;
+            let Some(start) = self.media_start(track, meta) else { break };
+            let leads_up = |it: &Candidate| {
+                self.track_of(it) == Some(id)
+                    && !self.is_superseded(it.meta.input, it.committed)
+                    && self.media_start(track, &it.meta).is_some_and(|before| {
+                        before < start && near(before + it.meta.duration(), start, meta.frame())
+                    })
+            };
+            let Some(before) = self.candidates.iter().position(leads_up) else { break };
+            first = before;
+        }
+        first
     }
 
     /// True where both inputs have delivered a candidate, or what goes on from it.
