@@ -90,7 +90,8 @@ impl Channel {
                 }
                 Place::Foreign => {
                     self.note_stranger(now, id, at);
-                    self.break_away(now, id, at, leads)
+                    // What has its place in this session is listed before the next one begins.
+                    nearest.is_none() && self.break_away(now, id, at, leads)
                 }
             };
             if acted {

@@ -109,6 +109,8 @@ impl Channel {
             reference = start.clamp(session.start.min(reference), reference);
         }
         let ahead = start - reference;
+        // Where a track may join the session: not long before others began it.
+        let first = track.end.max(session.start - self.target());
         // What other tracks have reached is of this session.
         let reach = reach.max(self.session_end(&session));
         let lag = self.lag(meta, start);
@@ -123,7 +125,7 @@ impl Channel {
             || (ahead.0 < -hole_max.0 && !is_dated_so && !self.is_superseded(meta.input, committed))
         {
             Place::Foreign
-        } else if !joined && (track.next_number.is_none() || start >= track.end - meta.frame()) {
+        } else if !joined && (track.next_number.is_none() || start >= first - meta.frame()) {
             // Tracks of one session begin about together; the grid tells the number.
             Place::Next
         } else if ahead.0 > 0 {
