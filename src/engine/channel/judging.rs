@@ -3,6 +3,7 @@
 use crate::engine::channel::alignment::{Alignment, Apart, Comparison, Copied};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
+use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
 use crate::engine::channel::state::{Change, TrackState};
@@ -18,12 +19,14 @@ use std::cell::OnceCell;
 pub(super) struct Arrival<'a> {
     pub(super) meta: RecordMeta,
     segment: &'a TrackSegment,
+    /// Its input has delivered a body of that name and time before.
+    again: bool,
     hash: OnceCell<u64>,
 }
 
 impl<'a> Arrival<'a> {
-    pub(super) const fn new(meta: RecordMeta, segment: &'a TrackSegment) -> Self {
-        Self { meta, segment, hash: OnceCell::new() }
+    pub(super) const fn new(meta: RecordMeta, segment: &'a TrackSegment, again: bool) -> Self {
+        Self { meta, segment, again, hash: OnceCell::new() }
     }
 
     fn hash(&self) -> u64 {
@@ -41,7 +44,7 @@ impl Channel {
             return (twin.hash == arrival.hash()).then_some(DropReason::Duplicate);
         }
         let track = self.track_fed_by(meta)?.clone();
-        if self.second_twin(&track, arrival) {
+        if self.second_twin(&track, arrival) || self.is_retried(&track, arrival) {
             return Some(DropReason::Duplicate);
         }
         if meta.kind() == TrackKind::Text {
@@ -82,6 +85,22 @@ impl Channel {
             self.candidates[at].is_seconded = true;
         }
         twin.is_some()
+    }
+
+    /// True where an arrival is listed at the end of the session before this one: a late copy, or
+    /// one that is sent again.
+    fn is_retried(&self, track: &TrackState, arrival: &Arrival<'_>) -> bool {
+        let (Some(former), Some(session)) = (self.former, self.state.session) else { return false };
+        let (meta, lately) = (&arrival.meta, MediaTime(3 * self.target().0));
+        let start = unwrap_near(meta.start, former.shift, session.start);
+        let listed = self.listed_at(track, start, meta.frame());
+        let media = listed.filter(|it| near(it.start, start, meta.frame()));
+        // An encoder that repeats a loop goes on with it.
+        let goes_on = self.media_start(track, meta);
+        goes_on.is_some_and(|start| !near(start, self.reach(track), meta.frame()))
+            && near(start, session.start, lately)
+            && start < session.start
+            && media.and_then(|it| it.media.as_ref()).is_some_and(|it| it.hash == arrival.hash())
     }
 
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began
@@ -168,7 +187,10 @@ impl Channel {
         }
         let Some(start) = self.media_start(&track, meta) else { return };
         let end = start + meta.duration();
-        if near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame()) {
+        let at_edge =
+            near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame());
+        // What an encoder sends again tells nothing of where it is.
+        if at_edge && !arrival.again {
             self.inputs.on_edge(meta.input, now);
             // What goes on where the listed media ends is of its timeline: an older copy was late.
             self.forget_strangers();

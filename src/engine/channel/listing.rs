@@ -3,6 +3,7 @@
 use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
+use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::placing::{Place, Return, near};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
@@ -111,13 +112,17 @@ impl Channel {
     /// where the leader has fallen silent.
     fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
         let input = self.candidates[at].meta.input;
+        // The leader's next copy may come a little later than this track's.
+        let mut own = (0..self.candidates.len())
+            .filter(|&at| self.track_of(&self.candidates[at]) == Some(id));
         // What both have delivered is as good as the leading input's, and both went along.
-        let may_begin = (leads || self.has_waited(now, at))
+        let may_begin = (leads || own.all(|at| self.has_waited(now, at)))
             && (self.went_both(id, at)
                 || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
             && self.is_vouched_for(now, id, at);
         if may_begin {
             let at = self.first_of_run(id, at);
+            let (id, at) = self.leading_beside(at).unwrap_or((id, at));
             self.begin_session(at, Cause::Jump);
             self.list_first(id, at);
         }
@@ -145,6 +150,19 @@ impl Channel {
         first
     }
 
+    /// The leader's copy of the time of candidate `at`: where it is there, a session begins with
+    /// it, whoever was told first.
+    fn leading_beside(&self, at: usize) -> Option<(TrackId, usize)> {
+        let meta = &self.candidates[at].meta;
+        let leader = self.leader()?.info.id;
+        let early = MediaTime(self.target().0 / 4);
+        let is_beside = |it: &Candidate| {
+            let start = unwrap_near(it.meta.start, MediaTime(0), meta.start);
+            self.track_of(it) == Some(leader) && near(start, meta.start, early)
+        };
+        Some((leader, self.candidates.iter().position(is_beside)?))
+    }
+
     /// True where both inputs have delivered a candidate, or what goes on from it.
     fn went_both(&self, id: TrackId, at: usize) -> bool {
         let Some(track) = self.state.track(id) else { return false };
@@ -158,7 +176,8 @@ impl Channel {
             if first || goes_on {
                 end = Some(start + it.meta.duration());
             }
-            end.is_some() && (first || goes_on) && it.is_seconded
+            let is_other = it.meta.input != self.candidates[at].meta.input;
+            end.is_some() && (first || goes_on) && (it.is_seconded || is_other)
         })
     }
 
