@@ -2,7 +2,7 @@
 //! a fault of either, and two origins say the same.
 
 use crate::dice::Dice;
-use crate::encoder::{Delivery, Life, Plan, Push};
+use crate::encoder::{Delivery, Fate, Life, Plan, Push};
 use crate::oracle::brief;
 use crate::origin::{Habits, Origin};
 use crate::show::{Reel, Shape, Show};
@@ -127,11 +127,15 @@ pub fn two_origins_break(seed: u64, talks: bool) {
     let at = OPENING + dice.roll(LENGTH - CALM - OPENING);
     let jump = dice.pick(&[-at * show.period, 3_000_000_000, 900_000_000, -900_000]);
     let life = Life { from: at, renames: dice.chance(50), jump };
-    // Where bodies of the break are lost to both their dates and places are another question.
     let kinds = [Trouble::Loss, Trouble::Jitter, Trouble::Repeats, Trouble::ListsFirst];
     let published = [(); 2].map(|()| {
         let mut plans = plans(&show, &mut dice, &kinds);
-        plans.iter_mut().for_each(|plan| plan.lives.push(life));
+        for plan in &mut plans {
+            plan.lives.push(life);
+            // What tells the break reaches both: else one of them would know it a segment later.
+            let told = usize::try_from(at).unwrap()..usize::try_from(at + 3).unwrap();
+            plan.fates[told].iter_mut().flatten().for_each(|fate| *fate = Fate::Comes(0));
+        }
         let (published, breaks) = watch(&show, &plans, &mut dice, talks, &mut |_, _| {});
         assert!(breaks.iter().all(|&count| count == 1), "{breaks:?} discontinuities at {at}");
         published

@@ -44,7 +44,9 @@ impl Channel {
             return (twin.hash == arrival.hash()).then_some(DropReason::Duplicate);
         }
         let track = self.track_fed_by(meta)?.clone();
-        if self.second_twin(&track, arrival) || self.is_retried(&track, arrival) {
+        if self.second_twin(&track, arrival)
+            || (self.former.is_some() && self.is_of_former(&track, &arrival.meta, arrival.hash()))
+        {
             return Some(DropReason::Duplicate);
         }
         if meta.kind() == TrackKind::Text {
@@ -87,11 +89,11 @@ impl Channel {
         twin.is_some()
     }
 
-    /// True where an arrival is listed at the end of the session before this one: a late copy, or
-    /// one that is sent again.
-    fn is_retried(&self, track: &TrackState, arrival: &Arrival<'_>) -> bool {
+    /// True where a copy is listed at the end of the session before this one: it is late, or sent
+    /// again.
+    fn is_of_former(&self, track: &TrackState, meta: &RecordMeta, hash: u64) -> bool {
         let (Some(former), Some(session)) = (self.former, self.state.session) else { return false };
-        let (meta, lately) = (&arrival.meta, MediaTime(3 * self.target().0));
+        let lately = MediaTime(3 * self.target().0);
         let start = unwrap_near(meta.start, former.shift, session.start);
         let listed = self.listed_at(track, start, meta.frame());
         let media = listed.filter(|it| near(it.start, start, meta.frame()));
@@ -100,7 +102,18 @@ impl Channel {
         goes_on.is_some_and(|start| !near(start, self.reach(track), meta.frame()))
             && near(start, session.start, lately)
             && start < session.start
-            && media.and_then(|it| it.media.as_ref()).is_some_and(|it| it.hash == arrival.hash())
+            && media.and_then(|it| it.media.as_ref()).is_some_and(|it| it.hash == hash)
+    }
+
+    /// Lets go of what waits and was listed by the session before.
+    pub(super) fn forget_former(&mut self) {
+        for at in (0..self.candidates.len()).rev() {
+            let Candidate { meta, hash, .. } = &self.candidates[at];
+            let track = self.track_of(&self.candidates[at]).and_then(|id| self.state.track(id));
+            if track.is_some_and(|track| self.is_of_former(track, meta, *hash)) {
+                self.forget(at);
+            }
+        }
     }
 
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began

@@ -125,6 +125,7 @@ impl Channel {
             let (id, at) = self.leading_beside(at).unwrap_or((id, at));
             self.begin_session(at, Cause::Jump);
             self.list_first(id, at);
+            self.forget_former();
         }
         may_begin
     }
