@@ -100,6 +100,10 @@ pub fn breaks(seed: u64, talks: bool) {
         let good: Vec<i64> = good.filter(|&at| at >= OPENING).collect();
         let listed: Vec<i64> = made.iter().copied().filter(|at| good.contains(at)).collect();
         assert!(listed.is_sorted_by(|one, next| one < next), "{name}: {listed:?} is not in order");
-        assert_eq!(listed, good, "{name}: all that came whole is listed");
+        // What both inputs have delivered is not in the ring: a process that died may take the
+        // first segment behind a jump for that of one encoder alone.
+        let may_lose = usize::from(kind == Break::Jump && habits.dies > 0);
+        let lost = good.len() - listed.len();
+        assert!(lost <= may_lose, "{name}: of what came whole {lost} are not listed: {listed:?}");
     }
 }
