@@ -56,11 +56,13 @@ struct Life {
     encoder: Encoder,
     /// The source's segment that is its first.
     first: usize,
+    /// Segments by which its programme is ahead in the source, whose beginning follows its end.
+    ahead: usize,
 }
 
 impl Life {
     fn new(origin: &Origin, input: usize, first: usize) -> Self {
-        Self { encoder: Encoder::new(origin, "demo", input), first }
+        Self { encoder: Encoder::new(origin, "demo", input), first, ahead: 0 }
     }
 
     fn name(&self, variant: usize, at: usize) -> String {
@@ -69,7 +71,8 @@ impl Life {
 
     fn push_segment(&mut self, variant: usize, at: usize) {
         let name = self.name(variant, at);
-        let stored = self.encoder.put(&name, &LADDER.variants[variant].segments[at].body);
+        let body = &LADDER.variants[variant].segments[(at + self.ahead) % SEGMENT_COUNT].body;
+        let stored = self.encoder.put(&name, body);
         assert!(matches!(stored.status, 201 | 204), "{name}: {stored:?}");
     }
 
@@ -128,9 +131,30 @@ impl Site {
         }
     }
 
+    /// Both encoders end, and others take their places at segment `at`, where the source begins
+    /// anew. What tells that comes through both inputs, in some order, once what is
+    /// before it is listed; what is behind it waits for it, as it does with live encoders.
+    fn restart_clocks(&mut self, at: usize) {
+        listed_with(&self.origin, HLS, at);
+        for input in 0..2 {
+            self.restart_encoder(input, at);
+        }
+        for told in at..at + 2 {
+            for variant in 0..LADDER.variants.len() {
+                let leader = usize::from(self.draw.below(2) == 1);
+                for input in [leader, 1 - leader] {
+                    self.lives[input].push_segment(variant, told);
+                    self.lives[input].push_playlist(variant, told);
+                }
+            }
+        }
+        listed_with(&self.origin, HLS, at + 2);
+    }
+
     /// An encoder process ends, and another takes its place at segment `at`, on the same clock.
     fn restart_encoder(&mut self, input: usize, at: usize) {
-        self.lives[input] = Life::new(&self.origin, input + 1, at);
+        let ahead = self.lives[input].ahead;
+        self.lives[input] = Life { ahead, ..Life::new(&self.origin, input + 1, at) };
         self.lives[input].push_top();
     }
 
@@ -145,8 +169,9 @@ impl Site {
     }
 }
 
-/// Both serve the same: bytes and ETags, and by what `headwater diff` says.
-fn assert_same(a: &Site, b: &Site) {
+/// Both serve the same, with as many discontinuities before what is listed: bytes and ETags, and
+/// by what `headwater diff` says.
+fn assert_same(a: &Site, b: &Site, breaks: usize) {
     for path in [HLS, CMAF, DASH] {
         crate::origin::eventually("both have published the same", || {
             (a.newest(path) == b.newest(path)).then_some(())
@@ -168,7 +193,11 @@ fn assert_same(a: &Site, b: &Site) {
     }
     for playlist in of_a.0.iter().map(|rendition| &rendition.playlist) {
         assert!(!playlist.contains("#EXT-X-GAP"), "each segment came once: {playlist}");
-        assert!(!playlist.contains("#EXT-X-DISCONTINUITY"), "one timeline: {playlist}");
+        assert!(!playlist.contains("#EXT-X-DISCONTINUITY\n"), "one timeline: {playlist}");
+        let mut lines = playlist.lines();
+        let count = lines.find_map(|line| line.strip_prefix("#EXT-X-DISCONTINUITY-SEQUENCE:"));
+        let count = count.map_or(0, |count| count.parse().unwrap());
+        assert!(count == breaks || !playlist.starts_with("#EXTM3U"), "{breaks}: {playlist}");
     }
 }
 
@@ -182,7 +211,7 @@ fn two_processes_serve_the_same_bytes_whatever_was_lost_on_the_way() {
             second.get_or_insert_with(|| Site::new(4, 2)).push(at);
         }
     }
-    assert_same(&first, &second.unwrap());
+    assert_same(&first, &second.unwrap(), 0);
 }
 
 #[test]
@@ -199,7 +228,26 @@ fn an_encoder_that_resumes_its_clock_is_no_difference() {
         first.push(at);
         second.push(at);
     }
-    assert_same(&first, &second);
+    assert_same(&first, &second, 0);
+}
+
+#[test]
+fn encoders_that_begin_anew_out_of_clock_break_both_origins_alike() {
+    const BREAK: usize = 6;
+    let (mut first, mut second) = (Site::new(0, 7), Site::new(0, 8));
+    for life in first.lives.iter_mut().chain(&mut second.lives) {
+        life.ahead = SEGMENT_COUNT - BREAK;
+    }
+    for at in 0..SEGMENT_COUNT {
+        for site in [&mut first, &mut second] {
+            match at {
+                BREAK => site.restart_clocks(at),
+                _ if at == BREAK + 1 => {}
+                _ => site.push(at),
+            }
+        }
+    }
+    assert_same(&first, &second, 1);
 }
 
 #[test]

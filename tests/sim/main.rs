@@ -80,7 +80,12 @@ fn one_good_copy_is_enough() {
 
 #[test]
 fn two_origins_say_the_same() {
-    seeds(10, twins::two_origins);
+    seeds(7, twins::two_origins);
+}
+
+#[test]
+fn two_origins_count_the_same_breaks() {
+    seeds(3, twins::two_origins_break);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! a fault of either, and two origins say the same.
 
 use crate::dice::Dice;
-use crate::encoder::{Delivery, Plan, Push};
+use crate::encoder::{Delivery, Fate, Life, Plan, Push};
 use crate::oracle::brief;
 use crate::origin::{Habits, Origin};
 use crate::show::{Reel, Shape, Show};
@@ -112,21 +112,61 @@ pub fn two_origins(seed: u64, talks: bool) {
     let show = Show::draw(&mut dice, LENGTH);
     let mut kinds = trouble::of_twins();
     kinds.retain(|kind| !matches!(kind, Trouble::Damage | Trouble::Death));
-    let mut published: Vec<Presentation> = Vec::new();
-    for _ in 0..2 {
+    let published = [(); 2].map(|()| {
         let plans = plans(&show, &mut dice, &kinds);
-        let mut world = World::new(&show, Habits::CALM, talks);
-        let mut all = world.deliveries(&plans, &mut dice);
-        until_the_end(&show, &plans, &mut all);
-        let began_ms = dice.roll(show.start(OPENING - 2) / 90);
-        all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
-        world.run(all, &mut dice, &mut judge);
-        world.settle(show.target_ms());
-        published.push(world.origin.published);
-    }
+        watch(&show, &plans, &mut dice, talks, &mut judge).0
+    });
+    assert_alike(&published);
+}
+
+/// The same where both encoders begin anew, with other timestamps, while both processes listen:
+/// they count the same discontinuities.
+pub fn two_origins_break(seed: u64, talks: bool) {
+    let mut dice = Dice::new(seed);
+    let show = Show::draw(&mut dice, LENGTH);
+    let at = OPENING + dice.roll(LENGTH - CALM - OPENING);
+    let jump = dice.pick(&[-at * show.period, 3_000_000_000, 900_000_000, -900_000]);
+    let life = Life { from: at, renames: dice.chance(50), jump };
+    let kinds = [Trouble::Loss, Trouble::Jitter, Trouble::Repeats, Trouble::ListsFirst];
+    let published = [(); 2].map(|()| {
+        let mut plans = plans(&show, &mut dice, &kinds);
+        for plan in &mut plans {
+            plan.lives.push(life);
+            // What tells the break reaches both: else one of them would know it a segment later.
+            let told = usize::try_from(at).unwrap()..usize::try_from(at + 3).unwrap();
+            plan.fates[told].iter_mut().flatten().for_each(|fate| *fate = Fate::Comes(0));
+        }
+        let (published, breaks) = watch(&show, &plans, &mut dice, talks, &mut |_, _| {});
+        assert!(breaks.iter().all(|&count| count == 1), "{breaks:?} discontinuities at {at}");
+        published
+    });
+    assert_alike(&published);
+}
+
+/// What a process publishes that begins at some time before both have run a window, and the
+/// discontinuities of its tracks.
+fn watch(
+    show: &Show,
+    plans: &[Plan],
+    dice: &mut Dice,
+    talks: bool,
+    judge: &mut impl FnMut(&Origin, &Reel),
+) -> (Presentation, Vec<u64>) {
+    let mut world = World::new(show, Habits::CALM, talks);
+    let mut all = world.deliveries(plans, dice);
+    until_the_end(show, plans, &mut all);
+    let began_ms = dice.roll(show.start(OPENING - 2) / 90);
+    all.retain(|delivery| delivery.at_ms > began_ms || is_top(delivery));
+    world.run(all, dice, judge);
+    world.settle(show.target_ms());
+    let breaks = world.tracks().map(|(_, shown)| shown.breaks).collect();
+    (world.origin.published, breaks)
+}
+
+/// Every manifest is the same, the numbers of discontinuities before it included.
+fn assert_alike(published: &[Presentation; 2]) {
     for endpoint in endpoints(WINDOW_SECONDS) {
-        let (one, other) =
-            (manifests(&endpoint, &published[0]), manifests(&endpoint, &published[1]));
+        let [one, other] = published.each_ref().map(|it| manifests(&endpoint, it));
         assert_eq!(one.len(), other.len());
         for ((path, text), (_, twin)) in one.iter().zip(&other) {
             assert_eq!(text, twin, "{path} of {:?}", endpoint.package);

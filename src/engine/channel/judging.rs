@@ -3,6 +3,7 @@
 use crate::engine::channel::alignment::{Alignment, Apart, Comparison, Copied};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::Event;
+use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::placing::near;
 use crate::engine::channel::source::RenditionKey;
 use crate::engine::channel::state::{Change, TrackState};
@@ -18,12 +19,14 @@ use std::cell::OnceCell;
 pub(super) struct Arrival<'a> {
     pub(super) meta: RecordMeta,
     segment: &'a TrackSegment,
+    /// Its input has delivered a body of that name and time before.
+    again: bool,
     hash: OnceCell<u64>,
 }
 
 impl<'a> Arrival<'a> {
-    pub(super) const fn new(meta: RecordMeta, segment: &'a TrackSegment) -> Self {
-        Self { meta, segment, hash: OnceCell::new() }
+    pub(super) const fn new(meta: RecordMeta, segment: &'a TrackSegment, again: bool) -> Self {
+        Self { meta, segment, again, hash: OnceCell::new() }
     }
 
     fn hash(&self) -> u64 {
@@ -41,7 +44,9 @@ impl Channel {
             return (twin.hash == arrival.hash()).then_some(DropReason::Duplicate);
         }
         let track = self.track_fed_by(meta)?.clone();
-        if self.second_twin(&track, arrival) {
+        if self.second_twin(&track, arrival)
+            || (self.former.is_some() && self.is_of_former(&track, &arrival.meta, arrival.hash()))
+        {
             return Some(DropReason::Duplicate);
         }
         if meta.kind() == TrackKind::Text {
@@ -84,6 +89,33 @@ impl Channel {
         twin.is_some()
     }
 
+    /// True where a copy is listed at the end of the session before this one: it is late, or sent
+    /// again.
+    fn is_of_former(&self, track: &TrackState, meta: &RecordMeta, hash: u64) -> bool {
+        let (Some(former), Some(session)) = (self.former, self.state.session) else { return false };
+        let lately = MediaTime(3 * self.target().0);
+        let start = unwrap_near(meta.start, former.shift, session.start);
+        let listed = self.listed_at(track, start, meta.frame());
+        let media = listed.filter(|it| near(it.start, start, meta.frame()));
+        // An encoder that repeats a loop goes on with it.
+        let goes_on = self.media_start(track, meta);
+        goes_on.is_some_and(|start| !near(start, self.reach(track), meta.frame()))
+            && near(start, session.start, lately)
+            && start < session.start
+            && media.and_then(|it| it.media.as_ref()).is_some_and(|it| it.hash == hash)
+    }
+
+    /// Lets go of what waits and was listed by the session before.
+    pub(super) fn forget_former(&mut self) {
+        for at in (0..self.candidates.len()).rev() {
+            let Candidate { meta, hash, .. } = &self.candidates[at];
+            let track = self.track_of(&self.candidates[at]).and_then(|id| self.state.track(id));
+            if track.is_some_and(|track| self.is_of_former(track, meta, *hash)) {
+                self.forget(at);
+            }
+        }
+    }
+
     /// An arrival whose time is listed already. `None` where it may be of an encoder that began
     /// anew, which its playlist tells, and that comes later.
     fn judge_covered(
@@ -94,12 +126,16 @@ impl Channel {
         (listed, media): (&Listed, &MediaRef),
     ) -> Option<DropReason> {
         let (meta, id) = (&arrival.meta, track.info.id);
-        let coincides = near(start, listed.start, meta.frame());
+        let is_same = media.hash == arrival.hash();
+        let is_recent = self.is_recent(track, start);
+        if !is_recent && !is_same {
+            // No copy of what was listed there long ago.
+            return None;
+        }
         if media.input != meta.input {
             // A copy made at the same time is near the track's end. What an encoder repeats after
             // it began anew is no such copy.
-            let is_twin = coincides && self.is_recent(track, start);
-            let is_same = media.hash == arrival.hash();
+            let is_twin = is_recent && near(start, listed.start, meta.frame());
             if is_twin && (is_same || !self.is_apart(meta.input)) {
                 self.recent.push(id, listed.number, meta.input, &meta.name);
                 return Some(if is_same { DropReason::Duplicate } else { DropReason::Divergent });
@@ -117,8 +153,7 @@ impl Channel {
             return Some(DropReason::Duplicate);
         }
         if again == Some((listed.number, meta.name.as_str())) || !self.may_lead(now, meta.input) {
-            let same = media.hash == arrival.hash();
-            return Some(if same { DropReason::Duplicate } else { DropReason::Overwritten });
+            return Some(if is_same { DropReason::Duplicate } else { DropReason::Overwritten });
         }
         None
     }
@@ -165,7 +200,10 @@ impl Channel {
         }
         let Some(start) = self.media_start(&track, meta) else { return };
         let end = start + meta.duration();
-        if near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame()) {
+        let at_edge =
+            near(start, self.reach(&track), meta.frame()) || near(end, track.end, meta.frame());
+        // What an encoder sends again tells nothing of where it is.
+        if at_edge && !arrival.again {
             self.inputs.on_edge(meta.input, now);
             // What goes on where the listed media ends is of its timeline: an older copy was late.
             self.forget_strangers();

@@ -3,7 +3,8 @@
 use crate::engine::channel::alignment::{Apart, Comparison};
 use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
-use crate::engine::channel::placing::{Place, Return};
+use crate::engine::channel::grid::unwrap_near;
+use crate::engine::channel::placing::{Place, Return, near};
 use crate::engine::channel::state::{Change, TrackState};
 use crate::engine::channel::{Channel, Now, span};
 use crate::engine::codec::{CodecConfig, TrackKind};
@@ -90,7 +91,8 @@ impl Channel {
                 }
                 Place::Foreign => {
                     self.note_stranger(now, id, at);
-                    self.break_away(now, id, at, leads)
+                    // What has its place in this session is listed before the next one begins.
+                    nearest.is_none() && self.break_away(now, id, at, leads)
                 }
             };
             if acted {
@@ -109,18 +111,75 @@ impl Channel {
     /// other input carries on with the present one. The leader's goes first; another track's does
     /// where the leader has fallen silent.
     fn break_away(&mut self, now: Monotonic, id: TrackId, at: usize, leads: bool) -> bool {
-        let Candidate { meta, is_seconded, .. } = &self.candidates[at];
-        let input = meta.input;
+        let input = self.candidates[at].meta.input;
+        // The leader's next copy may come a little later than this track's.
+        let mut own = (0..self.candidates.len())
+            .filter(|&at| self.track_of(&self.candidates[at]) == Some(id));
         // What both have delivered is as good as the leading input's, and both went along.
-        let may_begin = (leads || self.has_waited(now, at))
-            && (*is_seconded
+        let may_begin = (leads || own.all(|at| self.has_waited(now, at)))
+            && (self.went_both(id, at)
                 || (self.state.active == Some(input) && !self.is_carried_on_without(now, input)))
             && self.is_vouched_for(now, id, at);
         if may_begin {
+            let at = self.first_of_run(id, at);
+            let (id, at) = self.leading_beside(at).unwrap_or((id, at));
             self.begin_session(at, Cause::Jump);
             self.list_first(id, at);
+            self.forget_former();
         }
         may_begin
+    }
+
+    /// The candidate from which others go on up to `at`: what could not be told of it by itself is
+    /// told by these.
+    fn first_of_run(&self, id: TrackId, at: usize) -> usize {
+        let Some(track) = self.state.track(id) else { return at };
+        let mut first = at;
+        for _ in 0..self.candidates.len() {
+            let meta = &self.candidates[first].meta;
+            let Some(start) = self.media_start(track, meta) else { break };
+            let leads_up = |it: &Candidate| {
+                self.track_of(it) == Some(id)
+                    && !self.is_superseded(it.meta.input, it.committed)
+                    && self.media_start(track, &it.meta).is_some_and(|before| {
+                        before < start && near(before + it.meta.duration(), start, meta.frame())
+                    })
+            };
+            let Some(before) = self.candidates.iter().position(leads_up) else { break };
+            first = before;
+        }
+        first
+    }
+
+    /// The leader's copy of the time of candidate `at`: where it is there, a session begins with
+    /// it, whoever was told first.
+    fn leading_beside(&self, at: usize) -> Option<(TrackId, usize)> {
+        let meta = &self.candidates[at].meta;
+        let leader = self.leader()?.info.id;
+        let early = MediaTime(self.target().0 / 4);
+        let is_beside = |it: &Candidate| {
+            let start = unwrap_near(it.meta.start, MediaTime(0), meta.start);
+            self.track_of(it) == Some(leader) && near(start, meta.start, early)
+        };
+        Some((leader, self.candidates.iter().position(is_beside)?))
+    }
+
+    /// True where both inputs have delivered a candidate, or what goes on from it.
+    fn went_both(&self, id: TrackId, at: usize) -> bool {
+        let Some(track) = self.state.track(id) else { return false };
+        let mut run: Vec<_> = self.candidates_of(id).collect();
+        run.sort_by_key(|it| self.media_start(track, &it.meta));
+        let mut end = None;
+        run.into_iter().any(|it| {
+            let Some(start) = self.media_start(track, &it.meta) else { return false };
+            let first = it.payload == self.candidates[at].payload;
+            let goes_on = end.is_some_and(|end| near(start, end, it.meta.frame()));
+            if first || goes_on {
+                end = Some(start + it.meta.duration());
+            }
+            let is_other = it.meta.input != self.candidates[at].meta.input;
+            end.is_some() && (first || goes_on) && (it.is_seconded || is_other)
+        })
     }
 
     /// A candidate of another timeline, from an input that does not lead, tells that its input is
@@ -215,17 +274,12 @@ impl Channel {
         let returns = self.return_of(track, &candidate, start, covered.as_ref());
         if returns == Return::Anew {
             self.note_stranger(now, id, at);
-            if self.break_away(now, id, at, leads) {
-                return true;
-            }
-            if self.may_lead(now, meta.input) {
-                return false;
-            }
+            return self.break_away(now, id, at, leads);
         }
         // What tells an encoder that began anew from a copy may still come: a playlist, or media.
         let target = span(self.target());
         let patience = if returns == Return::Unsure { target * 3 / 2 } else { target / 2 };
-        if self.may_lead(now, meta.input) && now < self.candidates[at].committed + patience {
+        if now < candidate.committed + patience {
             return false;
         }
         if covered.is_none_or(|listed| listed.media.is_none()) {

@@ -60,7 +60,7 @@ use judging::Arrival;
 use older::{OlderPart, Seam};
 use recent::RecentNames;
 use source::SourceTop;
-use state::{Change, State, Windows};
+use state::{Change, Session, State, Windows};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use switching::{Preference, Switching};
@@ -133,6 +133,8 @@ pub struct Channel {
     inputs: Inputs,
     recent: RecentNames,
     switching: Switching,
+    /// The session before the present one.
+    former: Option<Session>,
     /// Since when the other input should lead.
     wanted_since: Option<Monotonic>,
     /// Where sound of an odd length ended that is the newest of its track, and what is told of it
@@ -173,6 +175,7 @@ impl Channel {
             inputs: Inputs::default(),
             recent: RecentNames::default(),
             switching: Switching::default(),
+            former: None,
             wanted_since: None,
             odd_sounds: BTreeMap::new(),
             late_count: 0,
@@ -222,8 +225,11 @@ impl Channel {
             return Verdict::Drop(DropReason::Implausible);
         }
         self.inputs.on_segment(input, now.monotonic);
+        let known = self.inputs.playlists(input);
+        let again = metas.first().is_some_and(|first| known.has_body(name, first.start));
         let arrivals = metas.into_iter().zip(&body.tracks);
-        let arrivals: Vec<_> = arrivals.map(|(meta, track)| Arrival::new(meta, track)).collect();
+        let arrivals = arrivals.map(|(meta, track)| Arrival::new(meta, track, again));
+        let arrivals: Vec<_> = arrivals.collect();
         if let Some(first) = arrivals.first() {
             self.inputs.on_body(input, name, first.meta.start);
         }
@@ -386,9 +392,12 @@ impl Channel {
         };
         let id = leader.info.id;
         let Some((number, name)) = self.recent.newest_of(id, input) else { return };
-        let said = self.inputs.playlists(input).segment(name);
-        if let Some(date) = said.and_then(|said| said.program_date_time)
+        let Some(said) = self.inputs.playlists(input).segment(name) else { return };
+        // An encoder that began anew uses its names again, for other media.
+        if let (Some(date), Some(body)) = (said.program_date_time, said.body)
             && let Some(listed) = self.listed_number(id, number)
+            && let Some(session) = self.state.session
+            && unwrap_near(body, session.shift, listed.start) == listed.start
         {
             let drift = MediaTime(date.ticks_90k()) - offset - listed.start;
             self.inputs.on_drift(input, number, drift);

@@ -182,12 +182,15 @@ impl Channel {
             || self.seems_rewound(track, meta, start, covered),
             |lag| lag > self.target(),
         );
-        if !seems_rewound || self.is_superseded(meta.input, *committed) {
+        if self.is_superseded(meta.input, *committed) {
             return Return::Late;
         }
+        if !seems_rewound {
+            // A date may still come that tells.
+            return if self.is_unlisted(meta) { Return::Unsure } else { Return::Late };
+        }
         let follows = |it: &Candidate| {
-            (it.meta.input == meta.input || it.is_seconded)
-                && it.committed >= *committed
+            it.committed >= *committed
                 && self.media_start(track, &it.meta).is_some_and(|next| {
                     let is_behind = next < track.end - meta.frame();
                     is_behind && near(next, start + meta.duration(), meta.frame())
@@ -213,27 +216,28 @@ impl Channel {
         covered: Option<&Listed>,
     ) -> bool {
         let id = track.info.id;
-        match covered.and_then(|listed| self.recent.source_of(id, listed.number)) {
-            Some((input, name)) if input == meta.input && name == meta.name => {
-                // The same name again: a playlist that ends with it went back.
-                let newest = self.recent.newest_of(id, meta.input);
-                newest.is_some_and(|(_, newest)| newest != name)
-                    && self.inputs.playlists(meta.input).ends_with(name)
-            }
-            Some((input, name)) if input == meta.input => {
-                self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
-            }
-            // Nobody knows: its date tells, or its arrival where the source never gave dates.
-            _ => {
-                let said = self.inputs.playlists(meta.input).segment(&meta.name);
-                let date = said.and_then(|said| said.program_date_time);
-                let undated =
-                    InputNumber::BOTH.into_iter().all(|input| self.inputs.drift(input).is_none());
-                let wall = date.or_else(|| undated.then(|| meta.arrival_start()));
-                let offset = self.state.clock_offset.unwrap_or_default();
-                wall.is_some_and(|wall| wall.ticks_90k() - offset.0 - start.0 > 3 * self.target().0)
-            }
+        let said = self.inputs.playlists(meta.input).segment(&meta.name);
+        let date = said.and_then(|said| said.program_date_time);
+        let undated = InputNumber::BOTH.into_iter().all(|input| self.inputs.drift(input).is_none());
+        let wall = date.or_else(|| undated.then(|| meta.arrival_start()));
+        let ahead = wall.map(|wall| {
+            MediaTime(wall.ticks_90k()) - self.state.clock_offset.unwrap_or_default() - start
+        });
+        if ahead.is_some_and(|ahead| ahead.0 > 3 * self.target().0) {
+            return true;
         }
+        let Some(listed) = covered else { return false };
+        let Some((input, name)) = self.recent.source_of(id, listed.number) else { return false };
+        if input != meta.input {
+            return false;
+        }
+        if name == meta.name {
+            // The same name again: a playlist that ends with it went back.
+            let newest = self.recent.newest_of(id, meta.input);
+            return newest.is_some_and(|(_, newest)| newest != name)
+                && self.inputs.playlists(meta.input).ends_with(name);
+        }
+        self.rendition_named(input, name) == self.rendition_named(input, &meta.name)
     }
 
     /// Where a copy that was there at `committed` would begin as the first of a session: by

@@ -146,6 +146,7 @@ impl Channel {
         let start = by_clock.max(self.published_end());
         let shift = (start - candidate.meta.start).0.rem_euclid(SOURCE_TIME_MODULUS);
         let session = Session { id: before.id + 1, shift: MediaTime(shift), start };
+        self.former = Some(before);
         self.emit(Change::Session(session));
         self.begin_grids(start, Some(session), None, true);
         self.off_grid = 0;

@@ -3,6 +3,7 @@
 //! Names are lookup hints only. A segment belongs to the playlist that lists it, else to the
 //! rendition whose names share its stem: ffmpeg sends segments before any playlist.
 
+use crate::engine::channel::grid::unwrap_near;
 use crate::engine::playlist::{MediaPlaylist, Multivariant, RenditionKind, name_of_uri};
 use crate::limits;
 use crate::units::{MediaTime, WallClock};
@@ -160,17 +161,27 @@ pub struct ListedName {
     /// EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
     /// Source time at which the body of that name began, once it was delivered.
-    body: Option<MediaTime>,
+    pub body: Option<MediaTime>,
 }
 
 /// An input's playlists, as far as they are remembered. Rebuilt from what the encoder sends on.
 #[derive(Clone, Debug, Default)]
 pub struct Playlists {
     lists: BTreeMap<String, KnownPlaylist>,
-    /// Names of the newest bodies, and the source times at which they begin.
-    bodies: VecDeque<(String, MediaTime)>,
+    /// The newest bodies.
+    bodies: VecDeque<Body>,
     /// Playlists taken so far.
     taken: u64,
+}
+
+/// A body that was delivered.
+#[derive(Clone, Debug)]
+struct Body {
+    name: String,
+    /// Source time at which it begins.
+    start: MediaTime,
+    /// An entry of a playlist speaks of it: another one is of a body that is yet to come.
+    is_named: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -180,6 +191,28 @@ struct KnownPlaylist {
     target: MediaTime,
     ended: bool,
     segments: BTreeMap<String, ListedName>,
+}
+
+/// Where the newest body called `name` begins, which is named now; `None` where it was before.
+fn claim(bodies: &mut VecDeque<Body>, name: &str) -> Option<MediaTime> {
+    let body = bodies.iter_mut().rfind(|body| body.name == name)?;
+    let is_free = !std::mem::replace(&mut body.is_named, true);
+    is_free.then_some(body.start)
+}
+
+impl KnownPlaylist {
+    /// True where a body that begins at source time `start` cannot be what is `listed` before
+    /// others whose bodies came: by their dates it would begin elsewhere.
+    fn contradicts(&self, listed: &ListedName, start: MediaTime) -> bool {
+        let Some(date) = listed.program_date_time else { return false };
+        let later = self.segments.values().filter(|it| it.sequence > listed.sequence);
+        let mut placed = later.filter_map(|it| Some((it.body?, it.program_date_time?)));
+        placed.any(|(body, dated)| {
+            let expected = MediaTime(body.0 + date.ticks_90k() - dated.ticks_90k());
+            let off = unwrap_near(start, MediaTime(0), expected) - expected;
+            off.0.abs() > self.target.0
+        })
+    }
 }
 
 impl Playlists {
@@ -219,7 +252,7 @@ impl Playlists {
             let same = same.filter(|it| ListedName { body: None, ..(*it).clone() } == *listed);
             listed.body = match same {
                 Some(same) => same.body,
-                None => self.body_called(name),
+                None => claim(&mut self.bodies, name),
             };
             if listed.discontinuity && same.is_none() {
                 declared.push(name.clone());
@@ -241,21 +274,27 @@ impl Playlists {
         if self.bodies.len() == limits::PLAYLIST_NAME_COUNT_MAX {
             self.bodies.pop_front();
         }
-        self.bodies.push_back((name.to_owned(), start));
+        let mut is_named = false;
         for list in self.lists.values_mut() {
-            let Some(listed) = list.segments.get_mut(name) else { continue };
-            let is_other = listed.body.is_some_and(|body| body != start);
+            let Some(listed) = list.segments.get(name) else { continue };
+            let is_other = match listed.body {
+                Some(body) => body != start,
+                None => list.contradicts(listed, start),
+            };
             if is_other && listed.program_date_time.is_some() {
                 list.segments.remove(name);
-            } else {
+            } else if let Some(listed) = list.segments.get_mut(name) {
                 listed.body = Some(start);
+                is_named = true;
             }
         }
+        self.bodies.push_back(Body { name: name.to_owned(), start, is_named });
     }
 
-    /// Where the newest body of that name begins.
-    fn body_called(&self, name: &str) -> Option<MediaTime> {
-        self.bodies.iter().rfind(|(known, _)| known == name).map(|(_, start)| *start)
+    /// True where a body called `name` that begins at source time `start` was delivered lately.
+    #[must_use]
+    pub fn has_body(&self, name: &str, start: MediaTime) -> bool {
+        self.bodies.iter().any(|body| body.name == name && body.start == start)
     }
 
     /// What is known of the segment called `name`.

@@ -193,3 +193,48 @@ fn after_a_restart_a_stump_waits_for_the_twin_that_never_served() {
     bench.wait(2.0);
     assert_whole(&mut bench, 5);
 }
+
+/// Media and discontinuities of the pictures.
+fn counts(bench: &mut Bench) -> (usize, u64) {
+    let presentation = bench.channel.present();
+    let track = presentation.track("v1").expect("video");
+    let media = track.segments.iter().filter(|it| it.media.is_some()).count();
+    (media, track.discontinuity_count)
+}
+
+#[test]
+fn both_encoders_that_begin_anew_while_the_process_dies_lose_nothing() {
+    for dies in 0..6 {
+        let mut bench = twins(8);
+        for at in 0..6 {
+            push(&mut bench, TWO, &format!("b{}.ts", at + 8), at);
+            if at == dies {
+                bench.restart();
+            }
+            push(&mut bench, ONE, &format!("a{}.ts", at + 8), at);
+            bench.wait(2.0);
+        }
+        bench.wait(2.0);
+        assert_eq!(counts(&mut bench), (14, 1), "it dies at {dies}");
+    }
+}
+
+#[test]
+fn what_the_session_before_has_listed_begins_no_other() {
+    let jump = 100 * SECOND;
+    for again in [ONE, TWO] {
+        let mut bench = twins(6);
+        for at in 6..12 {
+            for (input, name) in [(ONE, "a"), (TWO, "b")] {
+                bench.picture(input, &format!("{name}{at}.ts"), BASE + at * T + jump, T);
+            }
+            bench.wait(0.5);
+            if at < 9 {
+                let name = if again == ONE { "a5.ts" } else { "b5.ts" };
+                push(&mut bench, again, name, 5);
+            }
+            bench.wait(1.5);
+        }
+        assert_eq!(counts(&mut bench), (12, 1), "{again}");
+    }
+}
