@@ -66,6 +66,10 @@ pub enum Event {
     NameReused(InputNumber),
     /// A segment was listed half a target ago, and no playlist has named it since.
     PlaylistLate(InputNumber),
+    /// A splice message is known that was not before.
+    SpliceNoted,
+    /// A splice message could not be read, or its time is absurd.
+    SpliceRefused(InputNumber),
     /// Every live input has sent ENDLIST.
     Ended,
 }
@@ -88,6 +92,7 @@ impl Event {
             Self::Unplaced(_) => "unplaced",
             Self::NameReused(_) => "name",
             Self::PlaylistLate(_) => "playlist",
+            Self::SpliceNoted | Self::SpliceRefused(_) => "splice",
             Self::Ended => "end",
         }
     }
@@ -101,6 +106,7 @@ impl Event {
                 | Self::Aligned { .. }
                 | Self::GapFilled(_)
                 | Self::NameReused(_)
+                | Self::SpliceNoted
                 | Self::Ended
         )
     }
@@ -139,6 +145,10 @@ impl fmt::Display for Event {
             }
             Self::PlaylistLate(input) => {
                 write!(f, "input {input}: no playlist names what is listed of it")
+            }
+            Self::SpliceNoted => f.write_str("a splice message came"),
+            Self::SpliceRefused(input) => {
+                write!(f, "input {input}: a splice message that is of no use")
             }
             Self::Ended => f.write_str("ended by the source"),
         }

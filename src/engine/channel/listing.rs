@@ -321,6 +321,10 @@ impl Channel {
         let media = if stranded { None } else { listed.media };
         let listed = Listed { discontinuity, media, ..listed };
         self.tell_flaws(&track, &listed, meta.frame());
+        self.note_messages(&meta, start);
+        if leads {
+            self.note_tags_of(&meta, start);
+        }
         self.emit(Change::Listed(id, listed));
         self.advanced.insert(id, committed);
         if leads {

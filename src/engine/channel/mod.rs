@@ -28,6 +28,7 @@ mod judging;
 mod layout;
 mod leading;
 mod listing;
+mod messages;
 mod numbering;
 pub mod older;
 mod outside;
@@ -234,7 +235,10 @@ impl Channel {
             self.compare(now.monotonic, &arrival);
             match self.judge(now.monotonic, &arrival) {
                 None => stored.push((at, arrival.meta)),
-                Some(why) => reason = reason.max(Some(why)),
+                Some(why) => {
+                    self.note_messages_of_copy(&arrival.meta, why);
+                    reason = reason.max(Some(why));
+                }
             }
         }
         if stored.is_empty() {
@@ -279,6 +283,7 @@ impl Channel {
             Playlist::Media(list) => {
                 self.inputs.on_media_playlist(input, name, list);
                 self.measure_drift(input);
+                self.note_playlist_tags(input, list);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
         };
