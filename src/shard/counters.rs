@@ -316,6 +316,8 @@ pub struct InputCounters {
     pub playlists_late: Counter,
     /// Splice messages that could not be read, or whose time is absurd.
     pub splices_refused: Counter,
+    /// Discontinuities declared before a segment that was listed already.
+    pub declared_late: Counter,
     /// Committed segments that came too late to be listed.
     pub unlisted: Counter,
     /// Listed segments whose media it brought.

@@ -737,6 +737,7 @@ fn report(site: &ChannelSite, event: &Event) {
         Event::PlaylistLate(input) => of_input(input).playlists_late.add(1),
         Event::SpliceNoted => counters.splices.add(1),
         Event::SpliceRefused(input) => of_input(input).splices_refused.add(1),
+        Event::DeclaredLate(input) => of_input(input).declared_late.add(1),
         Event::Started
         | Event::SwitchRefused(_)
         | Event::Aligned { .. }

@@ -110,6 +110,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Splice messages that could not be read, or whose time is absurd.",
     ),
     metric(
+        "headwater_ingest_discontinuities_late_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.declared_late),
+        "Discontinuities that a playlist declared before a segment that was listed already.",
+    ),
+    metric(
         "headwater_ingest_listed_total",
         COUNTER,
         Plain,

@@ -70,6 +70,8 @@ pub enum Event {
     SpliceNoted,
     /// A splice message could not be read, or its time is absurd.
     SpliceRefused(InputNumber),
+    /// A playlist declared a discontinuity before a segment that was listed already, without one.
+    DeclaredLate(InputNumber),
     /// Every live input has sent ENDLIST.
     Ended,
 }
@@ -91,7 +93,7 @@ impl Event {
             Self::Late { .. } => "late",
             Self::Unplaced(_) => "unplaced",
             Self::NameReused(_) => "name",
-            Self::PlaylistLate(_) => "playlist",
+            Self::PlaylistLate(_) | Self::DeclaredLate(_) => "playlist",
             Self::SpliceNoted | Self::SpliceRefused(_) => "splice",
             Self::Ended => "end",
         }
@@ -150,6 +152,11 @@ impl fmt::Display for Event {
             Self::SpliceRefused(input) => {
                 write!(f, "input {input}: a splice message that is of no use")
             }
+            Self::DeclaredLate(input) => write!(
+                f,
+                "input {input} declared a discontinuity after its segment was listed: its segments \
+                 wait for their playlists from now on"
+            ),
             Self::Ended => f.write_str("ended by the source"),
         }
     }

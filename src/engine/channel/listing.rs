@@ -5,7 +5,7 @@ use crate::engine::channel::candidate::{Candidate, RecordMeta};
 use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::placing::{Place, Return};
 use crate::engine::channel::state::{Change, TrackState};
-use crate::engine::channel::{Channel, Now, span};
+use crate::engine::channel::{Channel, DropReason, Now, span};
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
@@ -228,6 +228,9 @@ impl Channel {
         if self.may_lead(now, meta.input) && now < self.candidates[at].committed + patience {
             return false;
         }
+        if covered.as_ref().is_some_and(|listed| listed.media.is_some()) {
+            self.note_messages_of_copy(meta, DropReason::Duplicate);
+        }
         if covered.is_none_or(|listed| listed.media.is_none()) {
             self.events.push(Event::Late { track: id, input: meta.input });
         }
@@ -251,7 +254,8 @@ impl Channel {
         at: usize,
         (leads, ripe): (bool, bool),
     ) -> bool {
-        if !ripe && !self.is_ready(now, track, at) {
+        let waits = !self.is_ready(now, track, at) || (leads && self.awaits_declaration(at));
+        if !ripe && waits {
             return false;
         }
         let Some(number) = self.number_for(track, (place, start), at, leads) else { return false };
