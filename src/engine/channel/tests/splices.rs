@@ -51,7 +51,7 @@ impl Bench {
         self.put_body(
             input,
             &name,
-            SegmentBody {
+            &SegmentBody {
                 tracks: vec![track(video(1), start, 2 * SECOND, 50)],
                 metadata,
                 ..SegmentBody::default()
