@@ -383,6 +383,15 @@ pub const TIME_SHIFT_SECONDS_MAX: u32 = 86_400;
 pub const SPLICE_DESCRIPTOR_COUNT_MAX: usize = 64;
 /// Components that a segmentation descriptor may list in its 255 bytes, at six each.
 pub const SPLICE_COMPONENT_COUNT_MAX: usize = 42;
+/// Messages and tagged segments remembered of a channel: two weeks of a break every quarter of an
+/// hour, with both of its ends and its tags.
+pub const SPLICE_LOG_COUNT_MAX: usize = 4_096;
+/// Bytes of them: a quarter of what a state record may have.
+pub const SPLICE_LOG_SIZE_MAX: usize = RING_HEADER_SIZE_MAX / 4;
+/// Tags of one playlist segment that are kept for their programme points.
+pub const SPLICE_TAG_COUNT_MAX: usize = 32;
+/// Bytes of them: two messages of the longest kind, in hexadecimal digits.
+pub const SPLICE_TAG_LINES_SIZE_MAX: usize = 16 << 10;
 
 // How they relate.
 

@@ -24,5 +24,6 @@ pub mod request;
 pub mod sample_table;
 pub mod scte35;
 pub mod segment;
+pub mod splice;
 pub mod webvtt;
 pub mod webvtt_writer;

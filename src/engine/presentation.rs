@@ -6,6 +6,7 @@
 
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::log::Log;
+use crate::engine::splice::SpliceLog;
 use crate::units::{Extent, InputNumber, MediaTime, TrackId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Presentation {
     pub sound_edge: MediaTime,
     /// Every live input has sent ENDLIST: the presentation is complete.
     pub ended: bool,
+    /// What the source says of its programme's points, in the window and a day before it.
+    pub splices: SpliceLog,
 }
 
 /// One output track and its listed segments.

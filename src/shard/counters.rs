@@ -234,6 +234,8 @@ pub struct ChannelCounters {
     pub gaps: Counter,
     /// Discontinuities published, by cause.
     pub discontinuities: [Counter; Cause::ALL.len()],
+    /// Splice messages that were not known before.
+    pub splices: Counter,
     /// Times the inputs' copies of a track were found to be apart.
     pub misaligned: Counter,
     /// Segments published with flaws, for want of a better copy.
@@ -312,6 +314,8 @@ pub struct InputCounters {
     pub names_reused: Counter,
     /// Listed segments that no playlist named in time.
     pub playlists_late: Counter,
+    /// Splice messages that could not be read, or whose time is absurd.
+    pub splices_refused: Counter,
     /// Discontinuities declared before a segment that was listed already.
     pub declared_late: Counter,
     /// Committed segments that came too late to be listed.

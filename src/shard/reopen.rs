@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What the headers of records are. To be counted up with every change by which postcard reads an
 /// older [`State`], [`Change`] or [`RecordMeta`] wrongly, or an older release a newer one: a field
 /// more or less. A variant more at an enum's end is none for us, but is one for older releases.
-pub const RECORD_VERSION: u32 = 2;
+pub const RECORD_VERSION: u32 = 3;
 
 /// A channel that is ready to be taken over.
 pub struct Reopened {

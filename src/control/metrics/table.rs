@@ -103,6 +103,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Listed segments that no playlist named in time.",
     ),
     metric(
+        "headwater_ingest_splice_messages_refused_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.splices_refused),
+        "Splice messages that could not be read, or whose time is absurd.",
+    ),
+    metric(
         "headwater_ingest_discontinuities_late_total",
         COUNTER,
         Plain,
@@ -305,6 +312,13 @@ pub(super) static METRICS: &[Metric] = &[
         Plain,
         Discontinuities,
         "Discontinuities published, by cause.",
+    ),
+    metric(
+        "headwater_splice_messages_total",
+        COUNTER,
+        Plain,
+        Channel(|c| &c.splices),
+        "Splice messages (SCTE-35) that were not known before, of sections and playlist tags.",
     ),
     metric(
         "headwater_inputs_misaligned_total",

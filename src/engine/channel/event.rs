@@ -66,6 +66,10 @@ pub enum Event {
     NameReused(InputNumber),
     /// A segment was listed half a target ago, and no playlist has named it since.
     PlaylistLate(InputNumber),
+    /// A splice message is known that was not before.
+    SpliceNoted,
+    /// A splice message could not be read, or its time is absurd.
+    SpliceRefused(InputNumber),
     /// A playlist declared a discontinuity before a segment that was listed already, without one.
     DeclaredLate(InputNumber),
     /// Every live input has sent ENDLIST.
@@ -90,6 +94,7 @@ impl Event {
             Self::Unplaced(_) => "unplaced",
             Self::NameReused(_) => "name",
             Self::PlaylistLate(_) | Self::DeclaredLate(_) => "playlist",
+            Self::SpliceNoted | Self::SpliceRefused(_) => "splice",
             Self::Ended => "end",
         }
     }
@@ -103,6 +108,7 @@ impl Event {
                 | Self::Aligned { .. }
                 | Self::GapFilled(_)
                 | Self::NameReused(_)
+                | Self::SpliceNoted
                 | Self::Ended
         )
     }
@@ -141,6 +147,10 @@ impl fmt::Display for Event {
             }
             Self::PlaylistLate(input) => {
                 write!(f, "input {input}: no playlist names what is listed of it")
+            }
+            Self::SpliceNoted => f.write_str("a splice message came"),
+            Self::SpliceRefused(input) => {
+                write!(f, "input {input}: a splice message that is of no use")
             }
             Self::DeclaredLate(input) => write!(
                 f,

@@ -6,7 +6,7 @@ use crate::engine::channel::event::{Cause, Event};
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::channel::placing::{Place, Return, near};
 use crate::engine::channel::state::{Change, TrackState};
-use crate::engine::channel::{Channel, Now, span};
+use crate::engine::channel::{Channel, DropReason, Now, span};
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Init, Listed, MediaRef};
 use crate::limits;
@@ -282,6 +282,9 @@ impl Channel {
         if now < candidate.committed + patience {
             return false;
         }
+        if covered.as_ref().is_some_and(|listed| listed.media.is_some()) {
+            self.note_messages_of_copy(meta, DropReason::Duplicate);
+        }
         if covered.is_none_or(|listed| listed.media.is_none()) {
             self.events.push(Event::Late { track: id, input: meta.input });
         }
@@ -376,6 +379,10 @@ impl Channel {
         let media = if stranded { None } else { listed.media };
         let listed = Listed { discontinuity, media, ..listed };
         self.tell_flaws(&track, &listed, meta.frame());
+        self.note_messages(&meta, start);
+        if leads {
+            self.note_tags_of(&meta, start);
+        }
         self.emit(Change::Listed(id, listed));
         self.advanced.insert(id, committed);
         if leads {

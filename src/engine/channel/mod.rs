@@ -29,6 +29,7 @@ mod judging;
 mod layout;
 mod leading;
 mod listing;
+mod messages;
 mod numbering;
 pub mod older;
 mod outside;
@@ -241,7 +242,10 @@ impl Channel {
             self.compare(now.monotonic, &arrival);
             match self.judge(now.monotonic, &arrival) {
                 None => stored.push((at, arrival.meta)),
-                Some(why) => reason = reason.max(Some(why)),
+                Some(why) => {
+                    self.note_messages_of_copy(&arrival.meta, why);
+                    reason = reason.max(Some(why));
+                }
             }
         }
         if stored.is_empty() {
@@ -287,6 +291,7 @@ impl Channel {
                 let declared = self.inputs.on_media_playlist(input, name, list);
                 self.note_declared(input, &declared);
                 self.measure_drift(input);
+                self.note_playlist_tags(input, list);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }
         };

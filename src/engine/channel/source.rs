@@ -5,6 +5,7 @@
 
 use crate::engine::channel::grid::unwrap_near;
 use crate::engine::playlist::{MediaPlaylist, Multivariant, RenditionKind, name_of_uri};
+use crate::engine::splice::source_tags;
 use crate::limits;
 use crate::units::{MediaTime, WallClock};
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,8 @@ pub struct ListedName {
     pub program_date_time: Option<WallClock>,
     /// EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
+    /// The tags before it that speak of programme points.
+    pub tags: Vec<String>,
     /// Source time at which the body of that name began, once it was delivered.
     pub body: Option<MediaTime>,
 }
@@ -239,6 +242,7 @@ impl Playlists {
                 duration: segment.duration,
                 program_date_time: segment.date,
                 discontinuity: segment.discontinuity,
+                tags: source_tags::of_interest(&segment.tags),
                 body: None,
             };
             (name_of_uri(&segment.uri).to_owned(), listed)

@@ -9,6 +9,7 @@ use crate::engine::channel::source::{RenditionKey, SourceTop};
 use crate::engine::codec::TrackKind;
 use crate::engine::log::Log;
 use crate::engine::presentation::{Grid, Init, Listed, Presentation, Track, TrackInfo};
+use crate::engine::splice::{SourceTags, SpliceLog, SpliceMessage};
 use crate::units::{Extent, InputNumber, MediaTime, TrackId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +57,10 @@ pub enum Change {
     },
     /// What comparing the two inputs' copies of a track has come to.
     Alignment(TrackId, Alignment),
+    /// A splice message came that was not known.
+    Splice(SpliceMessage),
+    /// A source's playlist speaks of programme points before a listed segment.
+    Tags(SourceTags),
 }
 
 /// A stretch of the timeline on which source time maps to media time by one shift.
@@ -119,6 +124,8 @@ pub struct State {
     pub ended: bool,
     /// How the two inputs stand to each other on each track.
     pub alignments: BTreeMap<TrackId, Alignment>,
+    /// See [`Presentation::splices`].
+    pub splices: SpliceLog,
 }
 
 impl State {
@@ -149,6 +156,8 @@ impl State {
             Change::Alignment(id, alignment) => {
                 self.alignments.insert(*id, *alignment);
             }
+            Change::Splice(message) => self.splices.add_message(message.clone()),
+            Change::Tags(tags) => self.splices.add_tags(tags.clone()),
             Change::Joined { grid, seconds, first } => {
                 if let Some(grid) = self.grids.iter_mut().find(|known| known.id == *grid) {
                     grid.joined_first.insert(*seconds, *first);
@@ -200,14 +209,18 @@ impl State {
         })
     }
 
-    /// Forgets grids and configurations that nothing in `windows` refers to any more. While older
-    /// segments have not been read, they may refer to any.
+    /// Forgets grids and configurations that nothing in `windows` refers to any more, and splice
+    /// messages that say nothing of it. While older segments have not been read, they may refer to
+    /// any.
     pub fn forget_unreferenced(&mut self, windows: &Windows) {
         if windows.has_unread() {
             return;
         }
         let logs = self.tracks.iter().filter_map(|track| windows.segments(track.info.id));
         let fronts: Vec<&Listed> = logs.filter_map(|segments| segments.first()).collect();
+        if let Some(start) = fronts.iter().map(|front| front.start).min() {
+            self.splices.forget_before(start);
+        }
         let Some(grid_min) = fronts.iter().map(|front| front.grid).min() else { return };
         let current: Vec<u32> = self.tracks.iter().filter_map(|track| track.grid).collect();
         let newest: Vec<u32> = self.tracks.iter().filter_map(|track| track.init).collect();
@@ -404,6 +417,7 @@ impl Windows {
             set_edges: state.set_edges.clone(),
             sound_edge: state.sound_edge,
             ended: state.ended,
+            splices: state.splices.clone(),
         }
     }
 }

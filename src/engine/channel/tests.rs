@@ -3,6 +3,7 @@
 mod declared;
 mod merge;
 mod returns;
+mod splices;
 mod timeline;
 
 use super::*;
@@ -105,8 +106,11 @@ impl Bench {
     }
 
     fn put(&mut self, input: InputNumber, name: &str, tracks: Vec<TrackSegment>) -> Verdict {
-        let body = SegmentBody { tracks, ..SegmentBody::default() };
-        let verdict = self.channel.on_segment(self.now(), input, name, &body);
+        self.put_body(input, name, &SegmentBody { tracks, ..SegmentBody::default() })
+    }
+
+    fn put_body(&mut self, input: InputNumber, name: &str, body: &SegmentBody) -> Verdict {
+        let verdict = self.channel.on_segment(self.now(), input, name, body);
         if let Verdict::Store(metas) = &verdict {
             for (at, meta) in metas.clone() {
                 let TrackSegment { samples, payload, .. } = &body.tracks[at];

@@ -7,7 +7,8 @@ const FRACTION_DIGITS_MAX: usize = 12;
 
 /// An ISO 8601 date and time (RFC 8216 §4.3.2.6) with `Z`, `+01:00`, `+0100` or no zone, which is
 /// read as UTC.
-pub(super) fn parse_date_time(text: &str) -> Option<WallClock> {
+#[must_use]
+pub fn parse_date_time(text: &str) -> Option<WallClock> {
     let timestamp = text.parse::<jiff::Timestamp>().or_else(|_| {
         let local: jiff::civil::DateTime = text.parse()?;
         jiff::tz::Offset::UTC.to_timestamp(local)

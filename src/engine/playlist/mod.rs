@@ -11,6 +11,7 @@ mod multivariant;
 #[cfg(test)]
 mod tests;
 
+pub use date_time::parse_date_time;
 pub use media::{MediaPlaylist, PlaylistSegment};
 pub use multivariant::{Multivariant, Rendition, RenditionKind, Variant};
 

@@ -199,7 +199,7 @@ impl SegmentationType {
     #[must_use]
     pub fn end(self) -> Option<Self> {
         let begins = matches!(self.0, 0x10 | 0x20..=0x27 | 0x30..=0x47 | 0x50);
-        (begins && self.0 % 2 == 0).then_some(Self(self.0 + 1))
+        (begins && self.0.is_multiple_of(2)).then_some(Self(self.0 + 1))
     }
 
     /// The type that begins what this one ends.

@@ -39,7 +39,7 @@ fn time_signals_with_their_segmentation() {
     assert_eq!(start.splice_time(), Some(0x0_72bd_0050));
     let of_start = start.segmentations().next().expect("one");
     assert_eq!((of_start.event_id, of_start.kind.0), (0x4800_008e, 0x34));
-    assert_eq!(of_start.duration, Some(0x01_a599_b0));
+    assert_eq!(of_start.duration, Some(0x1a5_99b0));
     assert_eq!((of_start.segment, of_start.segments_expected), (2, 0));
     assert_eq!(of_start.upid, Upid { kind: 8, data: vec![0, 0, 0, 0, 0x2c, 0xa0, 0xa1, 0x8a] });
     let restrictions = of_start.restrictions.expect("restricted");

@@ -42,9 +42,10 @@ pub fn write_section(info: &SpliceInfo) -> Option<Vec<u8>> {
 
 /// Appends the lowest `count` bits of `value`, 33 at least.
 fn put_wide(bits: &mut BitWriter, value: u64, count: u8) {
-    let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
-    bits.put(u32::from_be_bytes([a, b, c, d]), count - 32);
-    bits.put(u32::from_be_bytes([e, f, g, h]), 32);
+    let low = u32::try_from(value & u64::from(u32::MAX)).expect("masked to 32 bits");
+    let high = u32::try_from(value >> 32).expect("shifted to 32 bits");
+    bits.put(high, count - 32);
+    bits.put(low, 32);
 }
 
 fn write_command(command: &SpliceCommand) -> Option<(u8, Vec<u8>)> {
@@ -121,7 +122,9 @@ fn write_descriptor(descriptor: &SpliceDescriptor) -> Option<(u8, Vec<u8>)> {
             bits.put(u32::from(*preroll), 8);
             bits.put(u32::try_from(tones.len()).ok().filter(|count| *count < 8)?, 3);
             bits.put(0x1f, 5);
-            tones.iter().for_each(|tone| bits.put(u32::from(*tone), 8));
+            for tone in tones {
+                bits.put(u32::from(*tone), 8);
+            }
             0x01
         }
         SpliceDescriptor::Segmentation(segmentation) => {
@@ -139,7 +142,9 @@ fn write_descriptor(descriptor: &SpliceDescriptor) -> Option<(u8, Vec<u8>)> {
             bits.put(0xf, 4);
             for component in components {
                 bits.put(u32::from(component.tag), 8);
-                component.language.iter().for_each(|letter| bits.put(u32::from(*letter), 8));
+                for letter in component.language {
+                    bits.put(u32::from(letter), 8);
+                }
                 bits.put(u32::from(component.bit_stream_mode), 3);
                 bits.put(u32::from(component.channels), 4);
                 bits.put(u32::from(component.full_service), 1);
@@ -184,7 +189,9 @@ fn put_segmentation(bits: &mut BitWriter, it: &SegmentationDescriptor) -> Option
     }
     bits.put(u32::from(it.upid.kind), 8);
     bits.put(u32::from(u8::try_from(it.upid.data.len()).ok()?), 8);
-    it.upid.data.iter().for_each(|byte| bits.put(u32::from(*byte), 8));
+    for byte in &it.upid.data {
+        bits.put(u32::from(*byte), 8);
+    }
     bits.put(u32::from(it.kind.0), 8);
     bits.put(u32::from(it.segment), 8);
     bits.put(u32::from(it.segments_expected), 8);

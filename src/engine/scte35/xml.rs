@@ -171,17 +171,14 @@ fn push_segmentation(out: &mut String, it: &SegmentationDescriptor) {
 fn push_upid(out: &mut String, upid: &Upid) {
     out.push_str("<scte35:SegmentationUpid");
     push(out, "segmentationUpidType", upid.kind);
-    match upid.as_text() {
-        Some(text) => {
-            push(out, "segmentationUpidFormat", "text");
-            out.push('>');
-            push_escaped(out, text);
-        }
-        None => {
-            push(out, "segmentationUpidFormat", "hexbinary");
-            out.push('>');
-            out.push_str(&hex(&upid.data));
-        }
+    if let Some(text) = upid.as_text() {
+        push(out, "segmentationUpidFormat", "text");
+        out.push('>');
+        push_escaped(out, text);
+    } else {
+        push(out, "segmentationUpidFormat", "hexbinary");
+        out.push('>');
+        out.push_str(&hex(&upid.data));
     }
     out.push_str("</scte35:SegmentationUpid>\n");
 }
