@@ -18,7 +18,7 @@ use crate::shard::outgoing::FileSource;
 use crate::shard::rendering::Renderings;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
-use crate::units::{ContentHash, Extent};
+use crate::units::{ContentHash, Extent, WallClock};
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
 use std::cell::{Cell, RefCell};
@@ -331,6 +331,7 @@ impl Playback {
             }
             // The URLs of media do not depend on what a manifest was asked with.
             _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
+            Resource::Clock => Ok((clock_of(rt::wall()), false)),
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
@@ -588,6 +589,18 @@ fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
     };
     let pieces = vec![Piece::Bytes(body.into())];
     Representation { content_type: rendered.content_type, cache_control, etag, coding, pieces }
+}
+
+/// The wall clock as text, which nobody may keep.
+fn clock_of(now: WallClock) -> Kept {
+    let text = manifest::write_clock(now);
+    Representation {
+        content_type: "text/plain; charset=utf-8",
+        cache_control: CacheControl::NoStore,
+        etag: manifest::etag(text.as_bytes()),
+        coding: Coding::Sole,
+        pieces: vec![Piece::Bytes(text.into())],
+    }
 }
 
 /// The gzip form (RFC 1952) with a fixed level and no time in it, so that origins agree.

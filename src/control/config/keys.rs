@@ -3,6 +3,8 @@
 //! The reader, the check for unknown keys, the built-in defaults and the reference that `check
 //! --help` and the README show all come from here. A key that is not in the table does not exist.
 
+mod dash;
+
 use crate::limits::{
     ID_SIZE_MAX, MANIFEST_WINDOW_SECONDS_MAX, SEGMENT_SIZE_MAX, STARTOVER_WINDOW_SECONDS_MAX,
 };
@@ -49,8 +51,10 @@ pub enum Kind {
     Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A list of these words without repetition.
+    /// A list of these words without repetition, one at least.
     Choices(&'static [&'static str]),
+    /// The same, or none.
+    ChoicesOrNone(&'static [&'static str]),
     /// A directive of the log's filter, such as `info` or `headwater::shard=debug`.
     LogFilter,
     /// Known, and not served by this version; the feature's name.
@@ -71,7 +75,6 @@ pub enum Unset {
 use Unset::{Absent, Required, Text};
 
 const STREAM_ORDERS: &[&str] = &["ORIGINAL", "VIDEO_BITRATE_ASCENDING", "VIDEO_BITRATE_DESCENDING"];
-const TEMPLATE_FORMATS: &[&str] = &["NUMBER_WITH_TIMELINE", "TIME_WITH_TIMELINE"];
 const DAY_SECONDS: u64 = 86_400;
 const WINDOW: Kind = Kind::Integer(30, MANIFEST_WINDOW_SECONDS_MAX as u64);
 const STARTOVER: Kind = Kind::Integer(0, STARTOVER_WINDOW_SECONDS_MAX as u64);
@@ -84,7 +87,12 @@ const fn key(path: &'static str, kind: Kind, default: Unset, help: &'static str)
 }
 
 /// The table, in the order of the reference.
-pub const KEYS: &[Key] = &[
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(dash::PACKAGE).chain(dash::MANIFESTS)
+}
+
+/// What is not said of several tables alike.
+const KEYS: &[Key] = &[
     key(
         "server.http",
         Kind::Addresses,
@@ -281,36 +289,6 @@ pub const KEYS: &[Key] = &[
         "Wanted duration; rounded to the nearest multiple of the source's.",
     ),
     key(
-        "endpoint[].dash_package.manifest_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in the MPD.",
-    ),
-    key(
-        "endpoint[].dash_package.segment_template_format",
-        Kind::Choice(TEMPLATE_FORMATS),
-        Text("NUMBER_WITH_TIMELINE"),
-        "How segments are addressed.",
-    ),
-    key(
-        "endpoint[].dash_package.min_update_period_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@minimumUpdatePeriod; 0 for one segment.",
-    ),
-    key(
-        "endpoint[].dash_package.min_buffer_time_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@minBufferTime; 0 for a segment and a half.",
-    ),
-    key(
-        "endpoint[].dash_package.suggested_presentation_delay_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@suggestedPresentationDelay; 0 for three segments.",
-    ),
-    key(
         "endpoint[].dash_package.stream_selection.min_video_bits_per_second",
         BIT_RATE,
         Text("0"),
@@ -362,7 +340,7 @@ pub const KEYS: &[Key] = &[
         "endpoint[].cmaf_package.hls_manifests[].id",
         Kind::Id,
         Required,
-        "Path element after the endpoint's; at least one manifest.",
+        "Path element after the endpoint's; at least one manifest of either kind.",
     ),
     key(
         "endpoint[].cmaf_package.hls_manifests[].manifest_name",
@@ -381,6 +359,18 @@ pub const KEYS: &[Key] = &[
         UP_TO_A_DAY,
         Text("0"),
         "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
+    ),
+    key(
+        "endpoint[].cmaf_package.dash_manifests[].id",
+        Kind::Id,
+        Required,
+        "Path element after the endpoint's.",
+    ),
+    key(
+        "endpoint[].cmaf_package.dash_manifests[].manifest_name",
+        Kind::Id,
+        Absent,
+        "Base name of the MPD; else the endpoint's.",
     ),
     key(
         "endpoint[].mss_package.segment_duration_seconds",
@@ -440,17 +430,19 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true or false"),
             Self::Ratio => f.write_str("ticks and timescale such as \"180180/90000\""),
             Self::Choice(list) => write!(f, "one of {}", words(list)),
-            Self::Choices(list) => write!(f, "a list of {}", words(list)),
+            Self::Choices(list) | Self::ChoicesOrNone(list) => {
+                write!(f, "a list of {}", words(list))
+            }
             Self::LogFilter => f.write_str("a level such as \"info\""),
             Self::Later(feature) => write!(f, "{feature} is not served by this version"),
         }
     }
 }
 
-/// The key at `path`, which is written as in [`KEYS`].
+/// The key at `path`, which is written as in [`all`].
 #[must_use]
 pub fn at(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    all().find(|key| key.path == path)
 }
 
 /// What the table says of a path.
@@ -466,10 +458,10 @@ pub enum Shape {
     Unknown,
 }
 
-/// The shape of the entry at `path`, which is written as in [`KEYS`] without a last `[]`.
+/// The shape of the entry at `path`, which is written as in [`all`] without a last `[]`.
 #[must_use]
 pub fn shape(path: &str) -> Shape {
-    let rests = || KEYS.iter().filter_map(|key| key.path.strip_prefix(path));
+    let rests = || all().filter_map(|key| key.path.strip_prefix(path));
     if rests().any(str::is_empty) {
         Shape::Value
     } else if rests().any(|rest| rest.starts_with('.')) {
@@ -484,7 +476,7 @@ pub fn shape(path: &str) -> Shape {
 /// The name under `section` that is most like `name`, if any is like it.
 #[must_use]
 pub fn similar(section: &str, name: &str) -> Option<&'static str> {
-    let names = KEYS.iter().filter_map(|key| {
+    let names = all().filter_map(|key| {
         let rest = key.path.strip_prefix(section)?;
         let rest = if section.is_empty() { rest } else { rest.strip_prefix('.')? };
         rest.split(['.', '[']).next()
@@ -514,7 +506,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 pub fn reference() -> String {
     let mut text =
         String::from("| key | takes | default | what it is |\n| --- | --- | --- | --- |\n");
-    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Later(_))) {
+    for key in all().filter(|key| !matches!(key.kind, Kind::Later(_))) {
         let default = match key.default {
             Required => "required".to_owned(),
             Absent | Text("") => "none".to_owned(),
@@ -559,8 +551,8 @@ mod tests {
     #[test]
     fn paths_are_unique_and_the_reference_names_each_served_key() {
         let reference = reference();
-        for (index, key) in KEYS.iter().enumerate() {
-            assert!(KEYS[..index].iter().all(|other| other.path != key.path), "{}", key.path);
+        for (index, key) in all().enumerate() {
+            assert!(all().take(index).all(|other| other.path != key.path), "{}", key.path);
             let served = !matches!(key.kind, Kind::Later(_));
             assert_eq!(reference.contains(&format!("| `{}` |", key.path)), served, "{}", key.path);
             assert!(key.help.ends_with('.'), "{}", key.path);

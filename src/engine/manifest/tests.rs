@@ -6,8 +6,8 @@ mod unread;
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsManifest, HlsPackage, MssPackage, SegmentTemplateFormat,
-    StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, DashSettings, HlsManifest, HlsPackage, MssPackage,
+    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -235,17 +235,18 @@ fn cmaf(segment: u32, window: u32) -> Endpoint {
         segment_duration_seconds: segment,
         segment_prefix: "p_x".to_owned(),
         hls_manifests: vec![manifest],
+        dash_manifests: Vec::new(),
     }))
 }
 
 fn dash(segment: u32, window: u32, format: SegmentTemplateFormat) -> Endpoint {
     endpoint(Package::Dash(DashPackage {
         segment_duration_seconds: segment,
-        manifest_window_seconds: window,
-        segment_template_format: format,
-        min_update_period_seconds: 0,
-        min_buffer_time_seconds: 0,
-        suggested_presentation_delay_seconds: 0,
+        settings: DashSettings {
+            manifest_window_seconds: window,
+            segment_template_format: format,
+            ..DashSettings::default()
+        },
     }))
 }
 
