@@ -86,13 +86,53 @@ const fn key(path: &'static str, kind: Kind, default: Unset, help: &'static str)
     Key { path, kind, default, help }
 }
 
-/// The table, in the order of the reference.
-pub fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(dash::PACKAGE).chain(dash::MANIFESTS)
+/// The keys that every table has that sets HLS playlists up.
+macro_rules! hls_list_keys {
+    ($table:literal) => {
+        [
+            key(
+                concat!($table, ".playlist_window_seconds"),
+                WINDOW,
+                Text("60"),
+                "Seconds listed in a live playlist.",
+            ),
+            key(
+                concat!($table, ".program_date_time_interval_seconds"),
+                UP_TO_A_DAY,
+                Text("0"),
+                "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
+            ),
+        ]
+    };
 }
 
-/// What is not said of several tables alike.
-const KEYS: &[Key] = &[
+/// The keys of a packager's `stream_selection`.
+macro_rules! stream_selection_keys {
+    ($table:literal) => {
+        [
+            key(
+                concat!($table, ".min_video_bits_per_second"),
+                BIT_RATE,
+                Text("0"),
+                "Lowest video bit rate offered.",
+            ),
+            key(
+                concat!($table, ".max_video_bits_per_second"),
+                BIT_RATE,
+                Absent,
+                "Highest video bit rate offered.",
+            ),
+            key(
+                concat!($table, ".stream_order"),
+                Kind::Choice(STREAM_ORDERS),
+                Text("ORIGINAL"),
+                "Order of the video tracks.",
+            ),
+        ]
+    };
+}
+
+const GENERAL: &[Key] = &[
     key(
         "server.http",
         Kind::Addresses,
@@ -252,60 +292,21 @@ const KEYS: &[Key] = &[
         Text("6"),
         "Wanted duration; rounded to the nearest multiple of the source's.",
     ),
-    key(
-        "endpoint[].hls_package.playlist_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in a live playlist.",
-    ),
-    key(
-        "endpoint[].hls_package.program_date_time_interval_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
-    key(
-        "endpoint[].dash_package.segment_duration_seconds",
-        SEGMENT,
-        Text("2"),
-        "Wanted duration; rounded to the nearest multiple of the source's.",
-    ),
-    key(
-        "endpoint[].dash_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].dash_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].dash_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
+];
+
+const HLS_LIST: &[Key] = &hls_list_keys!("endpoint[].hls_package");
+const HLS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].hls_package.stream_selection");
+
+const DASH: &[Key] = &[key(
+    "endpoint[].dash_package.segment_duration_seconds",
+    SEGMENT,
+    Text("2"),
+    "Wanted duration; rounded to the nearest multiple of the source's.",
+)];
+
+const DASH_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].dash_package.stream_selection");
+
+const CMAF: &[Key] = &[
     key(
         "endpoint[].cmaf_package.segment_duration_seconds",
         SEGMENT,
@@ -318,24 +319,11 @@ const KEYS: &[Key] = &[
         Text(""),
         "Begins every init and segment name.",
     ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
+];
+
+const CMAF_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].cmaf_package.stream_selection");
+
+const CMAF_MANIFESTS: &[Key] = &[
     key(
         "endpoint[].cmaf_package.hls_manifests[].id",
         Kind::Id,
@@ -348,18 +336,11 @@ const KEYS: &[Key] = &[
         Absent,
         "Base name of the multivariant playlist; else the endpoint's.",
     ),
-    key(
-        "endpoint[].cmaf_package.hls_manifests[].playlist_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in a live playlist.",
-    ),
-    key(
-        "endpoint[].cmaf_package.hls_manifests[].program_date_time_interval_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
-    ),
+];
+
+const CMAF_LIST: &[Key] = &hls_list_keys!("endpoint[].cmaf_package.hls_manifests[]");
+
+const CMAF_MPDS: &[Key] = &[
     key(
         "endpoint[].cmaf_package.dash_manifests[].id",
         Kind::Id,
@@ -372,6 +353,9 @@ const KEYS: &[Key] = &[
         Absent,
         "Base name of the MPD; else the endpoint's.",
     ),
+];
+
+const MSS: &[Key] = &[
     key(
         "endpoint[].mss_package.segment_duration_seconds",
         SEGMENT,
@@ -384,25 +368,53 @@ const KEYS: &[Key] = &[
         Text("60"),
         "Seconds listed in the client manifest.",
     ),
-    key(
-        "endpoint[].mss_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].mss_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].mss_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
 ];
+
+const MSS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].mss_package.stream_selection");
+
+/// The parts of [`KEYS`], in the order of the reference.
+const PARTS: [&[Key]; 14] = [
+    GENERAL,
+    HLS_LIST,
+    HLS_SELECTION,
+    DASH,
+    dash::PACKAGE,
+    DASH_SELECTION,
+    CMAF,
+    CMAF_SELECTION,
+    CMAF_MANIFESTS,
+    CMAF_LIST,
+    CMAF_MPDS,
+    dash::MANIFESTS,
+    MSS,
+    MSS_SELECTION,
+];
+
+const KEY_COUNT: usize = {
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        count += PARTS[part].len();
+        part += 1;
+    }
+    count
+};
+
+/// The table, in the order of the reference.
+pub static KEYS: [Key; KEY_COUNT] = {
+    let mut keys = [GENERAL[0]; KEY_COUNT];
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        let mut at = 0;
+        while at < PARTS[part].len() {
+            keys[count] = PARTS[part][at];
+            (count, at) = (count + 1, at + 1);
+        }
+        part += 1;
+    }
+    keys
+};
 
 const _: () = assert!(SEGMENT_SIZE_MAX == 64 << 20, "the table's default of segment_size_max");
 
@@ -439,10 +451,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The key at `path`, which is written as in [`all`].
+/// The key at `path`, which is written as in [`KEYS`].
 #[must_use]
 pub fn at(path: &str) -> Option<&'static Key> {
-    all().find(|key| key.path == path)
+    KEYS.iter().find(|key| key.path == path)
 }
 
 /// What the table says of a path.
@@ -458,10 +470,10 @@ pub enum Shape {
     Unknown,
 }
 
-/// The shape of the entry at `path`, which is written as in [`all`] without a last `[]`.
+/// The shape of the entry at `path`, which is written as in [`KEYS`] without a last `[]`.
 #[must_use]
 pub fn shape(path: &str) -> Shape {
-    let rests = || all().filter_map(|key| key.path.strip_prefix(path));
+    let rests = || KEYS.iter().filter_map(|key| key.path.strip_prefix(path));
     if rests().any(str::is_empty) {
         Shape::Value
     } else if rests().any(|rest| rest.starts_with('.')) {
@@ -476,7 +488,7 @@ pub fn shape(path: &str) -> Shape {
 /// The name under `section` that is most like `name`, if any is like it.
 #[must_use]
 pub fn similar(section: &str, name: &str) -> Option<&'static str> {
-    let names = all().filter_map(|key| {
+    let names = KEYS.iter().filter_map(|key| {
         let rest = key.path.strip_prefix(section)?;
         let rest = if section.is_empty() { rest } else { rest.strip_prefix('.')? };
         rest.split(['.', '[']).next()
@@ -506,7 +518,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 pub fn reference() -> String {
     let mut text =
         String::from("| key | takes | default | what it is |\n| --- | --- | --- | --- |\n");
-    for key in all().filter(|key| !matches!(key.kind, Kind::Later(_))) {
+    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Later(_))) {
         let default = match key.default {
             Required => "required".to_owned(),
             Absent | Text("") => "none".to_owned(),
@@ -551,8 +563,8 @@ mod tests {
     #[test]
     fn paths_are_unique_and_the_reference_names_each_served_key() {
         let reference = reference();
-        for (index, key) in all().enumerate() {
-            assert!(all().take(index).all(|other| other.path != key.path), "{}", key.path);
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[..index].iter().all(|other| other.path != key.path), "{}", key.path);
             let served = !matches!(key.kind, Kind::Later(_));
             assert_eq!(reference.contains(&format!("| `{}` |", key.path)), served, "{}", key.path);
             assert!(key.help.ends_with('.'), "{}", key.path);
