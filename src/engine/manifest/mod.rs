@@ -41,7 +41,7 @@ mod url_hash;
 mod view;
 
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
-pub use route::resolve;
+pub use route::{next_wait, resolve};
 pub use stale::stale_limit;
 
 use crate::engine::endpoint::{DashSettings, Endpoint, HlsListSettings, Package};

@@ -12,6 +12,7 @@ use super::{
 use crate::engine::codec::CodecConfig;
 use crate::engine::endpoint::{CmafPackage, Endpoint, Package, UtcTiming};
 use crate::engine::presentation::{Joined, Presentation, Track};
+use std::time::Duration;
 
 /// What follows the hash in an init's or segment's name.
 #[derive(Clone, Copy)]
@@ -43,6 +44,50 @@ pub fn resolve(
     if path == CLOCK_NAME {
         return if has_clock(endpoint) { Ok(Resource::Clock) } else { Err(Absent::Never) };
     }
+    let Named { track, hash, leaf } = named(endpoint, presentation, path)?;
+    let view = View::new(endpoint, presentation)?;
+    match leaf {
+        Leaf::Init => init(&view, track, hash),
+        Leaf::Number(number) => segment(&view, track, hash, number),
+        Leaf::Time(time) if has_mpd(endpoint) => {
+            let number = number_at(&view, track, time)?;
+            segment(&view, track, hash, number)
+        }
+        Leaf::Time(_) => Err(Absent::Never),
+    }
+}
+
+/// How long a request for `path` is to wait for a publication: a target for the number that comes
+/// next on its track, where clients are led to numbers by their clocks; else not at all.
+#[must_use]
+pub fn next_wait(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Option<Duration> {
+    let mut lists = (0..).map_while(|list| dash_list(endpoint, list));
+    if lists.all(|list| list.settings.segment_template_format.has_timeline()) {
+        return None;
+    }
+    let Named { track, hash, leaf } = named(endpoint, presentation, path).ok()?;
+    let Leaf::Number(number) = leaf else { return None };
+    let view = View::new(endpoint, presentation).ok()?;
+    let last = view.last(track)?;
+    let is_next = number == last.number + 1 && view.hashes(track).of(&last) == Some(hash);
+    let target = u64::try_from(view.target(track).ticks()).ok()?;
+    let wait = Duration::from_micros(target * 100 / 9);
+    (is_next && !presentation.ended).then_some(wait)
+}
+
+/// An init or segment, by its name.
+struct Named<'p> {
+    track: &'p Track,
+    hash: u32,
+    leaf: Leaf,
+}
+
+/// Takes the name of an init or segment apart.
+fn named<'p>(
+    endpoint: &Endpoint,
+    presentation: &'p Presentation,
+    path: &str,
+) -> Result<Named<'p>, Absent> {
     let (name, extension) = path.rsplit_once('.').ok_or(Absent::Never)?;
     let name = match &endpoint.package {
         Package::Cmaf(package) => strip_prefix(package, name).ok_or(Absent::Never)?,
@@ -66,16 +111,7 @@ pub fn resolve(
     if extension != expected {
         return Err(Absent::Never);
     }
-    let view = View::new(endpoint, presentation)?;
-    match leaf {
-        Leaf::Init => init(&view, track, hash),
-        Leaf::Number(number) => segment(&view, track, hash, number),
-        Leaf::Time(time) if has_mpd(endpoint) => {
-            let number = number_at(&view, track, time)?;
-            segment(&view, track, hash, number)
-        }
-        Leaf::Time(_) => Err(Absent::Never),
-    }
+    Ok(Named { track, hash, leaf })
 }
 
 /// The manifest at `path`, if the endpoint has one there. Whether it has anything to list is for

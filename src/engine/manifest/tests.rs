@@ -1,5 +1,7 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod dash;
+mod mpd;
 mod smooth;
 mod unread;
 
@@ -187,6 +189,7 @@ impl Channel {
             session: old.session + 1,
             session_start: MediaTime(i64::try_from(first_number).expect("small") * TWO_SECONDS),
             first_number,
+            first_index: i64::try_from(first_number).expect("small"),
             breaks: true,
             last_number: None,
             joined_first: BTreeMap::from([(seconds, after)]),
