@@ -1,8 +1,8 @@
 //! Adaptation sets and Representations of an MPD (ISO/IEC 23009-1 §5.3.3, §5.3.5).
 //!
 //! In a compact layout the template that most Representations of a set share stands in the set, and
-//! a Representation that counts otherwise keeps its own, which overrides it (§5.3.9.1). Times are in
-//! the media's own timescale, which is one for all pictures: their frame rates need not agree.
+//! a Representation that counts otherwise keeps its own, which overrides it (§5.3.9.1). Times are
+//! in the media's own timescale, which is one for all pictures: their frame rates need not agree.
 
 use super::dash_mpd::{Mpd, Naming, Representation};
 use super::dash_template::push_template;

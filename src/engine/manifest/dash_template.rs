@@ -1,5 +1,5 @@
-//! `SegmentTemplate` (ISO/IEC 23009-1 §5.3.9.4): how the URLs and times of segments are told, one by
-//! one or by a nominal duration.
+//! `SegmentTemplate` (ISO/IEC 23009-1 §5.3.9.4): how the URLs and times of segments are told, one
+//! by one or by a nominal duration.
 //!
 //! A nominal duration holds for as long as a grid does: number and time are tied by its period,
 //! exactly, so that a client's clock leads to the right number also fifty years after number 0.

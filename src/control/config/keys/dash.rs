@@ -23,7 +23,7 @@ macro_rules! settings_under {
                 concat!($table, ".manifest_layout"),
                 Kind::Choice(LAYOUTS),
                 Text("FULL"),
-                "Where SegmentTemplate stands: in each Representation, or once for those that share it.",
+                "Where SegmentTemplate stands: in each Representation, or once for several.",
             ),
             key(
                 concat!($table, ".segment_template_format"),

@@ -226,9 +226,8 @@ fn profiles_say_whose_rules_are_kept() {
     let channel = Channel::ladder().push_many(6);
     let live = "urn:mpeg:dash:profile:isoff-live:2011";
     let hbbtv = format!("urn:hbbtv:dash:profile:isoff-live:2012,{live}");
-    let dvb = format!(
-        "urn:dvb:dash:profile:dvb-dash:2014,urn:dvb:dash:profile:dvb-dash:isoff-ext-live:2014,{live}"
-    );
+    let ext_live = "urn:dvb:dash:profile:dvb-dash:isoff-ext-live:2014";
+    let dvb = format!("urn:dvb:dash:profile:dvb-dash:2014,{ext_live},{live}");
     // URNs, sets with a Role, sets with a frame rate.
     for (profile, urns, roles, rates) in [
         (DashProfile::None, live, 2, 0),
