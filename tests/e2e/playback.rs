@@ -164,7 +164,7 @@ fn representation(path: &str, node: &Node<'_, '_>) -> Rendition {
 
 /// What the endpoint lists now, whatever its packager.
 pub fn listed(origin: &Origin, path: &str) -> Vec<Rendition> {
-    if path.ends_with(".mpd") { dash(origin, path) } else { hls(origin, path) }
+    if path.strip_suffix(".mpd").is_some() { dash(origin, path) } else { hls(origin, path) }
 }
 
 /// Waits until the endpoint has renditions that all list `count` segments at least.

@@ -50,8 +50,8 @@ fn all_settings() -> Vec<DashSettings> {
         {
             for profile in [DashProfile::None, DashProfile::Hbbtv15, DashProfile::DvbDash2014] {
                 all.push(DashSettings {
-                    segment_template_format,
                     manifest_layout,
+                    segment_template_format,
                     profile,
                     ..DashSettings::default()
                 });
@@ -129,8 +129,8 @@ fn a_compact_set_has_one_template_and_whoever_counts_otherwise_its_own() {
 /// The number that a client's clock leads to (§A.3.2 with the newest available segment).
 fn number_now(text: &str, seconds_since_1970: i128) -> i128 {
     let document = Document::parse(text).expect("well-formed");
-    let periods = document.descendants().filter(|node| node.has_tag_name("Period"));
-    let period = periods.last().expect("a Period");
+    let mut periods = document.descendants().filter(|node| node.has_tag_name("Period"));
+    let period = periods.next_back().expect("a Period");
     let template = period.descendants().find(|node| node.has_tag_name("SegmentTemplate"));
     let number = |name| template.unwrap().attribute(name).unwrap().parse::<i128>().unwrap();
     let start = period.attribute("start").unwrap().trim_matches(['P', 'T', 'S']).to_owned();
