@@ -37,7 +37,7 @@ fn manifests(criterion: &mut Criterion) {
             ("HLS multivariant playlist", &hls, top),
             ("HLS media playlist, TS", &hls, media),
             ("HLS media playlist, CMAF", &cmaf, media),
-            ("MPD", &dash, ManifestId::Mpd),
+            ("MPD", &dash, ManifestId::Mpd { list: 0 }),
         ] {
             manifest(criterion, (name, window), (endpoint, id), &presentation);
         }

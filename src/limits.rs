@@ -393,6 +393,15 @@ pub const SPLICE_TAG_COUNT_MAX: usize = 32;
 /// Bytes of them: two messages of the longest kind, in hexadecimal digits.
 pub const SPLICE_TAG_LINES_SIZE_MAX: usize = 16 << 10;
 
+// DASH.
+
+/// Seconds of a segment that television sets take at most: ETSI TS 103 285 §4.5 and ETSI TS 102 796
+/// V1.2.1 §E.2.2 allow fifteen.
+pub const DASH_TV_SEGMENT_SECONDS_MAX: u32 = 15;
+/// Requests for segments to come that are held at once in a channel: as many players as ask for the
+/// newest segment through a cache that passes a few of the same on.
+pub const HELD_REQUEST_COUNT_MAX: usize = 4096;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);

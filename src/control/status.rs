@@ -92,7 +92,11 @@ impl From<&Endpoint> for EndpointStatus {
                 let path = |list: &crate::engine::endpoint::HlsManifest| {
                     format!("/out/v1/{id}/{}/{}.m3u8", list.id, list.manifest_name)
                 };
-                ("cmaf", package.hls_manifests.iter().map(path).collect())
+                let mpd = |list: &crate::engine::endpoint::DashManifest| {
+                    format!("/out/v1/{id}/{}/{}.mpd", list.id, list.manifest_name)
+                };
+                let hls = package.hls_manifests.iter().map(path);
+                ("cmaf", hls.chain(package.dash_manifests.iter().map(mpd)).collect())
             }
         };
         Self { id: id.clone(), channel: endpoint.channel.clone(), packager, paths, stale: false }

@@ -1,5 +1,12 @@
 //! An endpoint's settings as the packager sees them. Names are those of the `MediaPackage` v1 API.
 
+mod dash;
+
+pub use dash::{
+    DashManifest, DashPackage, DashProfile, DashSettings, ManifestLayout, PeriodTriggers,
+    SegmentTemplateFormat, UtcTiming,
+};
+
 /// One origin endpoint: how a channel is offered under `/out/v1/{id}/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -82,8 +89,10 @@ pub struct CmafPackage {
     pub segment_duration_seconds: u32,
     /// Begins every init and segment name; empty for none.
     pub segment_prefix: String,
-    /// The playlists over this one segment set; at least one.
+    /// The playlists over this one segment set.
     pub hls_manifests: Vec<HlsManifest>,
+    /// The MPDs over it; there is one manifest of either kind at least.
+    pub dash_manifests: Vec<DashManifest>,
 }
 
 /// One of a CMAF endpoint's `hls_manifests`.
@@ -97,23 +106,6 @@ pub struct HlsManifest {
     pub list: HlsListSettings,
 }
 
-/// `dash_package`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct DashPackage {
-    /// Wanted segment duration; rounded to the nearest multiple of the source's.
-    pub segment_duration_seconds: u32,
-    /// Seconds listed in the MPD (`timeShiftBufferDepth`).
-    pub manifest_window_seconds: u32,
-    /// `NUMBER_WITH_TIMELINE` or `TIME_WITH_TIMELINE`.
-    pub segment_template_format: SegmentTemplateFormat,
-    /// `@minimumUpdatePeriod`; 0 for one joined segment.
-    pub min_update_period_seconds: u32,
-    /// `@minBufferTime`; 0 for one joined segment and a half.
-    pub min_buffer_time_seconds: u32,
-    /// `@suggestedPresentationDelay`; 0 for three joined segments.
-    pub suggested_presentation_delay_seconds: u32,
-}
-
 /// `mss_package`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MssPackage {
@@ -121,15 +113,6 @@ pub struct MssPackage {
     pub segment_duration_seconds: u32,
     /// Seconds listed in the client manifest (`DVRWindowLength`).
     pub manifest_window_seconds: u32,
-}
-
-/// How a DASH segment is addressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SegmentTemplateFormat {
-    /// `$Number$` with a `SegmentTimeline`.
-    NumberWithTimeline,
-    /// `$Time$` with a `SegmentTimeline`.
-    TimeWithTimeline,
 }
 
 /// `stream_selection`: judged on the declared bandwidth of video tracks, inclusive.
@@ -181,11 +164,13 @@ impl Endpoint {
     pub fn window_seconds_max(&self) -> u32 {
         match &self.package {
             Package::Hls(package) => package.list.playlist_window_seconds,
-            Package::Dash(package) => package.manifest_window_seconds,
+            Package::Dash(package) => package.settings.manifest_window_seconds,
             Package::Mss(package) => package.manifest_window_seconds,
             Package::Cmaf(package) => {
-                let lists = package.hls_manifests.iter().map(|manifest| &manifest.list);
-                lists.map(|list| list.playlist_window_seconds).max().unwrap_or(0)
+                let hls = package.hls_manifests.iter().map(|it| it.list.playlist_window_seconds);
+                let dash = package.dash_manifests.iter();
+                let dash = dash.map(|it| it.settings.manifest_window_seconds);
+                hls.chain(dash).max().unwrap_or(0)
             }
         }
     }

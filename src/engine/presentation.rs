@@ -266,6 +266,27 @@ impl Grid {
         (first < after).then_some(first..after)
     }
 
+    /// Where the segment with `first_index` nominally begins, floored.
+    #[must_use]
+    pub fn first_time(&self) -> MediaTime {
+        let (numerator, denominator) = self.period;
+        let elapsed = i128::from(self.first_index) * i128::from(numerator);
+        let elapsed = elapsed.div_euclid(i128::from(denominator.max(1)));
+        self.phase + MediaTime(i64::try_from(elapsed).unwrap_or(i64::MAX))
+    }
+
+    /// The joined number, for endpoints of `seconds`, whose nominal start is nearest to `time`,
+    /// also where this grid begins later.
+    #[must_use]
+    pub fn joined_near(&self, time: MediaTime, seconds: u32) -> u64 {
+        let (numerator, denominator) = self.period;
+        let step = i128::from(numerator.max(1)) * i128::from(self.join_factor(seconds));
+        let elapsed = i128::from((time - self.first_time()).ticks()) * i128::from(denominator);
+        let steps = (2 * elapsed + step).div_euclid(2 * step);
+        let number = i128::from(self.joined_first(seconds)) + steps;
+        u64::try_from(number.max(0)).unwrap_or(u64::MAX)
+    }
+
     /// The joined number that follows this grid's last one; `None` while it is open.
     #[must_use]
     pub fn joined_after(&self, seconds: u32) -> Option<u64> {

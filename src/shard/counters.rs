@@ -137,6 +137,7 @@ limits! {
     HeaderCount "header_count" "A request had too many header fields.",
     QuerySize "query_size" "A query, or one parameter of it, was too long.",
     TimeShift "time_shift_seconds" "A manifest was asked for too long a span.",
+    HeldRequests "held_request_count" "Too many requests waited for a channel's next segment.",
     ResponseCache "response_cache" "A manifest was not kept for who asks next.",
     LoginGuesses "login_guesses" "Too many wrong digests came from one address.",
     RefusedBodyDrained "refused_body_drained" "A refused body went on for too long.",

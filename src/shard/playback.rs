@@ -18,7 +18,7 @@ use crate::shard::outgoing::FileSource;
 use crate::shard::rendering::Renderings;
 use crate::shard::rt::{self, oneshot};
 use crate::shard::site::{EndpointSite, Published};
-use crate::units::{ContentHash, Extent};
+use crate::units::{ContentHash, Extent, Monotonic, WallClock};
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
 use std::cell::{Cell, RefCell};
@@ -291,8 +291,8 @@ impl Playback {
             return Plan::answer(head, kept);
         }
         let asked = Asked { path, request, gzip };
-        match self.make(endpoint, &published, &asked).await {
-            Ok((made, keeps)) => {
+        match self.make_awaited(endpoint, shard, published, &asked).await {
+            Ok((published, (made, keeps))) => {
                 if keeps {
                     let share = if asked.request.is_live() { 1 } else { SHIFTED_SHARE };
                     let mut cache = self.cache.borrow_mut();
@@ -307,6 +307,41 @@ impl Playback {
                 stale(endpoint.endpoint.stale.status)
             }
             Err(why) => refused(shard, &why),
+        }
+    }
+
+    /// [`Playback::make`] of the newest publication, which is waited for where a player's clock
+    /// has told it of a segment that is about to come.
+    async fn make_awaited(
+        &self,
+        endpoint: &Arc<EndpointSite>,
+        shard: &ShardCounters,
+        mut published: Arc<Published>,
+        asked: &Asked<'_>,
+    ) -> Result<(Arc<Published>, (Kept, bool)), Refusal> {
+        let live = &endpoint.channel.live;
+        let mut deadline = None;
+        loop {
+            match self.make(endpoint, &published, asked).await {
+                Err(Refusal::Absent(Absent::NotYet)) => {}
+                made => return made.map(|made| (published, made)),
+            }
+            let not_yet = || Refusal::Absent(Absent::NotYet);
+            let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
+            let span = manifest::next_wait(settings, presentation, asked.path);
+            let span = span.ok_or_else(not_yet)?;
+            let deadline = *deadline.get_or_insert(Monotonic(rt::now().0 + span));
+            let Some(told) = live.held.wait() else {
+                shard.hit(Limit::HeldRequests);
+                return Err(not_yet());
+            };
+            let newest = live.published.load_full();
+            if newest.serial != published.serial {
+                published = newest;
+                continue;
+            }
+            rt::timeout_at(deadline, told).await.map_err(|_| not_yet())?.ok();
+            published = live.published.load_full();
         }
     }
 
@@ -331,6 +366,7 @@ impl Playback {
             }
             // The URLs of media do not depend on what a manifest was asked with.
             _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
+            Resource::Clock => Ok((clock_of(rt::wall()), false)),
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
@@ -588,6 +624,18 @@ fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
     };
     let pieces = vec![Piece::Bytes(body.into())];
     Representation { content_type: rendered.content_type, cache_control, etag, coding, pieces }
+}
+
+/// The wall clock as text, which nobody may keep.
+fn clock_of(now: WallClock) -> Kept {
+    let text = manifest::write_clock(now);
+    Representation {
+        content_type: "text/plain; charset=utf-8",
+        cache_control: CacheControl::NoStore,
+        etag: manifest::etag(text.as_bytes()),
+        coding: Coding::Sole,
+        pieces: vec![Piece::Bytes(text.into())],
+    }
 }
 
 /// The gzip form (RFC 1952) with a fixed level and no time in it, so that origins agree.

@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::ring::{Placement, RingConfig, RingFile};
 use crate::shard::counters::{ChannelCounters, EndpointCounters};
+use crate::shard::held::Held;
 use crate::shard::history::History;
 use crate::shard::incoming::BODY_PAUSE_SPAN_MAX;
 use crate::shard::pace::{Pace, PaceLimits};
@@ -88,6 +89,8 @@ pub struct ChannelLive {
     pub home: usize,
     /// What viewers get.
     pub published: ArcSwap<Published>,
+    /// Who waits for the next publication.
+    pub held: Held,
     /// What is counted.
     pub counters: Arc<ChannelCounters>,
     /// Its recent past, as the owner saw it at its last tick.
@@ -201,6 +204,7 @@ impl ChannelLive {
             let newest = if shown.epoch > published.epoch { shown } else { &published };
             Arc::clone(newest)
         });
+        self.held.release();
     }
 
     /// Nothing published yet, owned by shard `owner`.
@@ -210,6 +214,7 @@ impl ChannelLive {
             placement: Placement::new(owner),
             home: owner,
             published: ArcSwap::default(),
+            held: Held::default(),
             counters: Arc::default(),
             history: ArcSwap::default(),
             memory: Budget::new(CHANNEL_INGEST_MEMORY_MAX),

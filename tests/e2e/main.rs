@@ -11,6 +11,7 @@ mod client;
 mod console;
 mod cores;
 mod crash;
+mod dash;
 mod delivery;
 mod determinism;
 mod disk;

@@ -129,8 +129,11 @@ pub fn dash(origin: &Origin, path: &str) -> Vec<Rendition> {
 
 fn representation(path: &str, node: &Node<'_, '_>) -> Rendition {
     let id = node.attribute("id").unwrap();
-    let of = |name: &str| node.descendants().find(|child| child.tag_name().name() == name);
-    let template = of("SegmentTemplate").unwrap();
+    // Its own template, or the set's.
+    let owners = node.ancestors().take(2);
+    let template = owners
+        .filter_map(|owner| owner.children().find(|child| child.has_tag_name("SegmentTemplate")));
+    let template = template.into_iter().next().unwrap();
     let number = |node: &Node<'_, '_>, name: &str| -> Option<i64> {
         node.attribute(name).map(|value| value.parse().unwrap())
     };
@@ -142,7 +145,7 @@ fn representation(path: &str, node: &Node<'_, '_>) -> Rendition {
     };
     let (mut sequence, mut time) = (number(&template, "startNumber").unwrap(), 0);
     let mut segments = Vec::new();
-    let timeline = of("SegmentTimeline").unwrap();
+    let timeline = template.first_element_child().unwrap();
     for run in timeline.children().filter(Node::is_element) {
         time = number(&run, "t").unwrap_or(time);
         for _ in 0..=number(&run, "r").unwrap_or(0) {
@@ -161,7 +164,7 @@ fn representation(path: &str, node: &Node<'_, '_>) -> Rendition {
 
 /// What the endpoint lists now, whatever its packager.
 pub fn listed(origin: &Origin, path: &str) -> Vec<Rendition> {
-    if path == DASH { dash(origin, path) } else { hls(origin, path) }
+    if path.strip_suffix(".mpd").is_some() { dash(origin, path) } else { hls(origin, path) }
 }
 
 /// Waits until the endpoint has renditions that all list `count` segments at least.

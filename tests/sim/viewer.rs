@@ -2,8 +2,8 @@
 //! stays: every listed thing is there, under its URL, with the same bytes.
 
 use headwater::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, Package,
-    SegmentTemplateFormat, StaleRule, StreamSelection,
+    CmafPackage, DashPackage, DashSettings, Endpoint, HlsListSettings, HlsManifest, HlsPackage,
+    Package, SegmentTemplateFormat, StaleRule, StreamSelection,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -44,11 +44,11 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
     let dash = |format, seconds| {
         Package::Dash(DashPackage {
             segment_duration_seconds: seconds,
-            manifest_window_seconds: window_seconds,
-            segment_template_format: format,
-            min_update_period_seconds: 0,
-            min_buffer_time_seconds: 0,
-            suggested_presentation_delay_seconds: 0,
+            settings: DashSettings {
+                manifest_window_seconds: window_seconds,
+                segment_template_format: format,
+                ..DashSettings::default()
+            },
         })
     };
     let hls = |seconds| {
@@ -73,6 +73,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
                 ..HlsListSettings::default()
             },
         }],
+        dash_manifests: Vec::new(),
     });
     let packages = [
         cmaf,

@@ -1,5 +1,7 @@
 //! From the tree of a configuration to [`Config`], with the rules that no single key can break.
 
+mod dash;
+
 use super::mistake::{ConfigErrors, Mistake};
 use super::quantity::write_size;
 use super::section::Section;
@@ -9,8 +11,8 @@ use super::{
     read_text,
 };
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
-    Package, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage, Package,
+    StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -260,7 +262,7 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let package_section = section.section(name);
     let package = match *name {
         "hls_package" => hls_package(&package_section).map(Package::Hls),
-        "dash_package" => dash_package(&package_section).map(Package::Dash),
+        "dash_package" => dash::dash_package(&package_section).map(Package::Dash),
         "mss_package" => mss_package(&package_section).map(Package::Mss),
         _ => cmaf_package(&package_section, manifest_name.as_deref()).map(Package::Cmaf),
     };
@@ -316,27 +318,6 @@ fn hls_list(section: &Section, segment: Option<u32>) -> Option<HlsListSettings> 
     })
 }
 
-fn dash_package(section: &Section) -> Option<DashPackage> {
-    let segment = section.seconds("segment_duration_seconds");
-    let window = section.seconds("manifest_window_seconds");
-    check_window(section, "manifest_window_seconds", window, segment);
-    let format = section.choices("segment_template_format");
-    let update = section.seconds("min_update_period_seconds");
-    let buffer = section.seconds("min_buffer_time_seconds");
-    let delay = section.seconds("suggested_presentation_delay_seconds");
-    Some(DashPackage {
-        segment_duration_seconds: segment?,
-        manifest_window_seconds: window?,
-        segment_template_format: match format?.first().copied()? {
-            "TIME_WITH_TIMELINE" => SegmentTemplateFormat::TimeWithTimeline,
-            _ => SegmentTemplateFormat::NumberWithTimeline,
-        },
-        min_update_period_seconds: update?,
-        min_buffer_time_seconds: buffer?,
-        suggested_presentation_delay_seconds: delay?,
-    })
-}
-
 fn mss_package(section: &Section) -> Option<MssPackage> {
     let segment = section.seconds("segment_duration_seconds");
     let window = section.seconds("manifest_window_seconds");
@@ -349,8 +330,10 @@ fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Opti
     let prefix = section.text("segment_prefix");
     let lists = section.sections("hls_manifests");
     check_ids(&lists);
-    if lists.is_empty() {
-        section.reject("hls_manifests", "expected one at least, found none".to_owned());
+    let dash_manifests = dash::dash_manifests(section, segment, endpoint_manifest_name);
+    if lists.is_empty() && dash_manifests.as_ref().is_some_and(Vec::is_empty) {
+        let what = "expected one at least of these or dash_manifests, found none";
+        section.reject("hls_manifests", what.to_owned());
     }
     let manifest = |list: &Section| {
         let id = list.text("id");
@@ -364,6 +347,7 @@ fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Opti
         segment_duration_seconds: segment?,
         segment_prefix: prefix?,
         hls_manifests: lists.into_iter().collect::<Option<_>>()?,
+        dash_manifests: dash_manifests?,
     })
 }
 

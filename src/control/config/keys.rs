@@ -3,6 +3,8 @@
 //! The reader, the check for unknown keys, the built-in defaults and the reference that `check
 //! --help` and the README show all come from here. A key that is not in the table does not exist.
 
+mod dash;
+
 use crate::limits::{
     ID_SIZE_MAX, MANIFEST_WINDOW_SECONDS_MAX, SEGMENT_SIZE_MAX, STARTOVER_WINDOW_SECONDS_MAX,
 };
@@ -49,8 +51,10 @@ pub enum Kind {
     Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A list of these words without repetition.
+    /// A list of these words without repetition, one at least.
     Choices(&'static [&'static str]),
+    /// The same, or none.
+    ChoicesOrNone(&'static [&'static str]),
     /// A directive of the log's filter, such as `info` or `headwater::shard=debug`.
     LogFilter,
     /// Known, and not served by this version; the feature's name.
@@ -71,7 +75,6 @@ pub enum Unset {
 use Unset::{Absent, Required, Text};
 
 const STREAM_ORDERS: &[&str] = &["ORIGINAL", "VIDEO_BITRATE_ASCENDING", "VIDEO_BITRATE_DESCENDING"];
-const TEMPLATE_FORMATS: &[&str] = &["NUMBER_WITH_TIMELINE", "TIME_WITH_TIMELINE"];
 const DAY_SECONDS: u64 = 86_400;
 const WINDOW: Kind = Kind::Integer(30, MANIFEST_WINDOW_SECONDS_MAX as u64);
 const STARTOVER: Kind = Kind::Integer(0, STARTOVER_WINDOW_SECONDS_MAX as u64);
@@ -294,44 +297,12 @@ const GENERAL: &[Key] = &[
 const HLS_LIST: &[Key] = &hls_list_keys!("endpoint[].hls_package");
 const HLS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].hls_package.stream_selection");
 
-const DASH: &[Key] = &[
-    key(
-        "endpoint[].dash_package.segment_duration_seconds",
-        SEGMENT,
-        Text("2"),
-        "Wanted duration; rounded to the nearest multiple of the source's.",
-    ),
-    key(
-        "endpoint[].dash_package.manifest_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in the MPD.",
-    ),
-    key(
-        "endpoint[].dash_package.segment_template_format",
-        Kind::Choice(TEMPLATE_FORMATS),
-        Text("NUMBER_WITH_TIMELINE"),
-        "How segments are addressed.",
-    ),
-    key(
-        "endpoint[].dash_package.min_update_period_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@minimumUpdatePeriod; 0 for one segment.",
-    ),
-    key(
-        "endpoint[].dash_package.min_buffer_time_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@minBufferTime; 0 for a segment and a half.",
-    ),
-    key(
-        "endpoint[].dash_package.suggested_presentation_delay_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "@suggestedPresentationDelay; 0 for three segments.",
-    ),
-];
+const DASH: &[Key] = &[key(
+    "endpoint[].dash_package.segment_duration_seconds",
+    SEGMENT,
+    Text("2"),
+    "Wanted duration; rounded to the nearest multiple of the source's.",
+)];
 
 const DASH_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].dash_package.stream_selection");
 
@@ -357,7 +328,7 @@ const CMAF_MANIFESTS: &[Key] = &[
         "endpoint[].cmaf_package.hls_manifests[].id",
         Kind::Id,
         Required,
-        "Path element after the endpoint's; at least one manifest.",
+        "Path element after the endpoint's; at least one manifest of either kind.",
     ),
     key(
         "endpoint[].cmaf_package.hls_manifests[].manifest_name",
@@ -368,6 +339,21 @@ const CMAF_MANIFESTS: &[Key] = &[
 ];
 
 const CMAF_LIST: &[Key] = &hls_list_keys!("endpoint[].cmaf_package.hls_manifests[]");
+
+const CMAF_MPDS: &[Key] = &[
+    key(
+        "endpoint[].cmaf_package.dash_manifests[].id",
+        Kind::Id,
+        Required,
+        "Path element after the endpoint's.",
+    ),
+    key(
+        "endpoint[].cmaf_package.dash_manifests[].manifest_name",
+        Kind::Id,
+        Absent,
+        "Base name of the MPD; else the endpoint's.",
+    ),
+];
 
 const MSS: &[Key] = &[
     key(
@@ -387,16 +373,19 @@ const MSS: &[Key] = &[
 const MSS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].mss_package.stream_selection");
 
 /// The parts of [`KEYS`], in the order of the reference.
-const PARTS: [&[Key]; 11] = [
+const PARTS: [&[Key]; 14] = [
     GENERAL,
     HLS_LIST,
     HLS_SELECTION,
     DASH,
+    dash::PACKAGE,
     DASH_SELECTION,
     CMAF,
     CMAF_SELECTION,
     CMAF_MANIFESTS,
     CMAF_LIST,
+    CMAF_MPDS,
+    dash::MANIFESTS,
     MSS,
     MSS_SELECTION,
 ];
@@ -453,7 +442,9 @@ impl fmt::Display for Kind {
             Self::Flag => f.write_str("true or false"),
             Self::Ratio => f.write_str("ticks and timescale such as \"180180/90000\""),
             Self::Choice(list) => write!(f, "one of {}", words(list)),
-            Self::Choices(list) => write!(f, "a list of {}", words(list)),
+            Self::Choices(list) | Self::ChoicesOrNone(list) => {
+                write!(f, "a list of {}", words(list))
+            }
             Self::LogFilter => f.write_str("a level such as \"info\""),
             Self::Later(feature) => write!(f, "{feature} is not served by this version"),
         }

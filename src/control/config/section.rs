@@ -302,12 +302,13 @@ fn read(kind: Kind, value: &Value) -> Option<Typed> {
             };
             Some(Typed::Choices(vec![choice(list, &word)?]))
         }
-        Kind::Choices(list) => {
+        Kind::Choices(list) | Kind::ChoicesOrNone(list) => {
             let chosen = words(value)?.into_iter().map(|word| choice(list, word));
             let chosen: Vec<_> = chosen.collect::<Option<_>>()?;
             let once = |(index, word)| !chosen.iter().skip(index + 1).any(|other| other == word);
             let all_once = chosen.iter().enumerate().all(once);
-            (!chosen.is_empty() && all_once).then_some(Typed::Choices(chosen))
+            let is_enough = matches!(kind, Kind::ChoicesOrNone(_)) || !chosen.is_empty();
+            (is_enough && all_once).then_some(Typed::Choices(chosen))
         }
         Kind::LogFilter => {
             let text = text(value)?;

@@ -275,13 +275,42 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.cmaf_package]\n",
-            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: expected one at least, found none",
+            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: expected one at least of \
+             these or dash_manifests, found none",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\n[endpoint.dash_package.\
              stream_selection]\nmin_video_bits_per_second=2\nmax_video_bits_per_second=1\n",
             "h.toml:12:27: endpoint[0].dash_package.stream_selection.max_video_bits_per_second: \
              expected min_video_bits_per_second = 2 at least, found 1",
+        ),
+        (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\nperiod_triggers=[\"ADS\"]\n\
+             segment_template_format=\"NUMBER_WITH_DURATION\"\nprofile=\"HYBRIDCAST\"\n",
+            "h.toml:10:17: endpoint[0].dash_package.period_triggers: expected none with \
+             segment_template_format = \"NUMBER_WITH_DURATION\", whose one Period lasts as long as \
+             the source's cadence\n\
+             h.toml:10:17: endpoint[0].dash_package.period_triggers: expected none with profile = \
+             \"HYBRIDCAST\"",
+        ),
+        (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\nprofile=\"DVB_DASH_2014\"\n\
+             utc_timing=\"DIRECT\"\nutc_timing_uri=\"x\"\nsegment_duration_seconds=16\n\
+             min_update_period_seconds=2\n",
+            "h.toml:12:16: endpoint[0].dash_package.utc_timing_uri: expected none with a \
+             utc_timing that asks nobody: NONE or DIRECT\n\
+             h.toml:11:12: endpoint[0].dash_package.utc_timing: expected one that asks a server \
+             with profile = \"DVB_DASH_2014\"\n\
+             h.toml:10:9: endpoint[0].dash_package.profile: expected one that allows segments of \
+             16 s; this one takes 15 s at most\n\
+             h.toml:14:27: endpoint[0].dash_package.min_update_period_seconds: expected a \
+             segment's duration, 16, at least, found 2",
+        ),
+        (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.cmaf_package]\n\
+             [[endpoint.cmaf_package.dash_manifests]]\nid=\"tv\"\nmanifest_layout=\"SMALL\"\n",
+            "h.toml:12:17: endpoint[0].cmaf_package.dash_manifests[0].manifest_layout: expected \
+             one of \"FULL\", \"COMPACT\", \"DRM_TOP_LEVEL_COMPACT\", found \"SMALL\"",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n[[endpoint]]\nid=\"e\"\n\

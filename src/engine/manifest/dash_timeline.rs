@@ -6,6 +6,7 @@
 //! to the same segment at all times.
 
 use super::Absent;
+use super::dash_period::{Cut, Cuts};
 use super::text::push_integer_attribute;
 use super::view::View;
 use crate::engine::presentation::{Init, Joined, Track};
@@ -13,6 +14,7 @@ use crate::units::{MediaTime, Timescale};
 use std::sync::Arc;
 
 /// `S`: `repeat + 1` segments of `duration` from `time` on.
+#[derive(PartialEq, Eq)]
 struct Entry {
     time: i64,
     duration: i64,
@@ -21,8 +23,10 @@ struct Entry {
 
 /// The segments of one track in one Period.
 pub(super) struct Run {
-    /// [`crate::engine::presentation::Grid::session_start`]: which Period it is.
-    pub(super) period: MediaTime,
+    /// Where its Period begins.
+    pub(super) period: Cut,
+    /// Grid of the last segment.
+    pub(super) grid: u32,
     /// Configuration of all of its segments.
     pub(super) init: Arc<Init>,
     /// Hash in its segments' URLs.
@@ -52,6 +56,7 @@ pub(super) fn runs<'a>(
     view: &View<'a>,
     track: &'a Track,
     window_seconds: u32,
+    cuts: &Cuts,
 ) -> Result<Vec<Run>, Absent> {
     let mut runs: Vec<Run> = Vec::new();
     let window = match view.window(track, window_seconds) {
@@ -63,19 +68,20 @@ pub(super) fn runs<'a>(
         // A gap has no init, and nothing to list.
         let Some(init_id) = joined.init else { continue };
         let Some(grid) = view.presentation.grid(joined.grid) else { continue };
-        let period = grid.session_start;
-        let same = |run: &&mut Run| run.period == period && run.init_id == init_id;
+        let period = cuts.period(grid, &joined);
+        let same = |run: &&mut Run| run.period.at == period.at && run.init_id == init_id;
         if let Some(run) = runs.last_mut().filter(same) {
             run.push(&joined);
             continue;
         }
         let Some(init) = view.presentation.inits.get(&init_id) else { continue };
         let Some(hash) = hashes.of(&joined) else { continue };
-        if runs.last().is_some_and(|run| run.period == period) {
+        if runs.last().is_some_and(|run| run.period.at == period.at) {
             runs.pop();
         }
         let mut run = Run {
             period,
+            grid: joined.grid,
             init: Arc::clone(init),
             hash,
             start_number: joined.number,
@@ -98,12 +104,19 @@ impl Run {
         self.init.config.timescale()
     }
 
+    /// True where the same template leads to the segments of both.
+    pub(super) fn counts_like(&self, other: &Self) -> bool {
+        let of = |run: &Self| (run.grid, run.timescale(), run.start_number, run.has_hole);
+        of(self) == of(other) && self.entries == other.entries
+    }
+
     fn push(&mut self, joined: &Joined) {
         let time = joined.start.rescale_nearest(self.timescale());
         let duration = joined.end.rescale_nearest(self.timescale()) - time;
         self.has_hole |= joined.number != self.next_number;
         self.next_number = joined.number + 1;
         self.end = joined.end;
+        self.grid = joined.grid;
         self.longest = self.longest.max(joined.end - joined.start);
         match self.entries.last_mut() {
             Some(last) if last.duration == duration && last.end() == time => last.repeat += 1,

@@ -9,6 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | HLS | `index.m3u8`, `index_v1.m3u8` | | `v1_{hash}_{number}.ts` |
 //! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `….m4s` |
+//! | | `{id}/index.mpd` | | |
 //! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
 //! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH and Smooth Streaming offer no
@@ -17,6 +18,10 @@
 
 mod address;
 mod dash;
+mod dash_mpd;
+mod dash_period;
+mod dash_set;
+mod dash_template;
 mod dash_timeline;
 mod hls_media;
 mod hls_multivariant;
@@ -36,13 +41,13 @@ mod url_hash;
 mod view;
 
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
-pub use route::resolve;
+pub use route::{next_wait, resolve};
 pub use stale::stale_limit;
 
-use crate::engine::endpoint::{Endpoint, HlsListSettings, Package};
+use crate::engine::endpoint::{DashSettings, Endpoint, HlsListSettings, Package};
 use crate::engine::presentation::{Presentation, Track};
 use crate::engine::request::{ManifestRequest, RequestError};
-use crate::units::{MediaTime, TrackId};
+use crate::units::{MediaTime, TrackId, WallClock};
 use view::View;
 
 /// Something under an endpoint's URL that can be fetched now.
@@ -58,6 +63,8 @@ pub enum Resource {
         /// Id of the configuration.
         init: u32,
     },
+    /// The wall clock, for clients that are told to ask for it.
+    Clock,
     /// To be planned by [`plan_segment`].
     Segment(SegmentId),
     /// What is planned by [`plan_segment`], without its media:
@@ -81,7 +88,10 @@ pub enum ManifestId {
         track: TrackId,
     },
     /// DASH media presentation description (ISO/IEC 23009-1 §5.3.1).
-    Mpd,
+    Mpd {
+        /// Index into `dash_manifests` of a CMAF endpoint, else 0.
+        list: usize,
+    },
     /// Smooth Streaming client manifest ([MS-SSTR] §2.2.2).
     Smooth,
 }
@@ -137,6 +147,8 @@ const CONTENT_TYPE_M3U8: &str = "application/vnd.apple.mpegurl";
 const CONTENT_TYPE_MPD: &str = "application/dash+xml";
 /// Content-Type of Smooth Streaming client manifests ([MS-SSTR] §2.2.2).
 const CONTENT_TYPE_SMOOTH: &str = "text/xml";
+/// What an endpoint's own clock is called, below the endpoint.
+const CLOCK_NAME: &str = "time";
 /// Seconds for which an immutable URL may be cached: fourteen days.
 pub const IMMUTABLE_MAX_AGE_SECONDS: u32 = 1_209_600;
 
@@ -166,13 +178,15 @@ pub fn render_requested(
 ) -> Result<Rendered, Absent> {
     let view = View::requested(endpoint, presentation, request)?;
     let (body, content_type) = match (*manifest, &endpoint.package) {
-        (ManifestId::Mpd, Package::Dash(package)) => {
-            (dash::render(&view, package)?, CONTENT_TYPE_MPD)
+        (ManifestId::Mpd { list }, _) => {
+            let list = dash_list(endpoint, list).ok_or(Absent::Never)?;
+            let view = View { waits_for_sets: true, ..view };
+            (dash::render(&view, &list)?, CONTENT_TYPE_MPD)
         }
         (ManifestId::Smooth, Package::Mss(package)) => {
             (smooth::render(&view, package)?, CONTENT_TYPE_SMOOTH)
         }
-        (ManifestId::Mpd | ManifestId::Smooth, _) => return Err(Absent::Never),
+        (ManifestId::Smooth, _) => return Err(Absent::Never),
         (ManifestId::Multivariant { list }, _) => {
             let list = requested_list(&view, list)?;
             (hls_multivariant::render(&view, &list)?, CONTENT_TYPE_M3U8)
@@ -232,10 +246,18 @@ pub fn entry_count_max(
             let mut own = tracks.filter(|known| known.info.id == *track);
             own.next().map_or(0, |track| of_track(track, window))
         }
-        ManifestId::Mpd | ManifestId::Smooth => {
+        ManifestId::Mpd { .. } | ManifestId::Smooth => {
             tracks.map(|track| of_track(track, endpoint.window_seconds_max())).sum()
         }
     }
+}
+
+/// An instant as ISO 8601 and XML Schema write it: what an endpoint's clock answers.
+#[must_use]
+pub fn write_clock(now: WallClock) -> String {
+    let mut text = String::new();
+    text::push_date_time(&mut text, MediaTime(now.ticks_90k()));
+    text
 }
 
 /// The kind of manifest that a path below an endpoint names, for records; `None` for the rest.
@@ -262,6 +284,39 @@ struct HlsList<'a> {
     /// Seconds listed: those of `settings`, unless a request asks for fewer.
     window_seconds: u32,
     settings: &'a HlsListSettings,
+}
+
+/// What an MPD of either packager is made from.
+struct DashList<'a> {
+    /// Base name of its file.
+    name: &'a str,
+    /// From its place to the endpoint's.
+    climb: &'static str,
+    /// Begins every init and segment name.
+    prefix: String,
+    settings: &'a DashSettings,
+}
+
+/// The MPD with this index; DASH endpoints have one, HLS and Smooth Streaming endpoints none.
+fn dash_list(endpoint: &Endpoint, list: usize) -> Option<DashList<'_>> {
+    match &endpoint.package {
+        Package::Dash(package) if list == 0 => Some(DashList {
+            name: &endpoint.manifest_name,
+            climb: "",
+            prefix: String::new(),
+            settings: &package.settings,
+        }),
+        Package::Cmaf(package) => package.dash_manifests.get(list).map(|manifest| DashList {
+            name: &manifest.manifest_name,
+            climb: "../",
+            prefix: match package.segment_prefix.as_str() {
+                "" => String::new(),
+                prefix => format!("{prefix}_"),
+            },
+            settings: &manifest.settings,
+        }),
+        Package::Dash(_) | Package::Hls(_) | Package::Mss(_) => None,
+    }
 }
 
 /// The list with this index, with the window that is asked for.

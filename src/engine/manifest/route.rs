@@ -4,10 +4,15 @@
 use super::address::{number_at, parse_hash, parse_number};
 use super::ladder::{is_offered, is_selected};
 use super::plan::{Container, container};
+use super::url_hash::Shape;
 use super::view::View;
-use super::{Absent, ManifestId, Resource, SegmentId, smooth_route, url_hash};
-use crate::engine::endpoint::{CmafPackage, Endpoint, Package};
+use super::{
+    Absent, CLOCK_NAME, ManifestId, Resource, SegmentId, dash_list, smooth_route, url_hash,
+};
+use crate::engine::codec::CodecConfig;
+use crate::engine::endpoint::{CmafPackage, Endpoint, Package, UtcTiming};
 use crate::engine::presentation::{Joined, Presentation, Track};
+use std::time::Duration;
 
 /// What follows the hash in an init's or segment's name.
 #[derive(Clone, Copy)]
@@ -36,6 +41,53 @@ pub fn resolve(
     if matches!(endpoint.package, Package::Mss(_)) {
         return smooth_route::resolve_fragment(endpoint, presentation, path);
     }
+    if path == CLOCK_NAME {
+        return if has_clock(endpoint) { Ok(Resource::Clock) } else { Err(Absent::Never) };
+    }
+    let Named { track, hash, leaf } = named(endpoint, presentation, path)?;
+    let view = View::new(endpoint, presentation)?;
+    match leaf {
+        Leaf::Init => init(&view, track, hash),
+        Leaf::Number(number) => segment(&view, track, hash, number),
+        Leaf::Time(time) if has_mpd(endpoint) => {
+            let number = number_at(&view, track, time)?;
+            segment(&view, track, hash, number)
+        }
+        Leaf::Time(_) => Err(Absent::Never),
+    }
+}
+
+/// How long a request for `path` is to wait for a publication: a target for the number that comes
+/// next on its track, where clients are led to numbers by their clocks; else not at all.
+#[must_use]
+pub fn next_wait(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Option<Duration> {
+    let mut lists = (0..).map_while(|list| dash_list(endpoint, list));
+    if lists.all(|list| list.settings.segment_template_format.has_timeline()) {
+        return None;
+    }
+    let Named { track, hash, leaf } = named(endpoint, presentation, path).ok()?;
+    let Leaf::Number(number) = leaf else { return None };
+    let view = View::new(endpoint, presentation).ok()?;
+    let last = view.last(track)?;
+    let is_next = number == last.number + 1 && view.hashes(track).of(&last) == Some(hash);
+    let target = u64::try_from(view.target(track).ticks()).ok()?;
+    let wait = Duration::from_micros(target * 100 / 9);
+    (is_next && !presentation.ended).then_some(wait)
+}
+
+/// An init or segment, by its name.
+struct Named<'p> {
+    track: &'p Track,
+    hash: u32,
+    leaf: Leaf,
+}
+
+/// Takes the name of an init or segment apart.
+fn named<'p>(
+    endpoint: &Endpoint,
+    presentation: &'p Presentation,
+    path: &str,
+) -> Result<Named<'p>, Absent> {
     let (name, extension) = path.rsplit_once('.').ok_or(Absent::Never)?;
     let name = match &endpoint.package {
         Package::Cmaf(package) => strip_prefix(package, name).ok_or(Absent::Never)?,
@@ -59,16 +111,7 @@ pub fn resolve(
     if extension != expected {
         return Err(Absent::Never);
     }
-    let view = View::new(endpoint, presentation)?;
-    match leaf {
-        Leaf::Init => init(&view, track, hash),
-        Leaf::Number(number) => segment(&view, track, hash, number),
-        Leaf::Time(time) if matches!(endpoint.package, Package::Dash(_)) => {
-            let number = number_at(&view, track, time)?;
-            segment(&view, track, hash, number)
-        }
-        Leaf::Time(_) => Err(Absent::Never),
-    }
+    Ok(Named { track, hash, leaf })
 }
 
 /// The manifest at `path`, if the endpoint has one there. Whether it has anything to list is for
@@ -87,18 +130,38 @@ fn manifest(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Opt
         Package::Hls(_) => playlist(0, &endpoint.manifest_name, path),
         Package::Cmaf(package) => {
             let (id, file) = path.split_once('/')?;
+            if let Some(name) = file.strip_suffix(".mpd") {
+                let mut lists = package.dash_manifests.iter();
+                let list = lists.position(|it| it.id == id && it.manifest_name == name)?;
+                return Some(ManifestId::Mpd { list });
+            }
             let list = package.hls_manifests.iter().position(|manifest| manifest.id == id)?;
             playlist(list, &package.hls_manifests.get(list)?.manifest_name, file)
         }
         Package::Dash(_) => {
             let name = path.strip_suffix(".mpd")?;
-            (name == endpoint.manifest_name).then_some(ManifestId::Mpd)
+            (name == endpoint.manifest_name).then_some(ManifestId::Mpd { list: 0 })
         }
         Package::Mss(_) => {
             let name = path.strip_suffix(".ism/Manifest")?;
             (name == endpoint.manifest_name).then_some(ManifestId::Smooth)
         }
     }
+}
+
+/// True where MPDs name the endpoint's segments.
+fn has_mpd(endpoint: &Endpoint) -> bool {
+    dash_list(endpoint, 0).is_some()
+}
+
+/// True where an MPD sends clients to the endpoint for the time.
+fn has_clock(endpoint: &Endpoint) -> bool {
+    let mut lists = (0..).map_while(|list| dash_list(endpoint, list));
+    lists.any(|list| {
+        let timing = list.settings.utc_timing;
+        matches!(timing, UtcTiming::HttpIso | UtcTiming::HttpXsdate)
+            && list.settings.utc_timing_uri.is_none()
+    })
 }
 
 fn strip_prefix<'p>(package: &CmafPackage, name: &'p str) -> Option<&'p str> {
@@ -121,8 +184,19 @@ fn parse_leaf(leaf: &str) -> Option<Leaf> {
 fn init(view: &View<'_>, track: &Track, hash: u32) -> Result<Resource, Absent> {
     let package = &view.endpoint.package;
     let of_track = view.presentation.inits.iter().filter(|(_, init)| init.track == track.info.id);
+    // In a compact MPD an init goes by the hash of the segments that it is for.
+    let of_segments = |config: &CodecConfig| {
+        has_mpd(view.endpoint)
+            && view.presentation.grids.iter().any(|grid| {
+                let (seconds, track, audio) = (view.seconds, &*track.info, None);
+                url_hash::segment(&Shape { package, seconds, grid, track, config, audio }) == hash
+            })
+    };
     let mut same = of_track
-        .filter(|(_, init)| url_hash::init(package, &track.info, &init.config) == hash)
+        .filter(|(_, init)| {
+            let config = &init.config;
+            url_hash::init(package, &track.info, config) == hash || of_segments(config)
+        })
         .map(|(&id, _)| id);
     let init = same.next().ok_or(Absent::Never)?;
     Ok(Resource::Init { track: track.info.id, init })

@@ -1,12 +1,14 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod dash;
+mod mpd;
 mod smooth;
 mod unread;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    CmafPackage, DashPackage, DashSettings, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
     SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
@@ -187,6 +189,7 @@ impl Channel {
             session: old.session + 1,
             session_start: MediaTime(i64::try_from(first_number).expect("small") * TWO_SECONDS),
             first_number,
+            first_index: i64::try_from(first_number).expect("small"),
             breaks: true,
             last_number: None,
             joined_first: BTreeMap::from([(seconds, after)]),
@@ -241,17 +244,18 @@ fn cmaf(segment: u32, window: u32) -> Endpoint {
         segment_duration_seconds: segment,
         segment_prefix: "p_x".to_owned(),
         hls_manifests: vec![manifest],
+        dash_manifests: Vec::new(),
     }))
 }
 
 fn dash(segment: u32, window: u32, format: SegmentTemplateFormat) -> Endpoint {
     endpoint(Package::Dash(DashPackage {
         segment_duration_seconds: segment,
-        manifest_window_seconds: window,
-        segment_template_format: format,
-        min_update_period_seconds: 0,
-        min_buffer_time_seconds: 0,
-        suggested_presentation_delay_seconds: 0,
+        settings: DashSettings {
+            manifest_window_seconds: window,
+            segment_template_format: format,
+            ..DashSettings::default()
+        },
     }))
 }
 

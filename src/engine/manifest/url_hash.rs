@@ -28,8 +28,7 @@ pub(super) struct Shape<'a> {
 pub(super) fn segment(shape: &Shape<'_>) -> u32 {
     let mut hasher = begin(b's', shape.package);
     let grid = shape.grid;
-    if matches!(shape.package, Package::Dash(_)) {
-        // A template holds for a whole Period, in which one grid may follow another.
+    if has_templates(shape.package) {
         hasher.update(&shape.seconds.to_le_bytes());
         hasher.update(&grid.session_start.ticks().to_le_bytes());
     } else {
@@ -45,6 +44,16 @@ pub(super) fn segment(shape: &Shape<'_>) -> u32 {
         hasher.update(&parts.to_le_bytes());
     }
     finish(&hasher)
+}
+
+/// True where MPDs name segments: a template holds for a whole Period, in which one grid may follow
+/// another.
+fn has_templates(package: &Package) -> bool {
+    match package {
+        Package::Dash(_) => true,
+        Package::Cmaf(package) => !package.dash_manifests.is_empty(),
+        Package::Hls(_) | Package::Mss(_) => false,
+    }
 }
 
 /// Hash of an init URL.

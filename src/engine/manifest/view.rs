@@ -7,7 +7,7 @@ use super::shift::{OVERLAP_MIN, Span};
 use super::url_hash::{self, Shape};
 use crate::engine::codec::CodecConfig;
 use crate::engine::codec::TrackKind;
-use crate::engine::endpoint::{Endpoint, Package};
+use crate::engine::endpoint::{DashSettings, Endpoint, Package, SegmentTemplateFormat};
 use crate::engine::presentation::{Grid, Joined, Presentation, Track};
 use crate::engine::request::{ManifestRequest, RequestError};
 use crate::units::MediaTime;
@@ -33,6 +33,8 @@ pub(super) struct View<'a> {
     pub(super) until: MediaTime,
     /// The part of the past that is asked for.
     pub(super) span: Span,
+    /// A number is listed only once every track of its set has it.
+    pub(super) waits_for_sets: bool,
 }
 
 impl<'a> View<'a> {
@@ -69,7 +71,17 @@ impl<'a> View<'a> {
         let until = edge - ticks(delay_seconds);
         let seconds = endpoint.segment_duration_seconds();
         let span = Span::of(endpoint, presentation, request, until)?;
-        Ok(Self { endpoint, presentation, seconds, request, delay_seconds, until, span })
+        let waits_for_sets = matches!(endpoint.package, Package::Dash(_) | Package::Mss(_));
+        Ok(Self {
+            endpoint,
+            presentation,
+            seconds,
+            request,
+            delay_seconds,
+            until,
+            span,
+            waits_for_sets,
+        })
     }
 
     /// The wall-clock reading of `time` in 90 kHz ticks since 1970.
@@ -164,6 +176,17 @@ impl<'a> View<'a> {
         if allowed.contains(&asked) { Ok(asked) } else { Err(RequestError::Window.into()) }
     }
 
+    /// How an MPD of `settings` tells its segments: no clock leads to what is in the past.
+    pub(super) fn template_format(&self, settings: &DashSettings) -> SegmentTemplateFormat {
+        let format = settings.segment_template_format;
+        let is_past = self.span.is_fixed() || self.presentation.ended;
+        if is_past && !format.has_timeline() {
+            SegmentTemplateFormat::NumberWithTimeline
+        } else {
+            format
+        }
+    }
+
     /// Duration of `track`'s whole output segments, by its newest grid.
     pub(super) fn target(&self, track: &Track) -> MediaTime {
         let grid = track.segments.last().and_then(|last| self.presentation.grid(last.grid));
@@ -214,7 +237,7 @@ impl<'a> View<'a> {
         if self.presentation.ended {
             return true;
         }
-        if matches!(self.endpoint.package, Package::Dash(_) | Package::Mss(_)) {
+        if self.waits_for_sets {
             let last = track.segments.get(joined.position + joined.count - 1);
             let edge = self.presentation.set_edges.get(&(track.info.kind, track.cadence));
             return edge.is_none_or(|&edge| last.is_some_and(|last| last.number < edge));

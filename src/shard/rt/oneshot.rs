@@ -50,6 +50,12 @@ impl<T> Sender<T> {
         self.0.lock().value = Some(value);
         // Dropping the sender wakes.
     }
+
+    /// True where nobody waits any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
 }
 
 impl<T> Drop for Sender<T> {
