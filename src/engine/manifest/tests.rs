@@ -1,5 +1,6 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod hls_lists;
 mod smooth;
 mod unread;
 
@@ -219,6 +220,7 @@ fn endpoint(package: Package) -> Endpoint {
 fn hls(segment: u32, window: u32) -> Endpoint {
     endpoint(Package::Hls(HlsPackage {
         segment_duration_seconds: segment,
+        use_audio_rendition_group: false,
         list: HlsListSettings {
             playlist_window_seconds: window,
             program_date_time_interval_seconds: 6,
