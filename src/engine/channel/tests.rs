@@ -1,5 +1,6 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
+mod declared;
 mod merge;
 mod returns;
 mod timeline;
@@ -598,25 +599,6 @@ fn what_was_dropped_is_not_judged_again_after_a_restart() {
     assert!(bench.channel.candidates.is_empty());
     bench.restart();
     assert!(bench.channel.candidates.is_empty());
-}
-
-#[test]
-fn a_discontinuity_that_the_source_declares_is_carried() {
-    let mut bench = started();
-    let segment = PlaylistSegment {
-        uri: "a3.ts".into(),
-        duration: MediaTime(2 * SECOND),
-        discontinuity: true,
-        ..PlaylistSegment::default()
-    };
-    let list =
-        MediaPlaylist { target_duration: 2, segments: vec![segment], ..MediaPlaylist::default() };
-    bench.list(ONE, "channel.m3u8", &Playlist::Media(list));
-    bench.run(3, 6, 900_000);
-    let presentation = bench.channel.present();
-    let breaks: Vec<bool> =
-        presentation.tracks[0].segments.iter().map(|it| it.discontinuity).collect();
-    assert_eq!(breaks, [false, false, false, true, false, false]);
 }
 
 #[test]
