@@ -106,7 +106,7 @@ macro_rules! hls_list_keys {
                 concat!($table, ".playlist_type"),
                 Kind::Choice(PLAYLIST_TYPES),
                 Text("NONE"),
-                "EXT-X-PLAYLIST-TYPE of lists that keep their first segment; sliding ones have none.",
+                "EXT-X-PLAYLIST-TYPE of lists that keep their first segment; others have none.",
             ),
             key(
                 concat!($table, ".start_time_offset_seconds"),

@@ -258,7 +258,8 @@ fn each_mistake_of_an_endpoint() {
              start_time_offset_seconds with it, found none",
         ),
         (
-            "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\nstart_time_offset_seconds=42.0\n",
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n\
+             start_time_offset_seconds=42.0\n",
             "h.toml:10:27: endpoint[0].hls_package.start_time_offset_seconds: expected 0 to less \
              than 42, or less than -18 and more than -60: in the window, and 3 segments before its \
              end",

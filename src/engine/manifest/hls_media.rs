@@ -16,8 +16,8 @@ use crate::engine::endpoint::{HlsListSettings, Package, PlaylistType};
 use crate::engine::presentation::{Joined, Track};
 use crate::units::{MediaTime, TrackId};
 
-/// Target durations from a list's end in which no segment is left out of a delta update (RFC 8216bis
-/// §4.4.3.8: six at least). Lists twice as long offer delta updates.
+/// Target durations from a list's end in which no segment is left out of a delta update (RFC
+/// 8216bis §4.4.3.8: six at least). Lists twice as long offer delta updates.
 const SKIP_TARGET_COUNT: i64 = 6;
 
 /// What a segment's lines take at most, nearly always.
@@ -115,8 +115,8 @@ impl<'a> Writer<'a> {
         self.lines.reserve(usize::try_from(count).unwrap_or(0) * SEGMENT_LINES_SIZE);
     }
 
-    /// Where the skip boundary lies in a list from `first` to `end`: segments that end before it may
-    /// be left out. `None` where the list is too short for that to be of use,
+    /// Where the skip boundary lies in a list from `first` to `end`: segments that end before it
+    /// may be left out. `None` where the list is too short for that to be of use,
     /// or complete.
     fn skip_until(&self, first: &Joined, end: MediaTime) -> Option<MediaTime> {
         let boundary = ticks(u32::try_from(self.skip_boundary()).ok()?);
