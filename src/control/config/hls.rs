@@ -22,7 +22,7 @@ pub fn list(
         playlist_window_seconds: window?,
         program_date_time_interval_seconds: interval?,
         playlist_type: playlist_type?,
-        start: start?,
+        start,
     })
 }
 
@@ -43,16 +43,16 @@ fn playlist_type(section: &Section, startover: Option<u32>) -> Option<PlaylistTy
     })
 }
 
-/// The offset lies in the window, and three segments away from its end at least. `None` where it
-/// is wrong.
-fn start(section: &Section, window_and_segment: Option<(u32, u32)>) -> Option<Option<StartOffset>> {
+/// The offset, which lies in the window and three segments away from its end at least. `None`
+/// where there is none, and where it is wrong, which is noted.
+fn start(section: &Section, window_and_segment: Option<(u32, u32)>) -> Option<StartOffset> {
     let precise = section.flag("start_precise")?;
     if !section.has("start_time_offset_seconds") {
         if precise {
             let what = "expected a start_time_offset_seconds with it, found none";
             section.reject("start_precise", what.to_owned());
         }
-        return Some(None);
+        return None;
     }
     let milliseconds = section.milliseconds("start_time_offset_seconds")?;
     let (window, segment) = window_and_segment?;
@@ -70,5 +70,5 @@ fn start(section: &Section, window_and_segment: Option<(u32, u32)>) -> Option<Op
         );
         section.reject("start_time_offset_seconds", what);
     }
-    Some(Some(StartOffset { milliseconds, precise }))
+    Some(StartOffset { milliseconds, precise })
 }

@@ -266,8 +266,8 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\nstart_time_offset_seconds=1e3\n",
-            "h.toml:10:27: endpoint[0].hls_package.start_time_offset_seconds: expected seconds such \
-             as -12.5, three decimals at most, found 1e3",
+            "h.toml:10:27: endpoint[0].hls_package.start_time_offset_seconds: expected seconds \
+             such as -12.5, three decimals at most, found 1e3",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n",

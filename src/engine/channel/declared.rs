@@ -3,7 +3,7 @@
 //! Most encoders send a segment before the playlist that lists it. Where the timestamps jump, too,
 //! the segment waits for that playlist anyway, as any that may begin a session does. Where they go
 //! on, it is listed at once, and what was listed never changes (RFC 8216 §6.2.1): a declaration
-//! that comes behind is told, and changes nothing. Players miss nothing by that, as times and decoder
+//! behind it is told, and changes nothing. Players miss nothing by that, as times and decoder
 //! configuration go on. But an input that has done so once does it again, at the next splice: from
 //! then on each of its segments waits for its playlist, for half a target at most, and declarations
 //! are carried.

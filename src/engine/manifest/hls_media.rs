@@ -205,7 +205,7 @@ impl<'a> Writer<'a> {
         }
         self.push_type(&mut out, settings.playlist_type);
         out.push_str("\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-        self.push_start(&mut out, settings, end - first.start);
+        push_start(&mut out, settings, end - first.start);
         if self.skipped_count > 0 {
             out.push_str("#EXT-X-SKIP:SKIPPED-SEGMENTS=");
             push_integer(&mut out, self.skipped_count);
@@ -231,21 +231,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// EXT-X-START (RFC 8216 §4.3.5.2), unless it lies outside a list that lasts `duration`.
-    fn push_start(&self, out: &mut String, settings: &HlsListSettings, duration: MediaTime) {
-        let Some(start) = settings.start else { return };
-        let milliseconds = start.milliseconds.unsigned_abs();
-        if i64::try_from(milliseconds * 90).is_ok_and(|ticks| ticks >= duration.ticks()) {
-            return;
-        }
-        out.push_str("#EXT-X-START:TIME-OFFSET=");
-        if start.milliseconds < 0 {
-            out.push('-');
-        }
-        push_thousandths(out, milliseconds, 1000);
-        out.push_str(if start.precise { ",PRECISE=YES\n" } else { "\n" });
-    }
-
     /// EXT-X-TARGETDURATION: the whole join of each grid in use, and the longest listed segment,
     /// rounded to the nearest second (RFC 8216 §4.3.3.1).
     fn target_duration(&self) -> i64 {
@@ -254,4 +239,19 @@ impl<'a> Writer<'a> {
         let longest = self.longest.max(whole.unwrap_or(self.longest));
         ((longest.ticks() + 45_000) / 90_000).max(1)
     }
+}
+
+/// EXT-X-START (RFC 8216 §4.3.5.2), unless it lies outside a list that lasts `duration`.
+fn push_start(out: &mut String, settings: &HlsListSettings, duration: MediaTime) {
+    let Some(start) = settings.start else { return };
+    let milliseconds = start.milliseconds.unsigned_abs();
+    if i64::try_from(milliseconds * 90).is_ok_and(|ticks| ticks >= duration.ticks()) {
+        return;
+    }
+    out.push_str("#EXT-X-START:TIME-OFFSET=");
+    if start.milliseconds < 0 {
+        out.push('-');
+    }
+    push_thousandths(out, milliseconds, 1000);
+    out.push_str(if start.precise { ",PRECISE=YES\n" } else { "\n" });
 }

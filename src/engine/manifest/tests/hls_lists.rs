@@ -1,4 +1,4 @@
-//! Tests of what HLS lists say by their settings and by request: type, start, delta updates, groups.
+//! Tests of what HLS lists say by settings and request: type, start, delta updates, groups.
 
 use super::*;
 use crate::engine::endpoint::{PlaylistType, StartOffset};
