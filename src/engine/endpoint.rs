@@ -61,6 +61,8 @@ pub enum Package {
 pub struct HlsPackage {
     /// Wanted segment duration; rounded to the nearest multiple of the source's.
     pub segment_duration_seconds: u32,
+    /// All sound has playlists of its own; else the first of a variant is muxed with its pictures.
+    pub use_audio_rendition_group: bool,
     /// What its playlists say.
     pub list: HlsListSettings,
 }
@@ -73,12 +75,43 @@ pub struct HlsListSettings {
     pub playlist_window_seconds: u32,
     /// Seconds between `EXT-X-PROGRAM-DATE-TIME` tags; 0 for none.
     pub program_date_time_interval_seconds: u32,
+    /// What lists are called that keep their first segment.
+    pub playlist_type: PlaylistType,
+    /// Where playback is to begin.
+    pub start: Option<StartOffset>,
+}
+
+/// `playlist_type`: EXT-X-PLAYLIST-TYPE (RFC 8216 §4.3.3.5), which promises that segments stay. A
+/// list that slides has none, whatever is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PlaylistType {
+    /// No list has one.
+    #[default]
+    None,
+    /// Lists that begin at a time that was asked for, growing or complete.
+    Event,
+    /// The complete ones of these.
+    Vod,
+}
+
+/// EXT-X-START (RFC 8216 §4.3.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StartOffset {
+    /// TIME-OFFSET in milliseconds: from the list's start, or, where negative, from its end.
+    pub milliseconds: i64,
+    /// PRECISE: what comes before it in its segment is not shown.
+    pub precise: bool,
 }
 
 impl Default for HlsListSettings {
     /// What the configuration's key table says.
     fn default() -> Self {
-        Self { playlist_window_seconds: 60, program_date_time_interval_seconds: 0 }
+        Self {
+            playlist_window_seconds: 60,
+            program_date_time_interval_seconds: 0,
+            playlist_type: PlaylistType::None,
+            start: None,
+        }
     }
 }
 

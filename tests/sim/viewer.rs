@@ -54,6 +54,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
     let hls = |seconds| {
         Package::Hls(HlsPackage {
             segment_duration_seconds: seconds,
+            use_audio_rendition_group: false,
             list: HlsListSettings {
                 playlist_window_seconds: window_seconds,
                 program_date_time_interval_seconds: 1,

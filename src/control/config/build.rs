@@ -2,6 +2,7 @@
 
 mod dash;
 
+use super::hls;
 use super::mistake::{ConfigErrors, Mistake};
 use super::quantity::write_size;
 use super::section::Section;
@@ -261,10 +262,13 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     };
     let package_section = section.section(name);
     let package = match *name {
-        "hls_package" => hls_package(&package_section).map(Package::Hls),
+        "hls_package" => hls_package(&package_section, startover_window_seconds).map(Package::Hls),
         "dash_package" => dash::dash_package(&package_section).map(Package::Dash),
         "mss_package" => mss_package(&package_section).map(Package::Mss),
-        _ => cmaf_package(&package_section, manifest_name.as_deref()).map(Package::Cmaf),
+        _ => {
+            let name = manifest_name.as_deref();
+            cmaf_package(&package_section, name, startover_window_seconds).map(Package::Cmaf)
+        }
     };
     let selection = stream_selection(&package_section.section("stream_selection"));
     Some(Endpoint {
@@ -301,21 +305,27 @@ fn check_window(section: &Section, name: &str, window: Option<u32>, segment: Opt
     }
 }
 
-fn hls_package(section: &Section) -> Option<HlsPackage> {
+fn hls_package(section: &Section, startover: Option<u32>) -> Option<HlsPackage> {
     let segment = section.seconds("segment_duration_seconds");
-    let list = hls_list(section, segment);
-    Some(HlsPackage { segment_duration_seconds: segment?, list: list? })
+    let use_audio_rendition_group = section.flag("use_audio_rendition_group");
+    let list = hls_list(section, segment, startover);
+    Some(HlsPackage {
+        segment_duration_seconds: segment?,
+        use_audio_rendition_group: use_audio_rendition_group?,
+        list: list?,
+    })
 }
 
-/// The settings of the keys `keys::hls_list_keys` over segments of `segment` seconds.
-fn hls_list(section: &Section, segment: Option<u32>) -> Option<HlsListSettings> {
-    let window = section.seconds("playlist_window_seconds");
+/// [`hls::list`] with a window that is long enough.
+fn hls_list(
+    section: &Section,
+    segment: Option<u32>,
+    startover: Option<u32>,
+) -> Option<HlsListSettings> {
+    let list = hls::list(section, segment, startover);
+    let window = list.as_ref().map(|list| list.playlist_window_seconds);
     check_window(section, "playlist_window_seconds", window, segment);
-    let interval = section.seconds("program_date_time_interval_seconds");
-    Some(HlsListSettings {
-        playlist_window_seconds: window?,
-        program_date_time_interval_seconds: interval?,
-    })
+    list
 }
 
 fn mss_package(section: &Section) -> Option<MssPackage> {
@@ -325,7 +335,11 @@ fn mss_package(section: &Section) -> Option<MssPackage> {
     Some(MssPackage { segment_duration_seconds: segment?, manifest_window_seconds: window? })
 }
 
-fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Option<CmafPackage> {
+fn cmaf_package(
+    section: &Section,
+    endpoint_manifest_name: Option<&str>,
+    startover: Option<u32>,
+) -> Option<CmafPackage> {
     let segment = section.seconds("segment_duration_seconds");
     let prefix = section.text("segment_prefix");
     let lists = section.sections("hls_manifests");
@@ -339,7 +353,7 @@ fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Opti
         let id = list.text("id");
         let name = list.text("manifest_name");
         let name = name.or_else(|| endpoint_manifest_name.map(str::to_owned));
-        let settings = hls_list(list, segment);
+        let settings = hls_list(list, segment, startover);
         Some(HlsManifest { id: id?, manifest_name: name?, list: settings? })
     };
     let lists: Vec<_> = lists.iter().map(manifest).collect();

@@ -45,6 +45,8 @@ pub enum Kind {
     Span(u64, u64),
     /// A whole number within bounds.
     Integer(u64, u64),
+    /// Seconds with a sign or none and up to three decimals.
+    Seconds,
     /// Yes or no.
     Flag,
     /// Ticks and timescale.
@@ -75,6 +77,7 @@ pub enum Unset {
 use Unset::{Absent, Required, Text};
 
 const STREAM_ORDERS: &[&str] = &["ORIGINAL", "VIDEO_BITRATE_ASCENDING", "VIDEO_BITRATE_DESCENDING"];
+const PLAYLIST_TYPES: &[&str] = &["NONE", "EVENT", "VOD"];
 const DAY_SECONDS: u64 = 86_400;
 const WINDOW: Kind = Kind::Integer(30, MANIFEST_WINDOW_SECONDS_MAX as u64);
 const STARTOVER: Kind = Kind::Integer(0, STARTOVER_WINDOW_SECONDS_MAX as u64);
@@ -101,6 +104,24 @@ macro_rules! hls_list_keys {
                 UP_TO_A_DAY,
                 Text("0"),
                 "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
+            ),
+            key(
+                concat!($table, ".playlist_type"),
+                Kind::Choice(PLAYLIST_TYPES),
+                Text("NONE"),
+                "EXT-X-PLAYLIST-TYPE of lists that keep their first segment; others have none.",
+            ),
+            key(
+                concat!($table, ".start_time_offset_seconds"),
+                Kind::Seconds,
+                Absent,
+                "EXT-X-START: where to begin, from the list's start, or, below 0, from its end.",
+            ),
+            key(
+                concat!($table, ".start_precise"),
+                Kind::Flag,
+                Text("false"),
+                "EXT-X-START: whether to begin between segments, too (PRECISE=YES).",
             ),
         ]
     };
@@ -292,6 +313,12 @@ const GENERAL: &[Key] = &[
         Text("6"),
         "Wanted duration; rounded to the nearest multiple of the source's.",
     ),
+    key(
+        "endpoint[].hls_package.use_audio_rendition_group",
+        Kind::Flag,
+        Text("false"),
+        "All sound in playlists of its own; else a variant's first is muxed with its pictures.",
+    ),
 ];
 
 const HLS_LIST: &[Key] = &hls_list_keys!("endpoint[].hls_package");
@@ -439,6 +466,7 @@ impl fmt::Display for Kind {
                 write!(f, "a duration such as \"1s\", {} to {}", span(*min), span(*max))
             }
             Self::Integer(min, max) => write!(f, "an integer, {min} to {max}"),
+            Self::Seconds => f.write_str("seconds such as -12.5, three decimals at most"),
             Self::Flag => f.write_str("true or false"),
             Self::Ratio => f.write_str("ticks and timescale such as \"180180/90000\""),
             Self::Choice(list) => write!(f, "one of {}", words(list)),

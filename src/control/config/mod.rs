@@ -5,6 +5,7 @@
 //! no ring; the only files it reads are the configuration and the passwords it refers to.
 
 mod build;
+mod hls;
 pub mod keys;
 mod mistake;
 mod quantity;

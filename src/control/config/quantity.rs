@@ -38,6 +38,23 @@ pub fn parse_ratio(text: &str) -> Option<(u32, u32)> {
     (ticks > 0 && timescale > 0).then_some((ticks, timescale))
 }
 
+/// Milliseconds of `-12.5`: whole seconds of at most nine digits with a sign or none, and at most
+/// three decimals. `None` for anything else.
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    if !is_number(whole) || !is_number(decimals) || whole.len() > 9 || decimals.len() > 3 {
+        return None;
+    }
+    let thousandths: i64 = format!("{decimals:0<3}").parse().ok()?;
+    Some(sign * (whole.parse::<i64>().ok()? * 1000 + thousandths))
+}
+
 /// `bytes` in the largest unit that holds it exactly.
 #[must_use]
 pub fn write_size(bytes: u64) -> String {
@@ -51,6 +68,27 @@ pub fn write_size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn seconds() {
+        let cases = [
+            ("0", Some(0)),
+            ("-12.5", Some(-12_500)),
+            ("+7", Some(7_000)),
+            ("1.025", Some(1_025)),
+            ("1.0255", None),
+            (".5", None),
+            ("5.", None),
+            ("1e3", None),
+            ("inf", None),
+            ("", None),
+            ("-", None),
+            ("1000000000", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_seconds(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn sizes() {

@@ -19,6 +19,7 @@ enum Typed {
     Addresses(Vec<SocketAddr>),
     Choices(Vec<&'static str>),
     Flag(bool),
+    Milliseconds(i64),
 }
 
 /// One table of the configuration, with its place in the tree.
@@ -214,6 +215,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Milliseconds of a number of seconds.
+    #[must_use]
+    pub fn milliseconds(&self, name: &str) -> Option<i64> {
+        match self.typed(name)? {
+            Typed::Milliseconds(milliseconds) => Some(milliseconds),
+            other => panic!("{name} is {other:?} by the key table, not seconds"),
+        }
+    }
+
     /// Ticks and timescale.
     #[must_use]
     pub fn ratio(&self, name: &str) -> Option<(u32, u32)> {
@@ -249,6 +259,7 @@ fn join(path: &str, name: &str) -> String {
 fn expected(what: &str, value: &Value) -> String {
     let found = match value {
         Value::Text(text) | Value::Variable(text) => format!("{text:?}"),
+        Value::Decimal(digits) => digits.clone(),
         Value::Integer(number) => number.to_string(),
         Value::Flag(flag) => flag.to_string(),
         Value::Other(name) => (*name).to_owned(),
@@ -287,6 +298,12 @@ fn read(kind: Kind, value: &Value) -> Option<Typed> {
             };
             (min..=max).contains(&number).then_some(Typed::Integer(number))
         }
+        Kind::Seconds => match value {
+            Value::Integer(number) => quantity::parse_seconds(&number.to_string()),
+            Value::Decimal(digits) | Value::Variable(digits) => quantity::parse_seconds(digits),
+            _ => None,
+        }
+        .map(Typed::Milliseconds),
         Kind::Flag => match value {
             Value::Flag(flag) => Some(Typed::Flag(*flag)),
             Value::Variable(text) => text.parse().ok().map(Typed::Flag),

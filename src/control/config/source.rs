@@ -34,6 +34,8 @@ pub enum Value {
     Integer(i128),
     /// A TOML boolean.
     Flag(bool),
+    /// A TOML floating-point number as it is written.
+    Decimal(String),
     /// What no key takes, such as a date; its name, for the message.
     Other(&'static str),
     /// A TOML array, or an array of tables.
@@ -68,7 +70,7 @@ impl Lines<'_> {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(digits) => i128::from_str_radix(digits.as_str(), digits.radix())
                 .map_or(Value::Other("an integer out of range"), Value::Integer),
-            DeValue::Float(_) => Value::Other("a floating-point number"),
+            DeValue::Float(digits) => Value::Decimal(digits.as_str().to_owned()),
             DeValue::Boolean(flag) => Value::Flag(*flag),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(items) => {

@@ -250,6 +250,26 @@ fn each_mistake_of_an_endpoint() {
             "h.toml:8:9: endpoint[0].channel: expected the id of a channel, found \"b\"",
         ),
         (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\nplaylist_type=\"EVENT\"\n\
+             start_precise=true\n",
+            "h.toml:10:15: endpoint[0].hls_package.playlist_type: expected \"NONE\", or a \
+             startover_window_seconds: a list that slides has no type, found \"EVENT\"\n\
+             h.toml:11:15: endpoint[0].hls_package.start_precise: expected a \
+             start_time_offset_seconds with it, found none",
+        ),
+        (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n\
+             start_time_offset_seconds=42.0\n",
+            "h.toml:10:27: endpoint[0].hls_package.start_time_offset_seconds: expected 0 to less \
+             than 42, or less than -18 and more than -60: in the window, and 3 segments before its \
+             end",
+        ),
+        (
+            "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\nstart_time_offset_seconds=1e3\n",
+            "h.toml:10:27: endpoint[0].hls_package.start_time_offset_seconds: expected seconds \
+             such as -12.5, three decimals at most, found 1e3",
+        ),
+        (
             "id=\"e\"\nchannel=\"a\"\n",
             "h.toml:6:1: endpoint[0]: expected exactly one of hls_package, dash_package, \
              cmaf_package, mss_package, found none",

@@ -707,6 +707,7 @@ fn transport_streams() -> Endpoint {
         manifest_name: "index".to_owned(),
         package: Package::Hls(HlsPackage {
             segment_duration_seconds: 2,
+            use_audio_rendition_group: false,
             list: HlsListSettings {
                 playlist_window_seconds: 60,
                 program_date_time_interval_seconds: 0,

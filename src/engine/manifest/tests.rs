@@ -2,6 +2,7 @@
 
 mod dash;
 mod mpd;
+mod hls_lists;
 mod smooth;
 mod unread;
 
@@ -222,6 +223,7 @@ fn endpoint(package: Package) -> Endpoint {
 fn hls(segment: u32, window: u32) -> Endpoint {
     endpoint(Package::Hls(HlsPackage {
         segment_duration_seconds: segment,
+        use_audio_rendition_group: false,
         list: HlsListSettings {
             playlist_window_seconds: window,
             program_date_time_interval_seconds: 6,

@@ -195,8 +195,11 @@ impl<'a> View<'a> {
 
     /// The audio track that goes into `track`'s transport stream: the first of its group.
     pub(super) fn muxed_audio(&self, track: &Track) -> Option<&'a Track> {
-        let muxes = matches!(self.endpoint.package, Package::Hls(_));
-        if !muxes || track.info.kind != TrackKind::Video {
+        let muxes = |package: &Package| match package {
+            Package::Hls(package) => !package.use_audio_rendition_group,
+            Package::Cmaf(_) | Package::Dash(_) | Package::Mss(_) => false,
+        };
+        if !muxes(&self.endpoint.package) || track.info.kind != TrackKind::Video {
             return None;
         }
         self.audio_of(track).next()

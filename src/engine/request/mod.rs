@@ -31,6 +31,8 @@ pub struct ManifestRequest {
     pub window_seconds: Option<u32>,
     /// Nothing before it is listed; the list slides once it is full.
     pub clip_start: Option<WallClock>,
+    /// The oldest segments of a list that the viewer has a version of may be left out.
+    pub skips: bool,
     /// EXT-X-SESSION-KEY is left out.
     pub excludes_session_keys: bool,
     /// Which tracks are wanted.
@@ -100,8 +102,15 @@ const EXPECTED_TIME: &str = "ISO 8601 with a zone, or seconds since 1970";
 const EXPECTED_SECONDS: &str = "whole seconds of at most 14 days";
 
 /// Parameters that manifests take; others are ignored.
-const NAMES: [&str; 6] =
-    ["aws.drmsettings", "aws.manifestfilter", "aws.manifestsettings", "end", "start", "time_delay"];
+const NAMES: [&str; 7] = [
+    "_HLS_skip",
+    "aws.drmsettings",
+    "aws.manifestfilter",
+    "aws.manifestsettings",
+    "end",
+    "start",
+    "time_delay",
+];
 
 impl ManifestRequest {
     /// The live manifest of all tracks.
@@ -111,6 +120,7 @@ impl ManifestRequest {
         time_delay_seconds: None,
         window_seconds: None,
         clip_start: None,
+        skips: false,
         excludes_session_keys: false,
         filter: Filter::ALL,
     };
@@ -208,6 +218,9 @@ impl ManifestRequest {
         }
         match name {
             "aws.manifestfilter" => self.filter = Filter::parse(value)?,
+            // Version 2 also leaves out EXT-X-DATERANGE tags, where a list says it may. A word that
+            // is not known yet asks for something that is not offered, which is a whole list.
+            "_HLS_skip" => self.skips = matches!(value, "YES" | "v2"),
             "aws.manifestsettings" => self.take_settings(value)?,
             "aws.drmsettings" => {
                 let words = ["excludesessionkeys", "exclude_session_keys"];
@@ -274,7 +287,7 @@ impl fmt::Display for ManifestRequest {
         for instant in [self.start, self.end].into_iter().flatten() {
             write!(f, " {}", Time(instant.at))?;
         }
-        write!(f, " {} {}", self.excludes_session_keys, self.filter)
+        write!(f, " {} {} {}", self.skips, self.excludes_session_keys, self.filter)
     }
 }
 
