@@ -175,11 +175,11 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "a count of publications in a manifest",
         file: "src/engine/manifest/dash.rs",
-        old: "            push_date_time(out, view.wall(end));
-            out.push('\"');",
-        new: "            let version = i64::try_from(view.presentation.version).unwrap_or(0);
-            push_date_time(out, view.wall(end) + MediaTime(90 * version));
-            out.push('\"');",
+        old: "        push_date_time(out, view.wall(end));
+        out.push('\"');",
+        new: "        let version = i64::try_from(view.presentation.version).unwrap_or(0);
+        push_date_time(out, view.wall(end) + MediaTime(90 * version));
+        out.push('\"');",
         program: SIM,
         test: "two_origins_say_the_same",
     },

@@ -1,8 +1,8 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
 mod dash;
-mod mpd;
 mod hls_lists;
+mod mpd;
 mod smooth;
 mod unread;
 
