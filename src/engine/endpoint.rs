@@ -1,5 +1,7 @@
 //! An endpoint's settings as the packager sees them. Names are those of the `MediaPackage` v1 API.
 
+use crate::engine::codec::{CodecConfig, TtmlProfile};
+
 /// One origin endpoint: how a channel is offered under `/out/v1/{id}/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -99,6 +101,17 @@ pub struct DashPackage {
     pub min_buffer_time_seconds: u32,
     /// `@suggestedPresentationDelay`; 0 for three joined segments.
     pub suggested_presentation_delay_seconds: u32,
+    /// What text is written as.
+    pub subtitle_format: SubtitleFormat,
+}
+
+/// What text in fragmented MP4 is written as: `subtitle_format`, and `ttml_profile`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubtitleFormat {
+    /// WebVTT cues (ISO/IEC 14496-30 §7).
+    Wvtt,
+    /// TTML documents (ISO/IEC 14496-30 §5).
+    Stpp(TtmlProfile),
 }
 
 /// `mss_package`.
@@ -160,6 +173,25 @@ impl Endpoint {
             Package::Cmaf(package) => package.segment_duration_seconds,
             Package::Dash(package) => package.segment_duration_seconds,
             Package::Mss(package) => package.segment_duration_seconds,
+        }
+    }
+
+    /// The configuration that a track of `config` is offered with: text is written in the
+    /// packager's format, all else as it came.
+    #[must_use]
+    pub const fn offered<'c>(&self, config: &'c CodecConfig) -> &'c CodecConfig {
+        const IMSC_1: CodecConfig = CodecConfig::Ttml(TtmlProfile::Imsc1);
+        const EBU_TT_D: CodecConfig = CodecConfig::Ttml(TtmlProfile::EbuTtD);
+        let CodecConfig::WebVtt = config else { return config };
+        let format = match &self.package {
+            Package::Hls(_) | Package::Cmaf(_) => SubtitleFormat::Wvtt,
+            Package::Dash(package) => package.subtitle_format,
+            Package::Mss(_) => SubtitleFormat::Stpp(TtmlProfile::Imsc1),
+        };
+        match format {
+            SubtitleFormat::Wvtt => config,
+            SubtitleFormat::Stpp(TtmlProfile::Imsc1) => &IMSC_1,
+            SubtitleFormat::Stpp(TtmlProfile::EbuTtD) => &EBU_TT_D,
         }
     }
 

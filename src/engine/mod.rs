@@ -23,5 +23,6 @@ pub mod presentation;
 pub mod request;
 pub mod sample_table;
 pub mod segment;
+pub mod text;
 pub mod webvtt;
 pub mod webvtt_writer;

@@ -332,7 +332,8 @@ impl Playback {
             // The URLs of media do not depend on what a manifest was asked with.
             _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
             Resource::Init { init, .. } => {
-                let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
+                let bytes =
+                    assemble::write_init(settings, presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
                 let made = Representation {
                     content_type: "video/mp4",

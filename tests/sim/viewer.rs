@@ -3,7 +3,7 @@
 
 use headwater::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StaleRule, StreamSelection,
+    StaleRule, StreamSelection, SubtitleFormat,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -49,6 +49,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
             min_update_period_seconds: 0,
             min_buffer_time_seconds: 0,
             suggested_presentation_delay_seconds: 0,
+            subtitle_format: SubtitleFormat::Wvtt,
         })
     };
     let hls = |seconds| {

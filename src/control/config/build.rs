@@ -8,9 +8,10 @@ use super::{
     Channel, Config, Control, Credentials, Log, LogFormat, SegmentDuration, Server, Storage,
     read_text,
 };
+use crate::engine::codec::TtmlProfile;
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, MssPackage, Package,
-    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
+    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -319,6 +320,7 @@ fn dash_package(section: &Section) -> Option<DashPackage> {
     let update = section.seconds("min_update_period_seconds");
     let buffer = section.seconds("min_buffer_time_seconds");
     let delay = section.seconds("suggested_presentation_delay_seconds");
+    let subtitle_format = subtitle_format(section);
     Some(DashPackage {
         segment_duration_seconds: segment?,
         manifest_window_seconds: window?,
@@ -329,7 +331,24 @@ fn dash_package(section: &Section) -> Option<DashPackage> {
         min_update_period_seconds: update?,
         min_buffer_time_seconds: buffer?,
         suggested_presentation_delay_seconds: delay?,
+        subtitle_format: subtitle_format?,
     })
+}
+
+fn subtitle_format(section: &Section) -> Option<SubtitleFormat> {
+    let profile = section.choices("ttml_profile");
+    let format = section.choices("subtitle_format")?.first().copied()?;
+    if format == "wvtt" {
+        if section.has("ttml_profile") {
+            let what = "expected subtitle_format = \"stpp\" beside it, found \"wvtt\"".to_owned();
+            section.reject("ttml_profile", what);
+        }
+        return Some(SubtitleFormat::Wvtt);
+    }
+    Some(SubtitleFormat::Stpp(match profile?.first().copied()? {
+        "EBU_TT_D_101" => TtmlProfile::EbuTtD,
+        _ => TtmlProfile::Imsc1,
+    }))
 }
 
 fn mss_package(section: &Section) -> Option<MssPackage> {

@@ -311,6 +311,18 @@ pub const KEYS: &[Key] = &[
         "@suggestedPresentationDelay; 0 for three segments.",
     ),
     key(
+        "endpoint[].dash_package.subtitle_format",
+        Kind::Choice(&["wvtt", "stpp"]),
+        Text("wvtt"),
+        "Text in fMP4: WebVTT cues, or TTML documents.",
+    ),
+    key(
+        "endpoint[].dash_package.ttml_profile",
+        Kind::Choice(&["IMSC_1", "EBU_TT_D_101"]),
+        Text("IMSC_1"),
+        "What TTML documents keep to.",
+    ),
+    key(
         "endpoint[].dash_package.stream_selection.min_video_bits_per_second",
         BIT_RATE,
         Text("0"),

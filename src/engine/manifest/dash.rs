@@ -2,7 +2,7 @@
 //!
 //! The MPD's time zero is 1970 (`availabilityStartTime`), a Period starts where its session does,
 //! and `S@t` is media time. Every Representation has a template and timeline of its own, since
-//! renditions may have different holes. Text tracks are left out: DASH players want them in fMP4.
+//! renditions may have different holes.
 //! `UTCTiming` points at the MPD itself, whose response has a Date.
 
 use super::dash_timeline::{Run, runs};
@@ -11,6 +11,7 @@ use super::text::{
     push_attribute, push_date_time, push_duration_attribute, push_escaped, push_hash,
     push_integer_attribute, span_micros,
 };
+use super::text_purpose::TextPurpose;
 use super::view::View;
 use super::{Absent, url_hash};
 use crate::engine::codec::{CodecConfig, TrackKind, VideoConfig};
@@ -42,7 +43,7 @@ pub(super) fn render(view: &View<'_>, package: &DashPackage) -> Result<String, A
     if ladder.videos.is_empty() && ladder.audios.is_empty() {
         return Err(RequestError::NothingLeft.into());
     }
-    let tracks = ladder.videos.iter().chain(&ladder.audios);
+    let tracks = ladder.videos.iter().chain(&ladder.audios).chain(&ladder.texts);
     let tracks: Result<Vec<(&Track, Vec<Run>)>, Absent> =
         tracks.map(|&track| Ok((track, runs(view, track, window)?))).collect();
     let tracks = tracks?;
@@ -141,7 +142,7 @@ fn push_period(
 }
 
 /// Representations a player may switch between: all video of one coding, and audio of one
-/// language, codec, label and number of channels (§5.3.3.1).
+/// language, codec, label and number of channels (§5.3.3.1). Each text stands alone.
 fn shares_set(a: &Representation<'_>, b: &Representation<'_>) -> bool {
     let of = |representation: &Representation<'_>| {
         let config = &representation.run.init.config;
@@ -149,7 +150,10 @@ fn shares_set(a: &Representation<'_>, b: &Representation<'_>) -> bool {
         let family = codec.split('.').next().unwrap_or_default().to_owned();
         (representation.info.kind, family, config.channels())
     };
-    of(a) == of(b) && a.info.language == b.info.language && a.info.label == b.info.label
+    a.info.kind != TrackKind::Text
+        && of(a) == of(b)
+        && a.info.language == b.info.language
+        && a.info.label == b.info.label
 }
 
 fn push_set(
@@ -165,7 +169,8 @@ fn push_set(
     push_integer_attribute(out, "id", id);
     let (content, mime) = match info.kind {
         TrackKind::Audio => ("audio", "audio/mp4"),
-        TrackKind::Video | TrackKind::Text => ("video", "video/mp4"),
+        TrackKind::Video => ("video", "video/mp4"),
+        TrackKind::Text => ("text", "application/mp4"),
     };
     push_attribute(out, "contentType", content);
     push_attribute(out, "mimeType", mime);
@@ -189,13 +194,47 @@ fn push_set(
         push_escaped(out, label);
         out.push_str("</Label>\n");
     }
-    if info.kind == TrackKind::Audio {
-        out.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n");
+    match info.kind {
+        TrackKind::Video => {}
+        TrackKind::Audio => push_role(out, "Role", "main"),
+        TrackKind::Text => push_text_roles(out, info),
     }
     for representation in set {
         push_representation(out, view, package, representation, origin);
     }
     out.push_str("</AdaptationSet>\n");
+}
+
+/// A descriptor of the scheme of roles (§5.8.5.5).
+fn push_role(out: &mut String, element: &str, value: &str) {
+    out.push('<');
+    out.push_str(element);
+    push_attribute(out, "schemeIdUri", "urn:mpeg:dash:role:2011");
+    push_attribute(out, "value", value);
+    out.push_str("/>\n");
+}
+
+/// What text is for: a translation, or written sound as well, which CHARACTERISTICS of its source
+/// tell (RFC 8216 §4.3.4.1).
+fn push_text_roles(out: &mut String, info: &TrackInfo) {
+    let purpose = TextPurpose::of(info);
+    for (is_so, value) in [(purpose.is_caption, "caption"), (purpose.is_easy, "easyreader")] {
+        if is_so {
+            push_role(out, "Accessibility", value);
+        }
+    }
+    push_role(
+        out,
+        "Role",
+        match purpose {
+            TextPurpose { is_caption: true, .. } => "caption",
+            _ if info.forced => "forced-subtitle",
+            _ => "subtitle",
+        },
+    );
+    if info.default {
+        push_role(out, "Role", "main");
+    }
 }
 
 fn push_representation(

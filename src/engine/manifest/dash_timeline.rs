@@ -61,7 +61,7 @@ pub(super) fn runs<'a>(
     let mut hashes = view.hashes(track);
     for joined in window {
         // A gap has no init, and nothing to list.
-        let Some(init_id) = joined.init else { continue };
+        let Some(init_id) = view.init_of(track, &joined) else { continue };
         let Some(grid) = view.presentation.grid(joined.grid) else { continue };
         let period = grid.session_start;
         let same = |run: &&mut Run| run.period == period && run.init_id == init_id;
@@ -69,14 +69,14 @@ pub(super) fn runs<'a>(
             run.push(&joined);
             continue;
         }
-        let Some(init) = view.presentation.inits.get(&init_id) else { continue };
+        let Some(init) = view.offered_init(init_id) else { continue };
         let Some(hash) = hashes.of(&joined) else { continue };
         if runs.last().is_some_and(|run| run.period == period) {
             runs.pop();
         }
         let mut run = Run {
             period,
-            init: Arc::clone(init),
+            init,
             hash,
             start_number: joined.number,
             has_hole: false,

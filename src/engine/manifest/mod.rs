@@ -11,8 +11,8 @@
 //! | CMAF | `{id}/index.m3u8`, `{id}/index_v1.m3u8` | `v1_{hash}_init.mp4` | `….m4s` |
 //! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
-//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH and Smooth Streaming offer no
-//! text tracks. Smooth Streaming has its client manifest at `index.ism/Manifest` and its fragments
+//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS, and fragmented MP4 like all else in
+//! DASH and Smooth Streaming. Smooth Streaming has its client manifest at `index.ism/Manifest` and its fragments
 //! beside it, at `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
 
 mod address;
@@ -32,6 +32,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 mod text;
+mod text_purpose;
 mod url_hash;
 mod view;
 

@@ -2,7 +2,7 @@
 //! track names and prefixes come from the left.
 
 use super::address::{number_at, parse_hash, parse_number};
-use super::ladder::{is_offered, is_selected};
+use super::ladder::is_offered;
 use super::plan::{Container, container};
 use super::view::View;
 use super::{Absent, ManifestId, Resource, SegmentId, smooth_route, url_hash};
@@ -80,7 +80,7 @@ fn manifest(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Opt
             return Some(ManifestId::Multivariant { list });
         }
         let track = presentation.track(rest.strip_prefix('_')?)?;
-        let known = is_selected(endpoint, &track.info);
+        let known = is_offered(endpoint, &track.info);
         known.then_some(ManifestId::Media { list, track: track.info.id })
     };
     match &endpoint.package {
@@ -122,7 +122,10 @@ fn init(view: &View<'_>, track: &Track, hash: u32) -> Result<Resource, Absent> {
     let package = &view.endpoint.package;
     let of_track = view.presentation.inits.iter().filter(|(_, init)| init.track == track.info.id);
     let mut same = of_track
-        .filter(|(_, init)| url_hash::init(package, &track.info, &init.config) == hash)
+        .filter(|(_, init)| {
+            let config = view.endpoint.offered(&init.config);
+            url_hash::init(package, &track.info, config) == hash
+        })
         .map(|(&id, _)| id);
     let init = same.next().ok_or(Absent::Never)?;
     Ok(Resource::Init { track: track.info.id, init })

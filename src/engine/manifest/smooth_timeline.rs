@@ -67,12 +67,16 @@ pub(super) fn streams<'a>(view: &View<'a>) -> Vec<Stream<'a>> {
     streams
 }
 
-/// `video`, `audio_de`, `audio`.
+/// `video`, `audio_de`, `audio`, `text_en`.
 fn plain_name(track: &Track) -> String {
-    let kind = if track.info.kind == TrackKind::Video { "video" } else { "audio" };
+    let kind = match track.info.kind {
+        TrackKind::Video => "video",
+        TrackKind::Audio => "audio",
+        TrackKind::Text => "text",
+    };
     let fits = |language: &&str| language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     match track.info.language.as_deref().filter(fits) {
-        Some(language) if track.info.kind == TrackKind::Audio => format!("{kind}_{language}"),
+        Some(language) if track.info.kind != TrackKind::Video => format!("{kind}_{language}"),
         _ => kind.to_owned(),
     }
 }
@@ -83,7 +87,10 @@ fn shares_stream(a: &Track, b: &Track) -> bool {
         let coding = std::mem::discriminant(config);
         (track.info.kind, track.cadence, coding, config.channels(), config.timescale())
     };
-    of(a) == of(b) && a.info.language == b.info.language && a.info.label == b.info.label
+    a.info.kind != TrackKind::Text
+        && of(a) == of(b)
+        && a.info.language == b.info.language
+        && a.info.label == b.info.label
 }
 
 impl Stream<'_> {
@@ -135,7 +142,7 @@ impl Stream<'_> {
             let listed = view.presentation.joined(track, view.seconds, from);
             let listed = listed.skip_while(|joined| joined.middle() <= from);
             for joined in listed.take_while(|joined| joined.number <= until) {
-                let Some(init) = joined.init else { continue };
+                let Some(init) = view.init_of(track, &joined) else { continue };
                 if config.is_some_and(|known| !is_same(view.presentation, known, init)) {
                     since = since.max(joined.number);
                 }
@@ -144,7 +151,7 @@ impl Stream<'_> {
             }
             let config = config.and_then(|id| view.presentation.inits.get(&id));
             let config = config.map_or(&track.info.config, |init| &init.config);
-            chunks.configs.push(config.clone());
+            chunks.configs.push(view.endpoint.offered(config).clone());
         }
         chunks.spans = chunks.spans.split_off(&since);
         if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
@@ -179,7 +186,10 @@ pub(super) fn look_ahead(
         let Some(last) = view.last(track) else { continue };
         let listed = view.presentation.joined(track, view.seconds, joined.end);
         let listed = listed.take_while(|it| it.number <= last.number);
-        for next in listed.filter(|it| it.number > joined.number && !it.gap).take(count) {
+        for next in listed
+            .filter(|it| it.number > joined.number && view.init_of(track, it).is_some())
+            .take(count)
+        {
             following.entry(next.number).or_insert((next.start, next.end));
         }
     }

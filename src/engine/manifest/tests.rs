@@ -1,13 +1,14 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
 mod smooth;
+mod texts;
 mod unread;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, HlsManifest, HlsPackage, MssPackage, SegmentTemplateFormat,
-    StaleRule, StreamOrder, StreamSelection,
+    StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -246,6 +247,7 @@ fn dash(segment: u32, window: u32, format: SegmentTemplateFormat) -> Endpoint {
         min_update_period_seconds: 0,
         min_buffer_time_seconds: 0,
         suggested_presentation_delay_seconds: 0,
+        subtitle_format: SubtitleFormat::Wvtt,
     }))
 }
 
@@ -562,12 +564,12 @@ fn mpd_reads_back() {
     for period in &periods {
         let sets = period.children().filter(|node| node.has_tag_name("AdaptationSet"));
         let kinds: Vec<_> = sets.map(|set| set.attribute("lang").unwrap_or("video")).collect();
-        assert_eq!(kinds, ["video", "de", "en"]);
+        assert_eq!(kinds, ["video", "de", "en", "en"]);
     }
     let templates = periods[1].descendants().filter(|node| node.has_tag_name("SegmentTemplate"));
     let templates: Vec<_> = templates.collect();
-    assert_eq!(templates.len(), 4);
-    for (template, scale) in templates.iter().zip([90_000, 90_000, 48_000, 48_000]) {
+    assert_eq!(templates.len(), 5);
+    for (template, scale) in templates.iter().zip([90_000, 90_000, 48_000, 48_000, 90_000]) {
         let origin: i64 = template.attribute("presentationTimeOffset").unwrap().parse().unwrap();
         assert_eq!(origin, (1_795_435_200 + 20) * scale);
         let s = template.descendants().find(|node| node.has_tag_name("S")).unwrap();

@@ -8,10 +8,11 @@ use super::url_hash::{self, Shape};
 use crate::engine::codec::CodecConfig;
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{Endpoint, Package};
-use crate::engine::presentation::{Grid, Joined, Presentation, Track};
+use crate::engine::presentation::{Grid, Init, Joined, Presentation, Track};
 use crate::engine::request::{ManifestRequest, RequestError};
 use crate::units::MediaTime;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Targets after a span's end at which what is missing still will not come any more.
 const MISSING_TARGET_COUNT: i64 = 4;
@@ -143,7 +144,29 @@ impl<'a> View<'a> {
             return Err(Absent::Unread);
         }
         // Media that comes late may still take a gap's place.
-        if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
+        if self.init_of(track, &joined).is_none() { Err(Absent::NotYet) } else { Ok(joined) }
+    }
+
+    /// Id of the configuration of `joined`; `None` for a gap. Text that is written as samples has
+    /// none: where no text came, and comes late none is taken, there is a segment that says
+    /// nothing.
+    pub(super) fn init_of(&self, track: &Track, joined: &Joined) -> Option<u32> {
+        joined.init.or_else(|| {
+            let has_samples = matches!(self.endpoint.package, Package::Dash(_) | Package::Mss(_));
+            let of_text = has_samples && track.info.kind == TrackKind::Text;
+            let mut inits = self.presentation.inits.iter().filter(|_| of_text);
+            inits.find(|(_, init)| init.track == track.info.id).map(|(&id, _)| id)
+        })
+    }
+
+    /// The configuration with this id as the endpoint offers it.
+    pub(super) fn offered_init(&self, id: u32) -> Option<Arc<Init>> {
+        let init = self.presentation.inits.get(&id)?;
+        let config = self.endpoint.offered(&init.config);
+        Some(match *config == init.config {
+            true => Arc::clone(init),
+            false => Arc::new(Init { config: config.clone(), track: init.track }),
+        })
     }
 
     /// True where nothing will be added to `track`'s list any more.
@@ -268,9 +291,11 @@ impl Hashes<'_> {
             seconds: self.view.seconds,
             grid: self.view.presentation.grid(joined.grid)?,
             track: &self.track.info,
-            config: self.config(self.init).unwrap_or(&self.track.info.config),
+            config: self
+                .offered(self.init)
+                .unwrap_or_else(|| self.view.endpoint.offered(&self.track.info.config)),
             audio: self.audio.zip(sound).and_then(|(audio, (init, parts))| {
-                Some((&*audio.info, self.config(Some(init))?, parts))
+                Some((&*audio.info, self.offered(Some(init))?, parts))
             }),
         };
         let hash = url_hash::segment(&shape);
@@ -278,7 +303,8 @@ impl Hashes<'_> {
         Some(hash)
     }
 
-    fn config(&self, init: Option<u32>) -> Option<&CodecConfig> {
-        self.view.presentation.inits.get(&init?).map(|init| &init.config)
+    fn offered(&self, init: Option<u32>) -> Option<&CodecConfig> {
+        let init = self.view.presentation.inits.get(&init?)?;
+        Some(self.view.endpoint.offered(&init.config))
     }
 }

@@ -77,6 +77,11 @@ fn client_manifest_in_full() {
          Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(audio_en={{start time}})\">\n\
          <QualityLevel Index=\"0\" Bitrate=\"96000\" FourCC=\"AACL\" {level}/>\n\
          <c t=\"{audio}\" d=\"96000\" r=\"5\"/>\n</StreamIndex>\n\
+         <StreamIndex Type=\"text\" Subtype=\"SUBT\" Name=\"text_en\" Language=\"en\" \
+         TimeScale=\"90000\" Chunks=\"5\" QualityLevels=\"1\" \
+         Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(text_en={{start time}})\">\n\
+         <QualityLevel Index=\"0\" Bitrate=\"1000\" FourCC=\"TTML\" CodecPrivateData=\"\"/>\n\
+         <c t=\"{video}\" d=\"180000\" r=\"5\"/>\n</StreamIndex>\n\
          </SmoothStreamingMedia>\n",
         audio + 3 * 96_000
     );
@@ -92,7 +97,7 @@ fn what_is_listed_can_be_fetched_and_announces_what_follows() {
         channel.push(gap);
         for _ in 0..12 {
             let listed = fragments(&channel.text(&endpoint, MANIFEST));
-            assert_eq!(listed.len(), 3);
+            assert_eq!(listed.len(), 4);
             for path in listed.values().flatten() {
                 let found = plan(&endpoint, &channel, path);
                 let missing = gap == Some(0) && found == Err(Absent::NotYet);
