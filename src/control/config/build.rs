@@ -10,8 +10,8 @@ use super::{
 };
 use crate::engine::codec::TtmlProfile;
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, MssPackage, Package,
-    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
+    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    Package, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -302,11 +302,16 @@ fn check_window(section: &Section, name: &str, window: Option<u32>, segment: Opt
 
 fn hls_package(section: &Section) -> Option<HlsPackage> {
     let segment = section.seconds("segment_duration_seconds");
+    let list = hls_list(section, segment);
+    Some(HlsPackage { segment_duration_seconds: segment?, list: list? })
+}
+
+/// The settings of the keys `keys::hls_list_keys` over segments of `segment` seconds.
+fn hls_list(section: &Section, segment: Option<u32>) -> Option<HlsListSettings> {
     let window = section.seconds("playlist_window_seconds");
     check_window(section, "playlist_window_seconds", window, segment);
     let interval = section.seconds("program_date_time_interval_seconds");
-    Some(HlsPackage {
-        segment_duration_seconds: segment?,
+    Some(HlsListSettings {
         playlist_window_seconds: window?,
         program_date_time_interval_seconds: interval?,
     })
@@ -370,15 +375,8 @@ fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Opti
         let id = list.text("id");
         let name = list.text("manifest_name");
         let name = name.or_else(|| endpoint_manifest_name.map(str::to_owned));
-        let window = list.seconds("playlist_window_seconds");
-        check_window(list, "playlist_window_seconds", window, segment);
-        let interval = list.seconds("program_date_time_interval_seconds");
-        Some(HlsManifest {
-            id: id?,
-            manifest_name: name?,
-            playlist_window_seconds: window?,
-            program_date_time_interval_seconds: interval?,
-        })
+        let settings = hls_list(list, segment);
+        Some(HlsManifest { id: id?, manifest_name: name?, list: settings? })
     };
     let lists: Vec<_> = lists.iter().map(manifest).collect();
     Some(CmafPackage {
