@@ -42,6 +42,9 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
         let chunks = stream.chunks(view, window)?;
         listed.push((stream, rates, chunks));
     }
+    if listed.iter().all(|(.., chunks)| chunks.is_short) {
+        return Err(Absent::NotYet);
+    }
     let mut out = String::with_capacity(16 << 10);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     push_start(&mut out, view, window, &listed);

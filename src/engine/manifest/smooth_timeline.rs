@@ -42,6 +42,9 @@ impl LookAhead {
 pub(super) struct Chunks {
     /// Start and end by number, oldest first; gaps are left out.
     pub(super) spans: BTreeMap<u64, (MediaTime, MediaTime)>,
+    /// True where the stream has begun just now: a client that joins so many fragments behind the
+    /// edge as one announces would wait for what it can't ask for.
+    pub(super) is_short: bool,
     /// For each of the stream's tracks, the configuration of what is listed of it.
     pub(super) configs: Vec<CodecConfig>,
 }
@@ -132,7 +135,7 @@ impl Stream<'_> {
         let at = |track: &Track| view.presentation.joined_number(track, view.seconds, until);
         let end = self.tracks.iter().find_map(|track| at(track)).map(|joined| joined.end);
         let from = end.ok_or_else(nothing)? - super::view::ticks(window_seconds);
-        let mut chunks = Chunks { spans: BTreeMap::new(), configs: Vec::new() };
+        let mut chunks = Chunks { spans: BTreeMap::new(), is_short: false, configs: Vec::new() };
         let mut since = 0;
         for track in &self.tracks {
             if view.is_unread(track, from - view.target(track) - view.target(track)) {
@@ -153,6 +156,8 @@ impl Stream<'_> {
             let config = config.map_or(&track.info.config, |init| &init.config);
             chunks.configs.push(view.endpoint.offered(config).clone());
         }
+        let count = chunks.spans.len();
+        chunks.is_short = !view.presentation.ended && count <= usize::from(LOOK_AHEAD_COUNT);
         chunks.spans = chunks.spans.split_off(&since);
         if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
     }

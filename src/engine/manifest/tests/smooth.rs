@@ -223,3 +223,18 @@ proptest! {
         prop_assert!(resolve(&mss(2, 40), &channel.presentation, &path).is_err());
     }
 }
+
+#[test]
+fn a_manifest_waits_for_as_many_fragments_as_one_announces_and_one() {
+    let endpoint = mss(2, 40);
+    let mut channel = Channel::ladder();
+    for count in 1..8 {
+        channel.push(None);
+        let manifest = render(&endpoint, &channel.presentation, &ManifestId::Smooth);
+        // The two newest can be announced, but not fetched.
+        assert_eq!(manifest.is_ok(), count >= 5, "after {count}");
+    }
+    let mut short = Channel::ladder().push_many(2);
+    short.presentation.ended = true;
+    assert!(short.text(&endpoint, MANIFEST).contains("Chunks=\"2\""), "all there will be");
+}
