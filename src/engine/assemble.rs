@@ -136,7 +136,8 @@ pub fn make(
     Ok(mux_segment(&tracks))
 }
 
-/// The initialisation segment of `endpoint` with id `init`; `None` where nothing listed refers to it any more.
+/// The initialisation segment of `endpoint` with id `init`; `None` where nothing listed refers to
+/// it any more.
 #[must_use]
 pub fn write_init(endpoint: &Endpoint, presentation: &Presentation, init: u32) -> Option<Vec<u8>> {
     let init = presentation.inits.get(&init)?;

@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn samples_follow_one_another() {
         let cues = content(
-            "00:00.500 --> 00:01.500\na\n\n00:01.000 --> 00:03.000\nb\n\n00:04.000 --> 00:05.000\nc\n",
+            "00:00.500 --> 00:01.500\na\n\n00:01.000 --> 00:03.000\nb\n\n\
+             00:04.000 --> 00:05.000\nc\n",
         );
         let rows = |rows: &[(u32, &str)]| -> Vec<(u32, String)> {
             rows.iter().map(|&(duration, names)| (duration, names.to_owned())).collect()

@@ -18,7 +18,8 @@ pub(super) struct Ladder<'a> {
     pub(super) texts: Vec<&'a Track>,
 }
 
-/// True where the endpoint has URLs for the track: `stream_selection` judges video alone, inclusively.
+/// True where the endpoint has URLs for the track: `stream_selection` judges video alone,
+/// inclusively.
 pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
     let selection = &endpoint.stream_selection;
     track.kind != TrackKind::Video

@@ -12,8 +12,9 @@
 //! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
 //! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS, and fragmented MP4 like all else in
-//! DASH and Smooth Streaming. Smooth Streaming has its client manifest at `index.ism/Manifest` and its fragments
-//! beside it, at `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
+//! DASH and Smooth Streaming. Smooth Streaming has its client manifest at `index.ism/Manifest` and
+//! its fragments beside it, at
+//! `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
 
 mod address;
 mod dash;

@@ -163,9 +163,10 @@ impl<'a> View<'a> {
     pub(super) fn offered_init(&self, id: u32) -> Option<Arc<Init>> {
         let init = self.presentation.inits.get(&id)?;
         let config = self.endpoint.offered(&init.config);
-        Some(match *config == init.config {
-            true => Arc::clone(init),
-            false => Arc::new(Init { config: config.clone(), track: init.track }),
+        Some(if *config == init.config {
+            Arc::clone(init)
+        } else {
+            Arc::new(Init { config: config.clone(), track: init.track })
         })
     }
 

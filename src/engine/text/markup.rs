@@ -77,24 +77,23 @@ pub fn parse_markup(text: &str) -> Vec<Vec<Span>> {
                     }
                 }
             }
-            Token::Tag(tag) => match tag.strip_prefix('/') {
-                Some(name) => {
+            Token::Tag(tag) => {
+                if let Some(name) = tag.strip_prefix('/') {
                     if let Some(&(_, around)) = open.last().filter(|(known, _)| *known == name) {
                         style = around;
                         open.pop();
                     }
+                    continue;
                 }
-                None => {
-                    // Classes follow dots, an annotation a space.
-                    let tag = tag.split([' ', '\t', '\n']).next().unwrap_or_default();
-                    let mut parts = tag.split('.');
-                    let name = parts.next().unwrap_or_default();
-                    if matches!(name, "b" | "c" | "i" | "lang" | "rt" | "ruby" | "u" | "v") {
-                        open.push((name, style));
-                        style = styled(style, name, parts);
-                    }
+                // Classes follow dots, an annotation a space.
+                let tag = tag.split([' ', '\t', '\n']).next().unwrap_or_default();
+                let mut parts = tag.split('.');
+                let name = parts.next().unwrap_or_default();
+                if matches!(name, "b" | "c" | "i" | "lang" | "rt" | "ruby" | "u" | "v") {
+                    open.push((name, style));
+                    style = styled(style, name, parts);
                 }
-            },
+            }
         }
     }
     lines
@@ -199,6 +198,7 @@ fn numbered(text: &str) -> Option<(char, &str)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt::Write as _;
 
     fn drawn(text: &str) -> String {
         let span = |span: &Span| {
@@ -209,7 +209,7 @@ mod tests {
             }
             for (mark, colour) in [('#', colour), ('@', background)] {
                 if let Some(Colour([r, g, b])) = colour {
-                    marks.push_str(&format!("{mark}{r:02x}{g:02x}{b:02x}"));
+                    let _ = write!(marks, "{mark}{r:02x}{g:02x}{b:02x}");
                 }
             }
             format!("[{marks}|{}]", span.text)
