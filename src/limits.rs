@@ -376,6 +376,11 @@ pub const MANIFEST_PARAMETER_SIZE_MAX: usize = 1024;
 /// Seconds of the longest span that a manifest may be asked for: a day, as there.
 pub const TIME_SHIFT_SECONDS_MAX: u32 = 86_400;
 
+// Text.
+
+/// Bytes of all samples made of one segment's cues: four of the largest texts that come in.
+pub const CUE_SAMPLES_SIZE_MAX: usize = 4 * TEXT_SIZE_MAX;
+
 // Splice messages and timed metadata.
 
 /// Descriptors of a splice message: as many of the shortest that say something as its 4 KiB hold

@@ -4,8 +4,10 @@ mod dash;
 
 pub use dash::{
     DashManifest, DashPackage, DashProfile, DashSettings, ManifestLayout, PeriodTriggers,
-    SegmentTemplateFormat, UtcTiming,
+    SegmentTemplateFormat, SubtitleFormat, UtcTiming,
 };
+
+use crate::engine::codec::{CodecConfig, TtmlProfile};
 
 /// One origin endpoint: how a channel is offered under `/out/v1/{id}/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +124,8 @@ pub struct CmafPackage {
     pub segment_duration_seconds: u32,
     /// Begins every init and segment name; empty for none.
     pub segment_prefix: String,
+    /// What text in its MPDs is written as; playlists list WebVTT.
+    pub subtitle_format: SubtitleFormat,
     /// The playlists over this one segment set.
     pub hls_manifests: Vec<HlsManifest>,
     /// The MPDs over it; there is one manifest of either kind at least.
@@ -189,6 +193,26 @@ impl Endpoint {
             Package::Cmaf(package) => package.segment_duration_seconds,
             Package::Dash(package) => package.segment_duration_seconds,
             Package::Mss(package) => package.segment_duration_seconds,
+        }
+    }
+
+    /// The configuration that a track of `config` is offered with: text in fragmented MP4 is
+    /// written in the packager's format, all else as it came.
+    #[must_use]
+    pub const fn offered<'c>(&self, config: &'c CodecConfig) -> &'c CodecConfig {
+        const IMSC_1: CodecConfig = CodecConfig::Ttml(TtmlProfile::Imsc1);
+        const EBU_TT_D: CodecConfig = CodecConfig::Ttml(TtmlProfile::EbuTtD);
+        let CodecConfig::WebVtt = config else { return config };
+        let format = match &self.package {
+            Package::Hls(_) => SubtitleFormat::Wvtt,
+            Package::Cmaf(package) => package.subtitle_format,
+            Package::Dash(package) => package.subtitle_format,
+            Package::Mss(_) => SubtitleFormat::Stpp(TtmlProfile::Imsc1),
+        };
+        match format {
+            SubtitleFormat::Wvtt => config,
+            SubtitleFormat::Stpp(TtmlProfile::Imsc1) => &IMSC_1,
+            SubtitleFormat::Stpp(TtmlProfile::EbuTtD) => &EBU_TT_D,
         }
     }
 

@@ -25,5 +25,6 @@ pub mod sample_table;
 pub mod scte35;
 pub mod segment;
 pub mod splice;
+pub mod text;
 pub mod webvtt;
 pub mod webvtt_writer;

@@ -4,24 +4,11 @@
 //! media time alone, so that neither a wrapped nor an absent source map reaches a player. Parsing
 //! is done elsewhere.
 
-use crate::engine::webvtt::{Cue, WebVtt};
+use crate::engine::text::{TICKS_PER_MILLISECOND, TextPart, milliseconds, visible_cues};
+use crate::engine::webvtt::Cue;
 use crate::units::MediaTime;
 use std::collections::BTreeSet;
 use std::io::Write;
-
-/// Ticks of 90 kHz in a millisecond, the unit of cue times.
-const TICKS_PER_MILLISECOND: i64 = 90;
-/// The latest instant whose ticks fit their type.
-const MILLISECONDS_MAX: i64 = i64::MAX / TICKS_PER_MILLISECOND;
-
-/// One source segment of an output segment.
-#[derive(Clone, Copy, Debug)]
-pub struct TextPart<'a> {
-    /// Its content.
-    pub content: &'a WebVtt,
-    /// Media time of its cue time zero, which is the decode time of its record.
-    pub local_zero: MediaTime,
-}
 
 /// The WebVTT segment of all cues of `parts` that are seen in `[start, end)`, by their times.
 ///
@@ -31,23 +18,8 @@ pub struct TextPart<'a> {
 /// written once.
 #[must_use]
 pub fn write_webvtt_segment(parts: &[TextPart<'_>], start: MediaTime, end: MediaTime) -> Vec<u8> {
-    let mut cues: Vec<(i64, i64, &Cue)> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for part in parts {
-        for cue in &part.content.cues {
-            let (from, to) = (part.instant(cue.start_ms), part.instant(cue.end_ms));
-            let identity = (from, to, &cue.identifier, &cue.settings, &cue.text);
-            let visible = from * TICKS_PER_MILLISECOND < end.ticks()
-                && to * TICKS_PER_MILLISECOND > start.ticks();
-            if visible && seen.insert(identity) {
-                cues.push((from, to, cue));
-            }
-        }
-    }
-    // Stable: cues of equal times keep the order of the source.
-    cues.sort_by_key(|&(from, _, _)| from);
-
-    let zero = cues.first().map_or(i64::MAX, |&(from, _, _)| from).min(milliseconds(start));
+    let cues = visible_cues(parts, start, end);
+    let zero = cues.first().map_or(i64::MAX, |cue| cue.from).min(milliseconds(start));
     let clock = (zero * TICKS_PER_MILLISECOND).rem_euclid(1 << 33);
     let mut out =
         format!("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{clock},LOCAL:00:00:00.000\n").into_bytes();
@@ -59,23 +31,10 @@ pub fn write_webvtt_segment(parts: &[TextPart<'_>], start: MediaTime, end: Media
             out.push(b'\n');
         }
     }
-    for (from, to, cue) in cues {
-        write_cue(&mut out, from - zero, to - zero, cue);
+    for cue in cues {
+        write_cue(&mut out, cue.from - zero, cue.to - zero, cue.cue);
     }
     out
-}
-
-impl TextPart<'_> {
-    /// Media time of a cue time, in whole milliseconds, floored.
-    fn instant(&self, cue_time_ms: u64) -> i64 {
-        // Times beyond three million years are all the same to a player.
-        milliseconds(self.local_zero).saturating_add_unsigned(cue_time_ms).min(MILLISECONDS_MAX)
-    }
-}
-
-/// A time in whole milliseconds, floored.
-fn milliseconds(time: MediaTime) -> i64 {
-    time.ticks().div_euclid(TICKS_PER_MILLISECOND)
 }
 
 fn write_cue(out: &mut Vec<u8>, from: i64, to: i64, cue: &Cue) {
@@ -108,6 +67,7 @@ fn write_time(out: &mut Vec<u8>, milliseconds: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::webvtt::WebVtt;
 
     fn cue(start_ms: u64, end_ms: u64, text: &str) -> Cue {
         Cue {

@@ -368,7 +368,8 @@ impl Playback {
             _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
             Resource::Clock => Ok((clock_of(rt::wall()), false)),
             Resource::Init { init, .. } => {
-                let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
+                let bytes =
+                    assemble::write_init(settings, presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);
                 let made = Representation {
                     content_type: "video/mp4",

@@ -2,10 +2,18 @@
 
 use crate::client::Encoder;
 use crate::origin::{Origin, demo, eventually};
-use crate::playback::{CMAF, HLS, Rendition, hls, number_of};
+use crate::playback::{CMAF, DASH, HLS, Rendition, dash, hls, number_of};
 use crate::probe::{TRANSPORT_STREAM, probe};
 use crate::source::{MUXED, SEGMENT_COUNT};
 use std::fmt::Write as _;
+
+/// Endpoints with documents, beside those of [`demo`].
+const DOCUMENTS: &str = "[[endpoint]]\nid = \"demo-stpp\"\nchannel = \"demo\"\n\
+    stale_limit_seconds = 3600\n[endpoint.dash_package]\nsubtitle_format = \"stpp\"\n\
+    ttml_profile = \"EBU_TT_D_101\"\n[[endpoint]]\nid = \"demo-ttml\"\nchannel = \"demo\"\n\
+    stale_limit_seconds = 3600\n[endpoint.mss_package]\n";
+const STPP: &str = "/out/v1/demo-stpp/index.mpd";
+const TTML: &str = "/out/v1/demo-ttml/index.ism/Manifest";
 
 /// Half a second after its segment's first picture, for half a second.
 fn text(first_pts: i64, at: usize) -> String {
@@ -63,7 +71,7 @@ fn of_kind<'a>(renditions: &'a [Rendition], ending: &str) -> Option<&'a Renditio
 
 #[test]
 fn subtitles_keep_to_the_pictures_clock() {
-    let origin = Origin::start(&demo());
+    let origin = Origin::start(&(demo() + DOCUMENTS));
     push(&origin);
     let renditions = eventually("subtitles are listed", || {
         let renditions = hls(&origin, HLS);
@@ -87,4 +95,89 @@ fn subtitles_keep_to_the_pictures_clock() {
     }
     let cmaf = hls(&origin, CMAF);
     assert_eq!(of_kind(&cmaf, ".vtt").unwrap().segments.len(), SEGMENT_COUNT);
+    cues_are_samples_beside_the_picture(&origin);
+    documents_count_media_time(&origin);
+    fragments_count_from_their_begin(&origin);
+}
+
+/// What follows `mark` in `text`, up to `end`.
+fn after<'t>(text: &'t str, mark: &str, end: &str) -> &'t str {
+    text.split_once(mark)
+        .unwrap_or_else(|| panic!("no {mark} in {text}"))
+        .1
+        .split(end)
+        .next()
+        .unwrap()
+}
+
+/// The fields behind the version and the flags of the first box of this name.
+fn fields<'b>(segment: &'b [u8], name: [u8; 4]) -> &'b [u8] {
+    let at = segment.windows(4).position(|it| it == name).expect("the box is there");
+    &segment[at + 8..]
+}
+
+/// The segments of the text, which the text's own list and the picture's agree on.
+fn texts(origin: &Origin, path: &str) -> Vec<Vec<u8>> {
+    let mpd = origin.get(path).text();
+    let lists: Vec<&str> = mpd.split("<SegmentTimeline>").skip(1).collect();
+    let (first, last) = (lists.first().unwrap(), lists.last().unwrap());
+    let rows = |list: &str| list.split("</SegmentTimeline>").next().unwrap().to_owned();
+    assert_eq!(rows(first), rows(last), "{mpd}");
+    let renditions = dash(origin, path);
+    let text = renditions.iter().find(|it| it.segments[0].contains("/t1_")).unwrap();
+    assert_eq!(text.segments.len(), SEGMENT_COUNT);
+    let get = |path: &String| {
+        let response = origin.get(path);
+        assert_eq!(response.field("content-type"), Some("application/mp4"), "{path}");
+        response.body
+    };
+    text.segments.iter().map(get).collect()
+}
+
+fn cues_are_samples_beside_the_picture(origin: &Origin) {
+    let mpd = origin.get(DASH).text();
+    let set = after(&mpd, "<AdaptationSet id=\"3\"", "</AdaptationSet>");
+    for told in ["contentType=\"text\"", "lang=\"de\"", "value=\"subtitle\"", "codecs=\"wvtt\""] {
+        assert!(set.contains(told), "{told}: {set}");
+    }
+    for (at, segment) in texts(origin, DASH).iter().enumerate() {
+        let text = String::from_utf8_lossy(segment);
+        assert!(text.contains("sttgline:0") && text.contains(&format!("paylline {at}")));
+        // Nothing is said, then the cue, then nothing: count, data_offset, (duration, size) …
+        let rows = fields(segment, *b"trun");
+        let word = |at: usize| u32::from_be_bytes(rows[4 * at..][..4].try_into().unwrap());
+        assert_eq!(word(0), 3);
+        assert!(word(2).abs_diff(45_000) <= 90 && word(4) == 45_000, "{} {}", word(2), word(4));
+    }
+}
+
+fn documents_count_media_time(origin: &Origin) {
+    for (at, segment) in texts(origin, STPP).iter().enumerate() {
+        let decode_time = u64::from_be_bytes(fields(segment, *b"tfdt")[..8].try_into().unwrap());
+        let text = String::from_utf8_lossy(segment);
+        assert!(text.contains("urn:ebu:tt:distribution:2018-04"), "{text}");
+        let begin = ticks(after(&text, " begin=\"", "\""));
+        let late = begin - i64::try_from(decode_time).unwrap();
+        assert!((late - 45_000).abs() <= 90, "{late} ticks after its picture");
+        assert!(text.contains(&format!(">line {at}</span>")), "{text}");
+    }
+}
+
+fn fragments_count_from_their_begin(origin: &Origin) {
+    let manifest = eventually("text is listed", || {
+        let manifest = origin.get(TTML).text();
+        manifest.contains("FourCC=\"TTML\"").then_some(manifest)
+    });
+    let stream = after(&manifest, "<StreamIndex Type=\"text\" Subtype=\"SUBT\"", "</StreamIndex>");
+    let url = after(stream, "Url=\"", "\"");
+    let url = url.replace("{bitrate}", after(stream, "Bitrate=\"", "\""));
+    let url = url.replace("{start time}", after(stream, "<c t=\"", "\""));
+    let fragment = origin.get(&format!("/out/v1/demo-ttml/index.ism/{url}"));
+    let text = String::from_utf8_lossy(&fragment.body).into_owned();
+    let begin = ticks(after(&text, " begin=\"", "\""));
+    assert!((begin - 45_000).abs() <= 90, "{text}");
+    let info = origin
+        .get(&format!("/out/v1/demo-ttml/index.ism/{url}").replace("Fragments(", "FragmentInfo("));
+    assert_eq!(info.status, 200);
+    assert!(fragment.body.starts_with(&info.body) && info.body.len() < fragment.body.len());
 }

@@ -1,7 +1,9 @@
 // Plays one URL in headless Chromium and judges by the media element.
 //
 //   node play.mjs --player hls|shaka|dash --url URL [--seconds 15] [--screenshot FILE.png]
+//                 [--cues TEXT] [--languages de,en]
 //
+// --cues wants a cue with this text to have been shown, --languages these languages of sound listed.
 // Prints one JSON object; exit status 0 where the stream played, 1 where it did not, 2 for wrong
 // arguments. The page comes from another origin (a port of its own) than the stream, so that CORS
 // counts. Requests to any host but this machine are refused and counted as faults: a player that
@@ -43,7 +45,7 @@ async function servePage(player) {
 }
 
 // Everything that is wrong with a finished run, as sentences; none where it played.
-function faults(run, seconds) {
+function faults(run, seconds, { cues, languages }) {
   const found = [...run.errors];
   if (!run.started) return [`did not start within ${START_SECONDS_MAX} s`, ...found];
   if (run.advance < seconds - 2) {
@@ -56,10 +58,17 @@ function faults(run, seconds) {
   if (run.buffered.length !== 1) {
     found.push(`buffered in ${run.buffered.length} pieces: ${JSON.stringify(run.buffered)}`);
   }
+  if (cues && !run.cues.some((text) => text.includes(cues))) {
+    found.push(`no cue with "${cues}" was shown: ${JSON.stringify(run.cues)}`);
+  }
+  const wanted = languages?.split(",") ?? [];
+  if (!wanted.every((language) => run.audio.includes(language))) {
+    found.push(`sound in ${JSON.stringify(run.audio)}, not in ${languages}`);
+  }
   return found;
 }
 
-async function play({ player, url, seconds, screenshot }) {
+async function play({ player, url, seconds, screenshot, ...expected }) {
   const server = await servePage(player);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS,
@@ -84,7 +93,7 @@ async function play({ player, url, seconds, screenshot }) {
     const run = await page.evaluate(() => report());
     if (screenshot) await page.screenshot({ path: screenshot });
     run.errors.push(...errors);
-    return { player, url, faults: faults(run, seconds), ...run };
+    return { player, url, faults: faults(run, seconds, expected), ...run };
   } finally {
     await browser.close();
     server.close();
@@ -95,6 +104,7 @@ const { values } = parseArgs({
   options: {
     player: { type: "string" }, url: { type: "string" },
     seconds: { type: "string", default: "15" }, screenshot: { type: "string" },
+    cues: { type: "string" }, languages: { type: "string" },
   },
 });
 const seconds = Number(values.seconds);

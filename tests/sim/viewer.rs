@@ -3,7 +3,7 @@
 
 use headwater::engine::endpoint::{
     CmafPackage, DashPackage, DashSettings, Endpoint, HlsListSettings, HlsManifest, HlsPackage,
-    Package, SegmentTemplateFormat, StaleRule, StreamSelection,
+    Package, SegmentTemplateFormat, StaleRule, StreamSelection, SubtitleFormat,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -44,6 +44,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
     let dash = |format, seconds| {
         Package::Dash(DashPackage {
             segment_duration_seconds: seconds,
+            subtitle_format: SubtitleFormat::Wvtt,
             settings: DashSettings {
                 manifest_window_seconds: window_seconds,
                 segment_template_format: format,
@@ -64,6 +65,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
     };
     let cmaf = Package::Cmaf(CmafPackage {
         segment_duration_seconds: 2,
+        subtitle_format: SubtitleFormat::Wvtt,
         segment_prefix: "p".into(),
         hls_manifests: vec![HlsManifest {
             id: "web".into(),

@@ -342,6 +342,7 @@ fn cmaf_package(
 ) -> Option<CmafPackage> {
     let segment = section.seconds("segment_duration_seconds");
     let prefix = section.text("segment_prefix");
+    let subtitle_format = dash::subtitle_format(section);
     let lists = section.sections("hls_manifests");
     check_ids(&lists);
     let dash_manifests = dash::dash_manifests(section, segment, endpoint_manifest_name);
@@ -360,6 +361,7 @@ fn cmaf_package(
     Some(CmafPackage {
         segment_duration_seconds: segment?,
         segment_prefix: prefix?,
+        subtitle_format: subtitle_format?,
         hls_manifests: lists.into_iter().collect::<Option<_>>()?,
         dash_manifests: dash_manifests?,
     })

@@ -400,14 +400,16 @@ const MSS: &[Key] = &[
 const MSS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].mss_package.stream_selection");
 
 /// The parts of [`KEYS`], in the order of the reference.
-const PARTS: [&[Key]; 14] = [
+const PARTS: [&[Key]; 16] = [
     GENERAL,
     HLS_LIST,
     HLS_SELECTION,
     DASH,
     dash::PACKAGE,
+    dash::SUBTITLES,
     DASH_SELECTION,
     CMAF,
+    dash::CMAF_SUBTITLES,
     CMAF_SELECTION,
     CMAF_MANIFESTS,
     CMAF_LIST,

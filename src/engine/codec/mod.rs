@@ -26,8 +26,19 @@ pub enum CodecConfig {
     Ac3(DolbyConfig),
     /// Enhanced AC-3 (ETSI TS 102 366 annex E), carried as `ec-3`.
     Eac3(DolbyConfig),
-    /// WebVTT (W3C), carried as text segments.
+    /// WebVTT (W3C), carried as text segments, or as `wvtt`.
     WebVtt,
+    /// TTML (W3C), carried as `stpp`. Nothing comes in like this: it is made of WebVTT.
+    Ttml(TtmlProfile),
+}
+
+/// What a TTML document keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TtmlProfile {
+    /// The text profile of IMSC 1.0.1 (W3C).
+    Imsc1,
+    /// EBU-TT-D 1.0.1 (EBU Tech 3380).
+    EbuTtD,
 }
 
 /// Parameter sets of a video track and what they say. NAL units have no start code or length.
@@ -110,7 +121,7 @@ impl CodecConfig {
         match self {
             Self::Avc(_) | Self::Hevc(_) => TrackKind::Video,
             Self::Aac(_) | Self::Ac3(_) | Self::Eac3(_) => TrackKind::Audio,
-            Self::WebVtt => TrackKind::Text,
+            Self::WebVtt | Self::Ttml(_) => TrackKind::Text,
         }
     }
 
@@ -120,7 +131,7 @@ impl CodecConfig {
         let rate = match self {
             Self::Aac(config) => config.sample_rate,
             Self::Ac3(config) | Self::Eac3(config) => config.sample_rate,
-            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt => 90_000,
+            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt | Self::Ttml(_) => 90_000,
         };
         Timescale::new(rate).unwrap_or(Timescale::MPEG_TS)
     }
@@ -131,7 +142,7 @@ impl CodecConfig {
         match self {
             Self::Aac(config) => Some(config.frame_samples),
             Self::Ac3(config) | Self::Eac3(config) => Some(config.frame_samples),
-            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt => None,
+            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt | Self::Ttml(_) => None,
         }
     }
 
@@ -144,6 +155,8 @@ impl CodecConfig {
             Self::Ac3(_) => "ac-3".to_owned(),
             Self::Eac3(_) => "ec-3".to_owned(),
             Self::WebVtt => "wvtt".to_owned(),
+            Self::Ttml(TtmlProfile::Imsc1) => "stpp.ttml.im1t".to_owned(),
+            Self::Ttml(TtmlProfile::EbuTtD) => "stpp.ttml.etd1|im1t".to_owned(),
         }
     }
 
@@ -153,7 +166,7 @@ impl CodecConfig {
         match self {
             Self::Aac(config) => Some(config.channels),
             Self::Ac3(config) | Self::Eac3(config) => Some(config.channels),
-            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt => None,
+            Self::Avc(_) | Self::Hevc(_) | Self::WebVtt | Self::Ttml(_) => None,
         }
     }
 

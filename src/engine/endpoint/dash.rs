@@ -1,10 +1,14 @@
 //! Settings of MPDs: those of a DASH endpoint, and of the MPDs over a CMAF endpoint's segments.
 
+use crate::engine::codec::TtmlProfile;
+
 /// `dash_package`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DashPackage {
     /// Wanted segment duration; rounded to the nearest multiple of the source's.
     pub segment_duration_seconds: u32,
+    /// What its text is written as.
+    pub subtitle_format: SubtitleFormat,
     /// Its one MPD.
     pub settings: DashSettings,
 }
@@ -55,6 +59,16 @@ pub enum SegmentTemplateFormat {
     TimeWithTimeline,
     /// `$Number$` with a nominal duration: the client's clock tells the number.
     NumberWithDuration,
+}
+
+/// What text in fragmented MP4 is written as: `subtitle_format`, and `ttml_profile`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SubtitleFormat {
+    /// WebVTT cues (ISO/IEC 14496-30 §7).
+    #[default]
+    Wvtt,
+    /// TTML documents (ISO/IEC 14496-30 §5).
+    Stpp(TtmlProfile),
 }
 
 /// Where `SegmentTemplate` stands: what several Representations share can stand once.

@@ -90,7 +90,7 @@ fn write_mdia(writer: &mut BoxWriter, config: &CodecConfig, language: Option<&st
     let handler = match config.kind() {
         TrackKind::Video => b"vide",
         TrackKind::Audio => b"soun",
-        TrackKind::Text => b"text",
+        TrackKind::Text => text_media(config).0,
     };
     writer.full_box(*b"hdlr", 0, 0, |w| {
         w.u32(0); // pre_defined
@@ -107,7 +107,7 @@ fn write_mdia(writer: &mut BoxWriter, config: &CodecConfig, language: Option<&st
         match config.kind() {
             TrackKind::Video => w.full_box(*b"vmhd", 0, 1, |w| w.zeros(8)),
             TrackKind::Audio => w.full_box(*b"smhd", 0, 0, |w| w.zeros(4)),
-            TrackKind::Text => w.full_box(*b"nmhd", 0, 0, |_| ()),
+            TrackKind::Text => w.full_box(*text_media(config).1, 0, 0, |_| ()),
         }
         w.boxed(*b"dinf", |w| {
             w.full_box(*b"dref", 0, 0, |w| {
@@ -117,6 +117,15 @@ fn write_mdia(writer: &mut BoxWriter, config: &CodecConfig, language: Option<&st
         });
         w.boxed(*b"stbl", |w| write_stbl(w, config));
     });
+}
+
+/// Handler and media header of text: documents are subtitles, cues plain timed text
+/// (ISO/IEC 14496-12 §12.5, §12.6).
+const fn text_media(config: &CodecConfig) -> (&'static [u8; 4], &'static [u8; 4]) {
+    match config {
+        CodecConfig::Ttml(_) => (b"subt", b"sthd"),
+        _ => (b"text", b"nmhd"),
+    }
 }
 
 /// The content of `stbl` (ISO/IEC 14496-12 §8.5.1): how to decode, and no sample.

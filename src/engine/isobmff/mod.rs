@@ -9,10 +9,12 @@ mod init;
 mod sample_entry;
 mod smooth;
 mod writer;
+mod wvtt;
 
 pub use fragment::{FragmentPart, write_fragment_heads};
 pub use init::write_init_segment;
 pub use smooth::SmoothFragment;
+pub use wvtt::{CueSamples, write_cue_samples};
 
 /// The only track's `track_ID`.
 const TRACK_ID: u32 = 1;

@@ -2,7 +2,7 @@
 //! §8.5.2).
 //!
 //! `avc1` and `hvc1` follow ISO/IEC 14496-15, `mp4a` ISO/IEC 14496-14, `ac-3` and `ec-3`
-//! ETSI TS 102 366 annex F, `wvtt` ISO/IEC 14496-30.
+//! ETSI TS 102 366 annex F, `wvtt` and `stpp` ISO/IEC 14496-30.
 
 use super::writer::BoxWriter;
 use crate::engine::codec::{AacConfig, CodecConfig, VideoConfig};
@@ -37,6 +37,12 @@ pub fn write_sample_entry(writer: &mut BoxWriter, config: &CodecConfig) {
         CodecConfig::WebVtt => writer.boxed(*b"wvtt", |w| {
             write_entry_start(w);
             w.boxed(*b"vttC", |w| w.bytes(b"WEBVTT"));
+        }),
+        // XMLSubtitleSampleEntry (ISO/IEC 14496-12 §12.6.3).
+        CodecConfig::Ttml(_) => writer.boxed(*b"stpp", |w| {
+            write_entry_start(w);
+            w.bytes(b"http://www.w3.org/ns/ttml\0");
+            w.zeros(1 + 1); // schema_location, auxiliary_mime_types
         }),
     }
 }

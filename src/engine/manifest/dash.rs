@@ -1,7 +1,7 @@
 //! Media presentation descriptions (ISO/IEC 23009-1 §5.3, live profile §8.4).
 //!
 //! The MPD's time zero is 1970 (`availabilityStartTime`), a Period starts where its session does,
-//! and `S@t` is media time. Text tracks are left out: DASH players want them in fMP4.
+//! and `S@t` is media time.
 //!
 //! Where segments are told by a nominal duration, a client's clock tells it which there are: it is
 //! told to be behind by the endpoint's delay. What is asked for with a start, or is complete, is
@@ -28,10 +28,11 @@ pub(super) fn render(view: &View<'_>, list: &DashList<'_>) -> Result<String, Abs
     let settings = list.settings;
     let window = view.window_seconds(settings.manifest_window_seconds)?;
     let ladder = Ladder::of(view, window)?;
-    let tracks: Vec<&Track> = ladder.videos.iter().chain(&ladder.audios).copied().collect();
-    if tracks.is_empty() {
+    if ladder.videos.is_empty() && ladder.audios.is_empty() {
         return Err(RequestError::NothingLeft.into());
     }
+    let tracks = ladder.videos.iter().chain(&ladder.audios).chain(&ladder.texts);
+    let tracks: Vec<&Track> = tracks.copied().collect();
     let cuts = Cuts::of(view, settings, &tracks);
     let listed: Result<Listed<'_>, Absent> =
         tracks.iter().map(|&track| Ok((track, runs(view, track, window, &cuts)?))).collect();

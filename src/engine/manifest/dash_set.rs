@@ -7,6 +7,7 @@
 use super::dash_mpd::{Mpd, Naming, Representation};
 use super::dash_template::push_template;
 use super::text::{push_attribute, push_escaped, push_integer_attribute};
+use super::text_purpose::TextPurpose;
 use crate::engine::codec::{CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::DashProfile;
 use crate::engine::presentation::TrackInfo;
@@ -14,7 +15,7 @@ use crate::units::WallClock;
 use std::cmp::Ordering;
 
 /// A Period's Representations in sets that a player may switch within: all video of one coding,
-/// and audio of one language, codec, label and number of channels (§5.3.3.1).
+/// and audio of one language, codec, label and number of channels (§5.3.3.1). A text is alone.
 pub(super) fn sets<'a>(all: Vec<Representation<'a>>) -> Vec<Vec<Representation<'a>>> {
     let mut sets: Vec<Vec<Representation<'a>>> = Vec::new();
     for representation in all {
@@ -33,7 +34,10 @@ fn shares_set(a: &Representation<'_>, b: &Representation<'_>) -> bool {
         let family = codec.split('.').next().unwrap_or_default().to_owned();
         (representation.info.kind, family, config.channels())
     };
-    of(a) == of(b) && a.info.language == b.info.language && a.info.label == b.info.label
+    a.info.kind != TrackKind::Text
+        && of(a) == of(b)
+        && a.info.language == b.info.language
+        && a.info.label == b.info.label
 }
 
 /// Appends an `AdaptationSet`. `origin` is Period@start.
@@ -51,8 +55,11 @@ pub(super) fn push_set(
         push_escaped(out, label);
         out.push_str("</Label>\n");
     }
-    if info.kind == TrackKind::Audio || mpd.names_roles() {
-        out.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n");
+    match info.kind {
+        TrackKind::Text => push_text_roles(out, info),
+        TrackKind::Audio => push_role(out, "Role", "main"),
+        TrackKind::Video if mpd.names_roles() => push_role(out, "Role", "main"),
+        TrackKind::Video => {}
     }
     let naming = mpd.naming();
     let shared = match naming {
@@ -89,7 +96,8 @@ fn push_set_start(out: &mut String, mpd: &Mpd<'_>, id: u32, set: &[Representatio
     push_integer_attribute(out, "id", id);
     let (content, mime) = match info.kind {
         TrackKind::Audio => ("audio", "audio/mp4"),
-        TrackKind::Video | TrackKind::Text => ("video", "video/mp4"),
+        TrackKind::Video => ("video", "video/mp4"),
+        TrackKind::Text => ("text", "application/mp4"),
     };
     push_attribute(out, "contentType", content);
     push_attribute(out, "mimeType", mime);
@@ -114,6 +122,38 @@ fn push_set_start(out: &mut String, mpd: &Mpd<'_>, id: u32, set: &[Representatio
         push_attribute(out, "par", &format!("{x}:{y}"));
     }
     out.push_str(">\n");
+}
+
+/// A descriptor of the scheme of roles (§5.8.5.5).
+fn push_role(out: &mut String, element: &str, value: &str) {
+    out.push('<');
+    out.push_str(element);
+    push_attribute(out, "schemeIdUri", "urn:mpeg:dash:role:2011");
+    push_attribute(out, "value", value);
+    out.push_str("/>\n");
+}
+
+/// What text is for: a translation, or written sound as well, which CHARACTERISTICS of its source
+/// tell (RFC 8216 §4.3.4.1).
+fn push_text_roles(out: &mut String, info: &TrackInfo) {
+    let purpose = TextPurpose::of(info);
+    for (is_so, value) in [(purpose.is_caption, "caption"), (purpose.is_easy, "easyreader")] {
+        if is_so {
+            push_role(out, "Accessibility", value);
+        }
+    }
+    push_role(
+        out,
+        "Role",
+        match purpose {
+            TextPurpose { is_caption: true, .. } => "caption",
+            _ if info.forced => "forced-subtitle",
+            _ => "subtitle",
+        },
+    );
+    if info.default {
+        push_role(out, "Role", "main");
+    }
 }
 
 fn compare_rates(a: (u32, u32), b: (u32, u32)) -> Ordering {

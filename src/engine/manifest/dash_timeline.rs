@@ -66,7 +66,7 @@ pub(super) fn runs<'a>(
     let mut hashes = view.hashes(track);
     for joined in window {
         // A gap has no init, and nothing to list.
-        let Some(init_id) = joined.init else { continue };
+        let Some(init_id) = view.init_of(track, &joined) else { continue };
         let Some(grid) = view.presentation.grid(joined.grid) else { continue };
         let period = cuts.period(grid, &joined);
         let same = |run: &&mut Run| run.period.at == period.at && run.init_id == init_id;
@@ -74,7 +74,7 @@ pub(super) fn runs<'a>(
             run.push(&joined);
             continue;
         }
-        let Some(init) = view.presentation.inits.get(&init_id) else { continue };
+        let Some(init) = view.offered_init(init_id) else { continue };
         let Some(hash) = hashes.of(&joined) else { continue };
         if runs.last().is_some_and(|run| run.period.at == period.at) {
             runs.pop();
@@ -82,7 +82,7 @@ pub(super) fn runs<'a>(
         let mut run = Run {
             period,
             grid: joined.grid,
-            init: Arc::clone(init),
+            init,
             hash,
             start_number: joined.number,
             has_hole: false,

@@ -4,7 +4,7 @@
 //! of a whole join, which does not change while the source's segment duration doesn't; a longer
 //! segment in the list raises it, because a player may give up on a list that breaks its promise.
 
-use super::ladder::is_selected;
+use super::ladder::is_offered;
 use super::stale::has_stopped;
 use super::text::{
     push_date_time, push_hash, push_integer, push_seconds_between, push_thousandths,
@@ -49,7 +49,7 @@ pub(super) fn render(
     track: TrackId,
 ) -> Result<String, Absent> {
     let track = view.presentation.tracks.iter().find(|known| known.info.id == track);
-    let track = track.filter(|track| is_selected(view.endpoint, &track.info));
+    let track = track.filter(|track| is_offered(view.endpoint, &track.info));
     let track = track.ok_or(Absent::Never)?;
     if !view.is_complete(track) && has_stopped(view, track) {
         return Err(Absent::Stopped);

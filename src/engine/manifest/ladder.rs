@@ -4,7 +4,7 @@ use super::Absent;
 use super::stale::has_stopped;
 use super::view::{View, ticks};
 use crate::engine::codec::TrackKind;
-use crate::engine::endpoint::{Endpoint, Package, StreamOrder};
+use crate::engine::endpoint::{Endpoint, StreamOrder};
 use crate::engine::presentation::{Track, TrackInfo};
 use crate::engine::request::RequestError;
 
@@ -18,14 +18,9 @@ pub(super) struct Ladder<'a> {
     pub(super) texts: Vec<&'a Track>,
 }
 
-/// True where the endpoint has URLs for the track at all.
+/// True where the endpoint has URLs for the track: `stream_selection` judges video alone,
+/// inclusively.
 pub(super) fn is_offered(endpoint: &Endpoint, track: &TrackInfo) -> bool {
-    let has_text = !matches!(endpoint.package, Package::Dash(_) | Package::Mss(_));
-    is_selected(endpoint, track) && (has_text || track.kind != TrackKind::Text)
-}
-
-/// True where `stream_selection` lets the track through: only video is judged, inclusively.
-pub(super) fn is_selected(endpoint: &Endpoint, track: &TrackInfo) -> bool {
     let selection = &endpoint.stream_selection;
     track.kind != TrackKind::Video
         || (selection.min_video_bits_per_second..=selection.max_video_bits_per_second)
@@ -42,7 +37,7 @@ impl<'a> Ladder<'a> {
         let delay = ticks(view.delay_seconds);
         let mut ladder = Self { videos: Vec::new(), audios: Vec::new(), texts: Vec::new() };
         for track in &view.presentation.tracks {
-            if !is_selected(view.endpoint, &track.info) {
+            if !is_offered(view.endpoint, &track.info) {
                 continue;
             }
             let Some(newest) = track.segments.last() else {

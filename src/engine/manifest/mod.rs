@@ -12,9 +12,10 @@
 //! | | `{id}/index.mpd` | | |
 //! | DASH | `index.mpd` | `v1_{hash}_init.mp4` | `….m4s`, `v1_{hash}_t{time}.m4s` |
 //!
-//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS. DASH and Smooth Streaming offer no
-//! text tracks. Smooth Streaming has its client manifest at `index.ism/Manifest` and its fragments
-//! beside it, at `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
+//! Subtitles are `t1_{hash}_{number}.vtt` in both kinds of HLS, and fragmented MP4 like all else in
+//! MPDs and Smooth Streaming. Smooth Streaming has its client manifest at `index.ism/Manifest` and
+//! its fragments beside it, at
+//! `Events({hash})/QualityLevels({bit rate})/Fragments({stream}={time})`.
 
 mod address;
 mod dash;
@@ -37,6 +38,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 mod text;
+mod text_purpose;
 mod url_hash;
 mod view;
 
@@ -103,6 +105,8 @@ pub struct SegmentId {
     pub track: TrackId,
     /// Output number.
     pub number: u64,
+    /// What it is written as: text of a CMAF endpoint is there twice.
+    pub container: Container,
 }
 
 /// A manifest, ready to be sent.
@@ -180,8 +184,7 @@ pub fn render_requested(
     let (body, content_type) = match (*manifest, &endpoint.package) {
         (ManifestId::Mpd { list }, _) => {
             let list = dash_list(endpoint, list).ok_or(Absent::Never)?;
-            let view = View { waits_for_sets: true, ..view };
-            (dash::render(&view, &list)?, CONTENT_TYPE_MPD)
+            (dash::render(&view.of_mpd(), &list)?, CONTENT_TYPE_MPD)
         }
         (ManifestId::Smooth, Package::Mss(package)) => {
             (smooth::render(&view, package)?, CONTENT_TYPE_SMOOTH)

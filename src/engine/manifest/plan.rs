@@ -14,15 +14,16 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// What a segment is written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Container {
-    /// A CMAF segment: one track, payloads straight from the ring.
+    /// A CMAF segment: one track, payloads straight from the ring, but for text.
     Fmp4,
     /// A transport stream: one track, or video and the audio muxed with it.
     Ts,
     /// One WebVTT body of all parts' cues.
     WebVtt,
-    /// A Smooth Streaming fragment: one `moof`, and payloads straight from the ring in one `mdat`.
+    /// A Smooth Streaming fragment: one `moof`, and payloads in one `mdat`, straight from the ring
+    /// but for text.
     Smooth,
     /// The `moof` of a Smooth Streaming fragment alone.
     SmoothInfo,
@@ -77,9 +78,9 @@ impl SegmentPlan {
 pub struct PlannedTrack {
     /// The track.
     pub info: Arc<TrackInfo>,
-    /// The configuration that holds for all parts.
+    /// The configuration that holds for all parts, as the endpoint offers it.
     pub init: Arc<Init>,
-    /// Records in order, never empty; holes between them stay holes.
+    /// Records in order; holes between them stay holes. Empty only for text, where none came.
     pub parts: Vec<PlannedPart>,
 }
 
@@ -105,21 +106,21 @@ pub fn plan_segment(
     presentation: &Presentation,
     segment: &SegmentId,
 ) -> Result<SegmentPlan, Absent> {
-    let view = View::new(endpoint, presentation)?;
+    let container = segment.container;
+    let view = View::new(endpoint, presentation)?.of_segments(container);
     let track = presentation.tracks.iter().find(|track| track.info.id == segment.track);
     let track = track.filter(|track| is_offered(endpoint, &track.info)).ok_or(Absent::Never)?;
     let joined = view.fetchable(track, segment.number)?;
     let mut tracks = Vec::with_capacity(2);
     let positions = joined.position..joined.position + joined.count;
-    tracks.extend(planned(presentation, track, positions));
+    tracks.extend(planned(&view, track, positions, view.init_of(track, &joined)));
     if let Some(audio) = view.muxed_audio(track) {
         let positions = view.muxed_range(audio, &joined);
-        tracks.extend(planned(presentation, audio, positions));
+        tracks.extend(planned(&view, audio, positions, None));
     }
     if tracks.is_empty() {
         return Err(Absent::Never);
     }
-    let container = container(endpoint, track.info.kind);
     let look_ahead = match container {
         Container::Smooth => smooth_timeline::look_ahead(&view, track, &joined)?,
         _ => LookAhead::NONE,
@@ -127,7 +128,7 @@ pub fn plan_segment(
     let url_hash = view.hashes(track).of(&joined).ok_or(Absent::Never)?;
     Ok(SegmentPlan {
         container,
-        etag: etag(&joined, url_hash, &tracks, &look_ahead.next),
+        etag: etag(&joined, url_hash, (container, &tracks), &look_ahead.next),
         tracks,
         start: joined.start,
         end: joined.end,
@@ -142,13 +143,17 @@ pub fn plan_segment(
     })
 }
 
-/// What segments of `kind` are written as.
-pub(super) fn container(endpoint: &Endpoint, kind: TrackKind) -> Container {
+/// What segments of `kind` are written as. Text of a CMAF endpoint is one for playlists and another
+/// for MPDs.
+pub(super) const fn containers(endpoint: &Endpoint, kind: TrackKind) -> &'static [Container] {
     match (kind, &endpoint.package) {
-        (TrackKind::Text, _) => Container::WebVtt,
-        (_, Package::Hls(_)) => Container::Ts,
-        (_, Package::Cmaf(_) | Package::Dash(_)) => Container::Fmp4,
-        (_, Package::Mss(_)) => Container::Smooth,
+        (TrackKind::Text, Package::Cmaf(package)) if !package.dash_manifests.is_empty() => {
+            &[Container::WebVtt, Container::Fmp4]
+        }
+        (TrackKind::Text, Package::Hls(_) | Package::Cmaf(_)) => &[Container::WebVtt],
+        (_, Package::Hls(_)) => &[Container::Ts],
+        (_, Package::Cmaf(_) | Package::Dash(_)) => &[Container::Fmp4],
+        (_, Package::Mss(_)) => &[Container::Smooth],
     }
 }
 
@@ -161,14 +166,17 @@ fn content_type(container: Container, kind: TrackKind) -> &'static str {
         (Container::WebVtt, _) => "text/vtt",
         (Container::Ts, _) => "video/mp2t",
         (_, TrackKind::Audio) => "audio/mp4",
+        (_, TrackKind::Text) => "application/mp4",
         _ => "video/mp4",
     }
 }
 
+/// `track`'s part, which has the configuration `init` where there is no media in it.
 fn planned(
-    presentation: &Presentation,
+    view: &View<'_>,
     track: &Track,
     positions: Range<usize>,
+    init: Option<u32>,
 ) -> Option<PlannedTrack> {
     let parts: Vec<PlannedPart> = track
         .segments
@@ -179,18 +187,20 @@ fn planned(
             Some(PlannedPart { start: part.start, end: part.end, media })
         })
         .collect();
-    let init = presentation.inits.get(&parts.first()?.media.init)?;
-    Some(PlannedTrack { info: Arc::clone(&track.info), init: Arc::clone(init), parts })
+    let init = parts.first().map(|part| part.media.init).or(init)?;
+    Some(PlannedTrack { info: Arc::clone(&track.info), init: view.offered_init(init)?, parts })
 }
 
 fn etag(
     joined: &Joined,
     url_hash: u32,
-    tracks: &[PlannedTrack],
+    (container, tracks): (Container, &[PlannedTrack]),
     next: &[(MediaTime, MediaTime)],
 ) -> String {
     let mut hasher = Xxh3::new();
     hasher.update(&url_hash.to_le_bytes());
+    // Text of a CMAF endpoint is there twice.
+    hasher.update(&[u8::from(container == Container::WebVtt)]);
     hasher.update(&joined.number.to_le_bytes());
     for track in tracks {
         hasher.update(track.info.name.as_bytes());

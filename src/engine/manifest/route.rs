@@ -2,8 +2,8 @@
 //! track names and prefixes come from the left.
 
 use super::address::{number_at, parse_hash, parse_number};
-use super::ladder::{is_offered, is_selected};
-use super::plan::{Container, container};
+use super::ladder::is_offered;
+use super::plan::{Container, containers};
 use super::url_hash::Shape;
 use super::view::View;
 use super::{
@@ -44,17 +44,15 @@ pub fn resolve(
     if path == CLOCK_NAME {
         return if has_clock(endpoint) { Ok(Resource::Clock) } else { Err(Absent::Never) };
     }
-    let Named { track, hash, leaf } = named(endpoint, presentation, path)?;
-    let view = View::new(endpoint, presentation)?;
-    match leaf {
-        Leaf::Init => init(&view, track, hash),
-        Leaf::Number(number) => segment(&view, track, hash, number),
-        Leaf::Time(time) if has_mpd(endpoint) => {
-            let number = number_at(&view, track, time)?;
-            segment(&view, track, hash, number)
-        }
-        Leaf::Time(_) => Err(Absent::Never),
-    }
+    let Named { track, hash, leaf, container } = named(endpoint, presentation, path)?;
+    let view = View::new(endpoint, presentation)?.of_segments(container);
+    let number = match leaf {
+        Leaf::Init => return init(&view, track, hash),
+        Leaf::Number(number) => number,
+        Leaf::Time(time) if has_mpd(endpoint) => number_at(&view, track, time)?,
+        Leaf::Time(_) => return Err(Absent::Never),
+    };
+    segment(&view, track, hash, SegmentId { track: track.info.id, number, container })
 }
 
 /// How long a request for `path` is to wait for a publication: a target for the number that comes
@@ -65,9 +63,9 @@ pub fn next_wait(endpoint: &Endpoint, presentation: &Presentation, path: &str) -
     if lists.all(|list| list.settings.segment_template_format.has_timeline()) {
         return None;
     }
-    let Named { track, hash, leaf } = named(endpoint, presentation, path).ok()?;
+    let Named { track, hash, leaf, container } = named(endpoint, presentation, path).ok()?;
     let Leaf::Number(number) = leaf else { return None };
-    let view = View::new(endpoint, presentation).ok()?;
+    let view = View::new(endpoint, presentation).ok()?.of_segments(container);
     let last = view.last(track)?;
     let is_next = number == last.number + 1 && view.hashes(track).of(&last) == Some(hash);
     let target = u64::try_from(view.target(track).ticks()).ok()?;
@@ -80,6 +78,7 @@ struct Named<'p> {
     track: &'p Track,
     hash: u32,
     leaf: Leaf,
+    container: Container,
 }
 
 /// Takes the name of an init or segment apart.
@@ -100,18 +99,16 @@ fn named<'p>(
     let track = presentation.track(name).filter(|track| is_offered(endpoint, &track.info));
     let track = track.ok_or(Absent::Never)?;
 
-    let container = container(endpoint, track.info.kind);
-    let expected = match (container, leaf) {
-        (Container::Fmp4, Leaf::Init) => "mp4",
-        (Container::Fmp4, _) => "m4s",
-        (Container::Ts, Leaf::Number(_)) => "ts",
-        (Container::WebVtt, Leaf::Number(_)) => "vtt",
-        _ => return Err(Absent::Never),
+    let is_named_so = |container: &&Container| match (container, leaf) {
+        (Container::Fmp4, Leaf::Init) => extension == "mp4",
+        (Container::Fmp4, _) => extension == "m4s",
+        (Container::Ts, Leaf::Number(_)) => extension == "ts",
+        (Container::WebVtt, Leaf::Number(_)) => extension == "vtt",
+        _ => false,
     };
-    if extension != expected {
-        return Err(Absent::Never);
-    }
-    Ok(Named { track, hash, leaf })
+    let container = containers(endpoint, track.info.kind).iter().find(is_named_so);
+    let container = *container.ok_or(Absent::Never)?;
+    Ok(Named { track, hash, leaf, container })
 }
 
 /// The manifest at `path`, if the endpoint has one there. Whether it has anything to list is for
@@ -123,7 +120,7 @@ fn manifest(endpoint: &Endpoint, presentation: &Presentation, path: &str) -> Opt
             return Some(ManifestId::Multivariant { list });
         }
         let track = presentation.track(rest.strip_prefix('_')?)?;
-        let known = is_selected(endpoint, &track.info);
+        let known = is_offered(endpoint, &track.info);
         known.then_some(ManifestId::Media { list, track: track.info.id })
     };
     match &endpoint.package {
@@ -194,7 +191,7 @@ fn init(view: &View<'_>, track: &Track, hash: u32) -> Result<Resource, Absent> {
     };
     let mut same = of_track
         .filter(|(_, init)| {
-            let config = &init.config;
+            let config = view.endpoint.offered(&init.config);
             url_hash::init(package, &track.info, config) == hash || of_segments(config)
         })
         .map(|(&id, _)| id);
@@ -202,12 +199,10 @@ fn init(view: &View<'_>, track: &Track, hash: u32) -> Result<Resource, Absent> {
     Ok(Resource::Init { track: track.info.id, init })
 }
 
-fn segment(view: &View<'_>, track: &Track, hash: u32, number: u64) -> Result<Resource, Absent> {
+fn segment(view: &View<'_>, track: &Track, hash: u32, id: SegmentId) -> Result<Resource, Absent> {
     let matches = |joined: &Joined| view.hashes(track).of(joined) == Some(hash);
-    match view.fetchable(track, number) {
-        Ok(joined) if matches(&joined) => {
-            Ok(Resource::Segment(SegmentId { track: track.info.id, number }))
-        }
+    match view.fetchable(track, id.number) {
+        Ok(joined) if matches(&joined) => Ok(Resource::Segment(id)),
         Ok(_) => Err(Absent::Never),
         Err(why) => Err(why),
     }

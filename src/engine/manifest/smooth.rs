@@ -2,12 +2,13 @@
 //!
 //! `DVRWindowLength` and `Duration` count in the protocol's 10 MHz. The times of a stream are near
 //! Unix time and would pass 2^53 in that, where clients written for the web lose the last digits,
-//! so that each stream has the timescale of its track. Text is left out.
+//! so that each stream has the timescale of its track.
 
 use super::ladder::Ladder;
 use super::smooth_codec::smooth_codec;
 use super::smooth_timeline::{Chunks, LOOK_AHEAD_COUNT, Stream, streams};
 use super::text::{push_attribute, push_hash, push_integer, push_integer_attribute};
+use super::text_purpose::TextPurpose;
 use super::view::View;
 use super::{Absent, url_hash};
 use crate::engine::codec::{CodecConfig, TrackKind};
@@ -27,7 +28,7 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
         let known = stream.tracks.iter().copied().zip(rates);
         let mut levels: Vec<_> = known
             .filter_map(|(track, rate)| {
-                let ladder = ladder.videos.iter().chain(&ladder.audios);
+                let ladder = ladder.videos.iter().chain(&ladder.audios).chain(&ladder.texts);
                 let rank = ladder.into_iter().position(|it| it.info.id == track.info.id)?;
                 Some((rank, track, rate))
             })
@@ -40,6 +41,9 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
         let rates: Vec<u64> = levels.iter().map(|&(.., rate)| rate).collect();
         let chunks = stream.chunks(view, window)?;
         listed.push((stream, rates, chunks));
+    }
+    if listed.iter().all(|(.., chunks)| chunks.is_short) {
+        return Err(Absent::NotYet);
     }
     let mut out = String::with_capacity(16 << 10);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -83,9 +87,17 @@ fn in_10_mhz(span: MediaTime) -> u64 {
 /// `StreamIndex` (§2.2.2.3) with its quality levels and chunks.
 fn push_stream(out: &mut String, stream: &Stream<'_>, rates: &[u64], chunks: &Chunks, hash: u32) {
     let info = &stream.tracks[0].info;
-    let kind = if info.kind == TrackKind::Video { "video" } else { "audio" };
+    let kind = match info.kind {
+        TrackKind::Video => "video",
+        TrackKind::Audio => "audio",
+        TrackKind::Text => "text",
+    };
     out.push_str("<StreamIndex");
     push_attribute(out, "Type", kind);
+    if info.kind == TrackKind::Text {
+        let is_caption = TextPurpose::of(info).is_caption;
+        push_attribute(out, "Subtype", if is_caption { "CAPT" } else { "SUBT" });
+    }
     push_attribute(out, "Name", &stream.name);
     if let Some(language) = &info.language {
         push_attribute(out, "Language", language);

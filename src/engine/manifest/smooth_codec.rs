@@ -25,7 +25,7 @@ pub(super) struct SmoothCodec {
     pub(super) audio_tag: Option<u16>,
 }
 
-/// What is said of `config`; `None` for text.
+/// What is said of `config`; `None` for what it has no word for.
 pub(super) fn smooth_codec(config: &CodecConfig) -> Option<SmoothCodec> {
     let (four_cc, private_data, audio_tag) = match config {
         CodecConfig::Avc(video) => ("H264", parameter_sets(video), None),
@@ -38,6 +38,7 @@ pub(super) fn smooth_codec(config: &CodecConfig) -> Option<SmoothCodec> {
         CodecConfig::Eac3(dolby) => {
             ("EC-3", extensible(dolby, DOLBY_DIGITAL_PLUS), Some(TAG_EXTENSIBLE))
         }
+        CodecConfig::Ttml(_) => ("TTML", Vec::new(), None),
         CodecConfig::WebVtt => return None,
     };
     Some(SmoothCodec { four_cc, private_data, audio_tag })

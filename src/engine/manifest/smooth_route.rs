@@ -9,6 +9,7 @@
 //! here. A time is that of any track of the stream, as the chunk list is common to them.
 
 use super::address::{number_at, parse_hash, parse_number};
+use super::plan::Container;
 use super::view::View;
 use super::{Absent, Resource, SegmentId, smooth_timeline, url_hash};
 use crate::engine::endpoint::Endpoint;
@@ -48,7 +49,8 @@ pub(super) fn resolve_fragment(
     for named in [track].into_iter().chain(stream.tracks.iter().copied()) {
         match number_at(&view, named, path.time) {
             Ok(number) => {
-                let id = SegmentId { track: track.info.id, number };
+                let container = Container::Smooth;
+                let id = SegmentId { track: track.info.id, number, container };
                 let is_info = path.is_info;
                 return Ok(if is_info {
                     Resource::FragmentInfo(id)

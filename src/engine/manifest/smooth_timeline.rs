@@ -42,6 +42,9 @@ impl LookAhead {
 pub(super) struct Chunks {
     /// Start and end by number, oldest first; gaps are left out.
     pub(super) spans: BTreeMap<u64, (MediaTime, MediaTime)>,
+    /// True where the stream has begun just now: a client that joins so many fragments behind the
+    /// edge as one announces would wait for what it can't ask for.
+    pub(super) is_short: bool,
     /// For each of the stream's tracks, the configuration of what is listed of it.
     pub(super) configs: Vec<CodecConfig>,
 }
@@ -67,12 +70,16 @@ pub(super) fn streams<'a>(view: &View<'a>) -> Vec<Stream<'a>> {
     streams
 }
 
-/// `video`, `audio_de`, `audio`.
+/// `video`, `audio_de`, `audio`, `text_en`.
 fn plain_name(track: &Track) -> String {
-    let kind = if track.info.kind == TrackKind::Video { "video" } else { "audio" };
+    let kind = match track.info.kind {
+        TrackKind::Video => "video",
+        TrackKind::Audio => "audio",
+        TrackKind::Text => "text",
+    };
     let fits = |language: &&str| language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     match track.info.language.as_deref().filter(fits) {
-        Some(language) if track.info.kind == TrackKind::Audio => format!("{kind}_{language}"),
+        Some(language) if track.info.kind != TrackKind::Video => format!("{kind}_{language}"),
         _ => kind.to_owned(),
     }
 }
@@ -83,7 +90,10 @@ fn shares_stream(a: &Track, b: &Track) -> bool {
         let coding = std::mem::discriminant(config);
         (track.info.kind, track.cadence, coding, config.channels(), config.timescale())
     };
-    of(a) == of(b) && a.info.language == b.info.language && a.info.label == b.info.label
+    a.info.kind != TrackKind::Text
+        && of(a) == of(b)
+        && a.info.language == b.info.language
+        && a.info.label == b.info.label
 }
 
 impl Stream<'_> {
@@ -125,7 +135,7 @@ impl Stream<'_> {
         let at = |track: &Track| view.presentation.joined_number(track, view.seconds, until);
         let end = self.tracks.iter().find_map(|track| at(track)).map(|joined| joined.end);
         let from = end.ok_or_else(nothing)? - super::view::ticks(window_seconds);
-        let mut chunks = Chunks { spans: BTreeMap::new(), configs: Vec::new() };
+        let mut chunks = Chunks { spans: BTreeMap::new(), is_short: false, configs: Vec::new() };
         let mut since = 0;
         for track in &self.tracks {
             if view.is_unread(track, from - view.target(track) - view.target(track)) {
@@ -135,7 +145,7 @@ impl Stream<'_> {
             let listed = view.presentation.joined(track, view.seconds, from);
             let listed = listed.skip_while(|joined| joined.middle() <= from);
             for joined in listed.take_while(|joined| joined.number <= until) {
-                let Some(init) = joined.init else { continue };
+                let Some(init) = view.init_of(track, &joined) else { continue };
                 if config.is_some_and(|known| !is_same(view.presentation, known, init)) {
                     since = since.max(joined.number);
                 }
@@ -144,8 +154,10 @@ impl Stream<'_> {
             }
             let config = config.and_then(|id| view.presentation.inits.get(&id));
             let config = config.map_or(&track.info.config, |init| &init.config);
-            chunks.configs.push(config.clone());
+            chunks.configs.push(view.endpoint.offered(config).clone());
         }
+        let count = chunks.spans.len();
+        chunks.is_short = !view.presentation.ended && count <= usize::from(LOOK_AHEAD_COUNT);
         chunks.spans = chunks.spans.split_off(&since);
         if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
     }
@@ -179,7 +191,10 @@ pub(super) fn look_ahead(
         let Some(last) = view.last(track) else { continue };
         let listed = view.presentation.joined(track, view.seconds, joined.end);
         let listed = listed.take_while(|it| it.number <= last.number);
-        for next in listed.filter(|it| it.number > joined.number && !it.gap).take(count) {
+        for next in listed
+            .filter(|it| it.number > joined.number && view.init_of(track, it).is_some())
+            .take(count)
+        {
             following.entry(next.number).or_insert((next.start, next.end));
         }
     }

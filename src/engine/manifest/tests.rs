@@ -4,13 +4,14 @@ mod dash;
 mod hls_lists;
 mod mpd;
 mod smooth;
+mod texts;
 mod unread;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
     CmafPackage, DashPackage, DashSettings, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
-    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
+    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -244,6 +245,7 @@ fn cmaf(segment: u32, window: u32) -> Endpoint {
     };
     endpoint(Package::Cmaf(CmafPackage {
         segment_duration_seconds: segment,
+        subtitle_format: SubtitleFormat::Wvtt,
         segment_prefix: "p_x".to_owned(),
         hls_manifests: vec![manifest],
         dash_manifests: Vec::new(),
@@ -253,6 +255,7 @@ fn cmaf(segment: u32, window: u32) -> Endpoint {
 fn dash(segment: u32, window: u32, format: SegmentTemplateFormat) -> Endpoint {
     endpoint(Package::Dash(DashPackage {
         segment_duration_seconds: segment,
+        subtitle_format: SubtitleFormat::Wvtt,
         settings: DashSettings {
             manifest_window_seconds: window,
             segment_template_format: format,
@@ -574,12 +577,12 @@ fn mpd_reads_back() {
     for period in &periods {
         let sets = period.children().filter(|node| node.has_tag_name("AdaptationSet"));
         let kinds: Vec<_> = sets.map(|set| set.attribute("lang").unwrap_or("video")).collect();
-        assert_eq!(kinds, ["video", "de", "en"]);
+        assert_eq!(kinds, ["video", "de", "en", "en"]);
     }
     let templates = periods[1].descendants().filter(|node| node.has_tag_name("SegmentTemplate"));
     let templates: Vec<_> = templates.collect();
-    assert_eq!(templates.len(), 4);
-    for (template, scale) in templates.iter().zip([90_000, 90_000, 48_000, 48_000]) {
+    assert_eq!(templates.len(), 5);
+    for (template, scale) in templates.iter().zip([90_000, 90_000, 48_000, 48_000, 90_000]) {
         let origin: i64 = template.attribute("presentationTimeOffset").unwrap().parse().unwrap();
         assert_eq!(origin, (1_795_435_200 + 20) * scale);
         let s = template.descendants().find(|node| node.has_tag_name("S")).unwrap();
@@ -706,6 +709,7 @@ proptest! {
             prop_assert!(first >= newest);
             newest = first;
             let (mut number, mut gap) = (first, false);
+            let container = Container::Ts;
             let mut breaks = tag(&playlist, "#EXT-X-DISCONTINUITY-SEQUENCE:");
             for line in playlist.lines() {
                 match line {
@@ -719,7 +723,7 @@ proptest! {
                         if std::mem::take(&mut gap) {
                             prop_assert_eq!(found, Err(Absent::NotYet));
                         } else {
-                            let id = SegmentId { track: TrackId(1), number };
+                            let id = SegmentId { track: TrackId(1), number, container };
                             prop_assert_eq!(found, Ok(Resource::Segment(id)));
                             prop_assert!(
                                 plan_segment(&endpoint, &channel.presentation, &id).is_ok()
@@ -729,7 +733,7 @@ proptest! {
                     }
                 }
             }
-            let beyond = SegmentId { track: TrackId(1), number };
+            let beyond = SegmentId { track: TrackId(1), number, container };
             prop_assert_eq!(
                 plan_segment(&endpoint, &channel.presentation, &beyond),
                 Err(Absent::NotYet)

@@ -1,17 +1,18 @@
 //! What an endpoint offers of a presentation: the one place that decides which output segments are
 //! listed, which can be fetched, and which audio is muxed with a video track.
 
-use super::Absent;
 pub(super) use super::shift::ticks;
 use super::shift::{OVERLAP_MIN, Span};
 use super::url_hash::{self, Shape};
+use super::{Absent, Container};
 use crate::engine::codec::CodecConfig;
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::{DashSettings, Endpoint, Package, SegmentTemplateFormat};
-use crate::engine::presentation::{Grid, Joined, Presentation, Track};
+use crate::engine::presentation::{Grid, Init, Joined, Presentation, Track};
 use crate::engine::request::{ManifestRequest, RequestError};
 use crate::units::MediaTime;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Targets after a span's end at which what is missing still will not come any more.
 const MISSING_TARGET_COUNT: i64 = 4;
@@ -35,6 +36,8 @@ pub(super) struct View<'a> {
     pub(super) span: Span,
     /// A number is listed only once every track of its set has it.
     pub(super) waits_for_sets: bool,
+    /// Text is looked at as samples of fragmented MP4, and not as WebVTT bodies.
+    pub(super) has_text_samples: bool,
 }
 
 impl<'a> View<'a> {
@@ -81,7 +84,19 @@ impl<'a> View<'a> {
             until,
             span,
             waits_for_sets,
+            has_text_samples: waits_for_sets,
         })
+    }
+
+    /// The same, looking at what an MPD lists.
+    pub(super) fn of_mpd(self) -> Self {
+        Self { waits_for_sets: true, has_text_samples: true, ..self }
+    }
+
+    /// The same, looking at segments that are written as `container`.
+    pub(super) fn of_segments(self, container: Container) -> Self {
+        let has_text_samples = self.has_text_samples || container == Container::Fmp4;
+        Self { has_text_samples, ..self }
     }
 
     /// The wall-clock reading of `time` in 90 kHz ticks since 1970.
@@ -155,7 +170,29 @@ impl<'a> View<'a> {
             return Err(Absent::Unread);
         }
         // Media that comes late may still take a gap's place.
-        if joined.gap { Err(Absent::NotYet) } else { Ok(joined) }
+        if self.init_of(track, &joined).is_none() { Err(Absent::NotYet) } else { Ok(joined) }
+    }
+
+    /// Id of the configuration of `joined`; `None` for a gap. Text that is written as samples has
+    /// none: where no text came, and comes late none is taken, there is a segment that says
+    /// nothing.
+    pub(super) fn init_of(&self, track: &Track, joined: &Joined) -> Option<u32> {
+        joined.init.or_else(|| {
+            let of_text = self.has_text_samples && track.info.kind == TrackKind::Text;
+            let mut inits = self.presentation.inits.iter().filter(|_| of_text);
+            inits.find(|(_, init)| init.track == track.info.id).map(|(&id, _)| id)
+        })
+    }
+
+    /// The configuration with this id as the endpoint offers it.
+    pub(super) fn offered_init(&self, id: u32) -> Option<Arc<Init>> {
+        let init = self.presentation.inits.get(&id)?;
+        let config = self.endpoint.offered(&init.config);
+        Some(if *config == init.config {
+            Arc::clone(init)
+        } else {
+            Arc::new(Init { config: config.clone(), track: init.track })
+        })
     }
 
     /// True where nothing will be added to `track`'s list any more.
@@ -294,9 +331,11 @@ impl Hashes<'_> {
             seconds: self.view.seconds,
             grid: self.view.presentation.grid(joined.grid)?,
             track: &self.track.info,
-            config: self.config(self.init).unwrap_or(&self.track.info.config),
+            config: self
+                .offered(self.init)
+                .unwrap_or_else(|| self.view.endpoint.offered(&self.track.info.config)),
             audio: self.audio.zip(sound).and_then(|(audio, (init, parts))| {
-                Some((&*audio.info, self.config(Some(init))?, parts))
+                Some((&*audio.info, self.offered(Some(init))?, parts))
             }),
         };
         let hash = url_hash::segment(&shape);
@@ -304,7 +343,8 @@ impl Hashes<'_> {
         Some(hash)
     }
 
-    fn config(&self, init: Option<u32>) -> Option<&CodecConfig> {
-        self.view.presentation.inits.get(&init?).map(|init| &init.config)
+    fn offered(&self, init: Option<u32>) -> Option<&CodecConfig> {
+        let init = self.view.presentation.inits.get(&init?)?;
+        Some(self.view.endpoint.offered(&init.config))
     }
 }

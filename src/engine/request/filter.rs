@@ -266,7 +266,7 @@ fn codec(config: &CodecConfig) -> Option<String> {
         CodecConfig::Aac(_) => "aacl",
         CodecConfig::Ac3(_) => "ac-3",
         CodecConfig::Eac3(_) => "ec-3",
-        CodecConfig::WebVtt => return None,
+        CodecConfig::WebVtt | CodecConfig::Ttml(_) => return None,
     };
     Some(word.to_owned())
 }

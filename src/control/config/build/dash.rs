@@ -2,17 +2,40 @@
 
 use super::super::section::Section;
 use super::{check_ids, check_window};
+use crate::engine::codec::TtmlProfile;
 use crate::engine::endpoint::{
     DashManifest, DashPackage, DashProfile, DashSettings, ManifestLayout, PeriodTriggers,
-    SegmentTemplateFormat, UtcTiming,
+    SegmentTemplateFormat, SubtitleFormat, UtcTiming,
 };
 use crate::limits::DASH_TV_SEGMENT_SECONDS_MAX;
 
 /// `dash_package`.
 pub(super) fn dash_package(section: &Section) -> Option<DashPackage> {
     let segment = section.seconds("segment_duration_seconds");
+    let subtitle_format = subtitle_format(section);
     let settings = settings(section, segment);
-    Some(DashPackage { segment_duration_seconds: segment?, settings: settings? })
+    Some(DashPackage {
+        segment_duration_seconds: segment?,
+        subtitle_format: subtitle_format?,
+        settings: settings?,
+    })
+}
+
+/// What text in fragmented MP4 is written as.
+pub(super) fn subtitle_format(section: &Section) -> Option<SubtitleFormat> {
+    let profile = section.choices("ttml_profile");
+    let format = section.choices("subtitle_format")?.first().copied()?;
+    if format == "wvtt" {
+        if section.has("ttml_profile") {
+            let what = "expected subtitle_format = \"stpp\" beside it, found \"wvtt\"".to_owned();
+            section.reject("ttml_profile", what);
+        }
+        return Some(SubtitleFormat::Wvtt);
+    }
+    Some(SubtitleFormat::Stpp(match profile?.first().copied()? {
+        "EBU_TT_D_101" => TtmlProfile::EbuTtD,
+        _ => TtmlProfile::Imsc1,
+    }))
 }
 
 /// A CMAF endpoint's `dash_manifests`.

@@ -10,6 +10,26 @@ const TEMPLATE_FORMATS: &[&str] =
 const TIMINGS: &[&str] = &["NONE", "HTTP-HEAD", "HTTP-ISO", "HTTP-XSDATE", "DIRECT"];
 const TRIGGERS: &[&str] = &["ADS"];
 
+/// What text in fragmented MP4 is written as: of a DASH endpoint, and of a CMAF endpoint's MPDs.
+macro_rules! subtitles_under {
+    ($table:literal) => {
+        &[
+            key(
+                concat!($table, ".subtitle_format"),
+                Kind::Choice(&["wvtt", "stpp"]),
+                Text("wvtt"),
+                "Text in fMP4: WebVTT cues, or TTML documents.",
+            ),
+            key(
+                concat!($table, ".ttml_profile"),
+                Kind::Choice(&["IMSC_1", "EBU_TT_D_101"]),
+                Text("IMSC_1"),
+                "What TTML documents keep to.",
+            ),
+        ]
+    };
+}
+
 macro_rules! settings_under {
     ($table:literal) => {
         &[
@@ -79,6 +99,12 @@ macro_rules! settings_under {
 
 /// Those of a DASH endpoint.
 pub(super) const PACKAGE: &[Key] = settings_under!("endpoint[].dash_package");
+
+/// A DASH endpoint's text.
+pub(super) const SUBTITLES: &[Key] = subtitles_under!("endpoint[].dash_package");
+
+/// The text of a CMAF endpoint's MPDs.
+pub(super) const CMAF_SUBTITLES: &[Key] = subtitles_under!("endpoint[].cmaf_package");
 
 /// Those of a CMAF endpoint's MPDs.
 pub(super) const MANIFESTS: &[Key] = settings_under!("endpoint[].cmaf_package.dash_manifests[]");

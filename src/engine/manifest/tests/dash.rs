@@ -7,7 +7,9 @@ use roxmltree::Document;
 
 fn with(segment: u32, settings: DashSettings) -> Endpoint {
     let settings = DashSettings { manifest_window_seconds: 16, ..settings };
-    endpoint(Package::Dash(DashPackage { segment_duration_seconds: segment, settings }))
+    let subtitle_format = SubtitleFormat::Wvtt;
+    let package = DashPackage { segment_duration_seconds: segment, subtitle_format, settings };
+    endpoint(Package::Dash(package))
 }
 
 /// The same settings over the segments of a CMAF endpoint, which HLS has too.
@@ -98,14 +100,14 @@ fn a_compact_set_has_one_template_and_whoever_counts_otherwise_its_own() {
             let endpoint =
                 with(2, DashSettings { manifest_layout: layout, ..DashSettings::default() });
             let text = channel.text(&endpoint, "index.mpd");
-            assert_eq!(text.matches("<SegmentTemplate").count(), 3, "one for each set: {text}");
+            assert_eq!(text.matches("<SegmentTemplate").count(), 4, "one for each set: {text}");
             assert!(text.contains("media=\"$RepresentationID$_$Number$.m4s\""), "{text}");
             assert!(text.contains("initialization=\"$RepresentationID$_init.mp4\""), "{text}");
             // v2 misses one: nothing is shared by two any more.
             channel.push(Some(1));
             channel.push(None);
             let text = channel.text(&endpoint, "index.mpd");
-            assert_eq!(text.matches("<SegmentTemplate").count(), 4, "{text}");
+            assert_eq!(text.matches("<SegmentTemplate").count(), 5, "{text}");
         }
     }
     // Two of three go on alike, and the third has its own.
@@ -123,7 +125,7 @@ fn a_compact_set_has_one_template_and_whoever_counts_otherwise_its_own() {
     assert!((first..second).contains(&templates[1]), "and that of v1: {text}");
     let channel = Channel::ladder().push_many(6);
     let text = channel.text(&with(2, DashSettings::default()), "index.mpd");
-    assert_eq!(text.matches("<SegmentTemplate").count(), 4, "FULL has one for each: {text}");
+    assert_eq!(text.matches("<SegmentTemplate").count(), 5, "FULL has one for each: {text}");
 }
 
 /// The number that a client's clock leads to (§A.3.2 with the newest available segment).
@@ -230,10 +232,10 @@ fn profiles_say_whose_rules_are_kept() {
     let dvb = format!("urn:dvb:dash:profile:dvb-dash:2014,{ext_live},{live}");
     // URNs, sets with a Role, sets with a frame rate.
     for (profile, urns, roles, rates) in [
-        (DashProfile::None, live, 2, 0),
-        (DashProfile::Hybridcast, live, 2, 0),
-        (DashProfile::Hbbtv15, hbbtv.as_str(), 3, 0),
-        (DashProfile::DvbDash2014, dvb.as_str(), 3, 1),
+        (DashProfile::None, live, 3, 0),
+        (DashProfile::Hybridcast, live, 3, 0),
+        (DashProfile::Hbbtv15, hbbtv.as_str(), 4, 0),
+        (DashProfile::DvbDash2014, dvb.as_str(), 4, 1),
     ] {
         let endpoint = with(2, DashSettings { profile, ..DashSettings::default() });
         let text = channel.text(&endpoint, "index.mpd");
@@ -284,8 +286,26 @@ fn hls_and_dash_name_the_same_segments() {
         let map = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\"../"));
         listed.extend(map.and_then(|map| map.strip_suffix('"')).map(str::to_owned));
     }
-    let mut named = check(&channel.text(&endpoint, "tv/live.mpd"));
+    let named = check(&channel.text(&endpoint, "tv/live.mpd"));
+    let (text, mut named): (Vec<String>, _) = named.into_iter().partition(|it| it.contains("_t1_"));
     listed.sort_unstable();
     named.sort_unstable();
     assert_eq!(named, listed);
+
+    // Text is WebVTT in playlists, and fragmented MP4 in MPDs.
+    assert!(text.iter().all(|it| it.contains(".m4s") || it.contains("_init.mp4")), "{text:?}");
+    let playlist = channel.text(&endpoint, "web/main_t1.m3u8");
+    let texts = |uri: &str| {
+        let plan = |uri: &str| match resolve(&endpoint, &channel.presentation, uri) {
+            Ok(Resource::Segment(id)) => plan_segment(&endpoint, &channel.presentation, &id),
+            other => panic!("{uri}: {other:?}"),
+        };
+        [plan(uri), plan(&uri.replace(".vtt", ".m4s"))].map(|it| it.expect("it is listed"))
+    };
+    for (uri, _) in uris(&playlist) {
+        assert!(text.contains(&uri.replace(".vtt", ".m4s")), "{uri}: {text:?}");
+        let [body, samples] = texts(&uri);
+        assert_eq!((body.container, samples.container), (Container::WebVtt, Container::Fmp4));
+        assert_ne!(body.etag, samples.etag, "they are kept by their tags");
+    }
 }

@@ -77,6 +77,11 @@ fn client_manifest_in_full() {
          Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(audio_en={{start time}})\">\n\
          <QualityLevel Index=\"0\" Bitrate=\"96000\" FourCC=\"AACL\" {level}/>\n\
          <c t=\"{audio}\" d=\"96000\" r=\"5\"/>\n</StreamIndex>\n\
+         <StreamIndex Type=\"text\" Subtype=\"SUBT\" Name=\"text_en\" Language=\"en\" \
+         TimeScale=\"90000\" Chunks=\"5\" QualityLevels=\"1\" \
+         Url=\"Events({hash})/QualityLevels({{bitrate}})/Fragments(text_en={{start time}})\">\n\
+         <QualityLevel Index=\"0\" Bitrate=\"1000\" FourCC=\"TTML\" CodecPrivateData=\"\"/>\n\
+         <c t=\"{video}\" d=\"180000\" r=\"5\"/>\n</StreamIndex>\n\
          </SmoothStreamingMedia>\n",
         audio + 3 * 96_000
     );
@@ -92,7 +97,7 @@ fn what_is_listed_can_be_fetched_and_announces_what_follows() {
         channel.push(gap);
         for _ in 0..12 {
             let listed = fragments(&channel.text(&endpoint, MANIFEST));
-            assert_eq!(listed.len(), 3);
+            assert_eq!(listed.len(), 4);
             for path in listed.values().flatten() {
                 let found = plan(&endpoint, &channel, path);
                 let missing = gap == Some(0) && found == Err(Absent::NotYet);
@@ -217,4 +222,19 @@ proptest! {
         let channel = Channel::ladder().push_many(5);
         prop_assert!(resolve(&mss(2, 40), &channel.presentation, &path).is_err());
     }
+}
+
+#[test]
+fn a_manifest_waits_for_as_many_fragments_as_one_announces_and_one() {
+    let endpoint = mss(2, 40);
+    let mut channel = Channel::ladder();
+    for count in 1..8 {
+        channel.push(None);
+        let manifest = render(&endpoint, &channel.presentation, &ManifestId::Smooth);
+        // The two newest can be announced, but not fetched.
+        assert_eq!(manifest.is_ok(), count >= 5, "after {count}");
+    }
+    let mut short = Channel::ladder().push_many(2);
+    short.presentation.ended = true;
+    assert!(short.text(&endpoint, MANIFEST).contains("Chunks=\"2\""), "all there will be");
 }

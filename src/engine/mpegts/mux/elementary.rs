@@ -52,7 +52,7 @@ pub fn append_access_unit(
             out.extend_from_slice(&adts_header(aac, sample.len()));
             out.extend_from_slice(sample);
         }
-        CodecConfig::Ac3(_) | CodecConfig::Eac3(_) | CodecConfig::WebVtt => {
+        CodecConfig::Ac3(_) | CodecConfig::Eac3(_) | CodecConfig::WebVtt | CodecConfig::Ttml(_) => {
             out.extend_from_slice(sample);
         }
     }

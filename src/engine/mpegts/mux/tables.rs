@@ -35,7 +35,9 @@ impl ElementaryStream {
             CodecConfig::Aac(_) => (0x0f, 0xc0, None),
             CodecConfig::Ac3(_) => (0x81, 0xbd, Some(b"AC-3")),
             CodecConfig::Eac3(_) => (0x87, 0xbd, Some(b"EAC3")),
-            CodecConfig::WebVtt => unreachable!("text is not carried in transport streams"),
+            CodecConfig::WebVtt | CodecConfig::Ttml(_) => {
+                unreachable!("text is not carried in transport streams")
+            }
         };
         let mut descriptors = Vec::new();
         if let Some(identifier) = registration {
