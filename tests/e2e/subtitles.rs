@@ -111,7 +111,7 @@ fn after<'t>(text: &'t str, mark: &str, end: &str) -> &'t str {
 }
 
 /// The fields behind the version and the flags of the first box of this name.
-fn fields<'b>(segment: &'b [u8], name: [u8; 4]) -> &'b [u8] {
+fn fields(segment: &[u8], name: [u8; 4]) -> &[u8] {
     let at = segment.windows(4).position(|it| it == name).expect("the box is there");
     &segment[at + 8..]
 }
