@@ -163,6 +163,13 @@ impl Endpoint {
         }
     }
 
+    /// Seconds behind the live edge that a manifest may begin at: the startover window, or the
+    /// longest window where that is more.
+    #[must_use]
+    pub fn reach_seconds(&self) -> u32 {
+        self.startover_window_seconds.max(self.window_seconds_max())
+    }
+
     /// Seconds of the longest window that one of this endpoint's manifests lists.
     #[must_use]
     pub fn window_seconds_max(&self) -> u32 {

@@ -330,7 +330,9 @@ impl Playback {
                 made.map(|made| (made, true))
             }
             // The URLs of media do not depend on what a manifest was asked with.
-            _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
+            _ if !request.is_live() && !manifest::is_beside_media(settings, request) => {
+                Err(Absent::from(RequestError::NotAManifest).into())
+            }
             Resource::Init { init, .. } => {
                 let bytes = assemble::write_init(presentation, init).ok_or(Absent::Never)?;
                 let cache_control = CacheControl::Immutable(manifest::IMMUTABLE_MAX_AGE_SECONDS);

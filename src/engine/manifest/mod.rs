@@ -41,7 +41,7 @@ pub use stale::stale_limit;
 
 use crate::engine::endpoint::{Endpoint, Package};
 use crate::engine::presentation::{Presentation, Track};
-use crate::engine::request::{ManifestRequest, RequestError};
+use crate::engine::request::{Bound, ManifestRequest, RequestError};
 use crate::units::{MediaTime, TrackId};
 use view::View;
 
@@ -201,8 +201,20 @@ pub fn is_complete(
     request.end.is_some()
         && View::requested(endpoint, presentation, request).is_ok_and(|view| {
             let mut tracks = view.presentation.tracks.iter();
-            view.span.is_fixed() && tracks.all(|track| view.is_complete(track))
+            let are_complete = if matches!(endpoint.package, Package::Mss(_)) {
+                smooth_timeline::streams(&view).iter().all(|stream| stream.is_complete(&view))
+            } else {
+                tracks.all(|track| view.is_complete(track))
+            };
+            view.span.is_fixed() && are_complete
         })
+}
+
+/// True where a request's parameters may stand before a fragment's path, too, and change nothing
+/// there: the URLs of Smooth Streaming's fragments are its manifest's with another end.
+#[must_use]
+pub fn is_beside_media(endpoint: &Endpoint, request: &ManifestRequest) -> bool {
+    matches!(endpoint.package, Package::Mss(_)) && request.is_path_alone()
 }
 
 /// How many segments a manifest lists at most, over all of its tracks: what writing it costs.
@@ -213,11 +225,15 @@ pub fn entry_count_max(
     manifest: &ManifestId,
     request: &ManifestRequest,
 ) -> usize {
-    let start = request.start.map(|it| MediaTime(it.at.ticks_90k()) - presentation.clock_offset);
+    let media = |bound: Bound| MediaTime(bound.at.ticks_90k()) - presentation.clock_offset;
+    let (start, end) = (request.start.map(media), request.end.map(media));
     let of_track = |track: &Track, window_seconds: u32| {
         if let Some(start) = start {
             let before = track.segments.partition_point(|listed| listed.end <= start);
-            return track.segments.len() - before;
+            let until = end.map_or(track.segments.len(), |end| {
+                track.segments.partition_point(|listed| listed.start < end)
+            });
+            return until.saturating_sub(before);
         }
         let grid = track.segments.last().and_then(|last| presentation.grid(last.grid));
         let period = grid.map_or(1, |grid| grid.period_ticks().ticks().max(1));
