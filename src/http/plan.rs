@@ -7,7 +7,7 @@
 use super::conditional::not_modified;
 use super::range::{self, Ranges};
 use super::request::{Method, RequestHead};
-use super::response::{CacheControl, Coding, ResponseHead, reason};
+use super::response::{CacheControl, Coding, ExtraFields, ResponseHead, reason};
 use bytes::Bytes;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -93,6 +93,8 @@ pub struct Representation<F> {
     pub etag: String,
     /// Which of the forms this is.
     pub coding: Coding,
+    /// Fields beside these.
+    pub extra: ExtraFields,
     /// The content.
     pub pieces: Vec<Piece<F>>,
 }
@@ -145,6 +147,7 @@ impl<F: Clone> Plan<F> {
             coding: found.coding,
             cache_control: Some(found.cache_control),
             etag: Some(found.etag.clone()),
+            extra: found.extra.clone(),
             ..ResponseHead::new(304)
         };
         if not_modified(request.if_none_match.as_deref(), &found.etag) {
@@ -261,6 +264,7 @@ mod tests {
             cache_control: CacheControl::MaxAge(1),
             etag: "\"e\"".to_owned(),
             coding: Coding::Plain,
+            extra: ExtraFields::default(),
             pieces: vec![
                 Piece::Bytes("0123".into()),
                 Piece::File { file: Arc::new(b"xx456789yy".to_vec()), offset: 2, size: 6 },
