@@ -376,6 +376,14 @@ pub const MANIFEST_PARAMETER_SIZE_MAX: usize = 1024;
 /// Seconds of the longest span that a manifest may be asked for: a day, as there.
 pub const TIME_SHIFT_SECONDS_MAX: u32 = 86_400;
 
+// Splice messages and timed metadata.
+
+/// Descriptors of a splice message: as many of the shortest that say something as its 4 KiB hold
+/// would be 250; no sender has more than a dozen.
+pub const SPLICE_DESCRIPTOR_COUNT_MAX: usize = 64;
+/// Components that a segmentation descriptor may list in its 255 bytes, at six each.
+pub const SPLICE_COMPONENT_COUNT_MAX: usize = 42;
+
 // How they relate.
 
 const _: () = assert!(RING_FILE_COUNT_MIN <= RING_FILE_COUNT_TARGET);

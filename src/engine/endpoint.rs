@@ -54,10 +54,25 @@ pub enum Package {
 pub struct HlsPackage {
     /// Wanted segment duration; rounded to the nearest multiple of the source's.
     pub segment_duration_seconds: u32,
+    /// What its playlists say.
+    pub list: HlsListSettings,
+}
+
+/// What HLS playlists say of the segments they list: settings that `hls_package` has, and each of
+/// a CMAF endpoint's `hls_manifests`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HlsListSettings {
     /// Seconds listed in a live playlist.
     pub playlist_window_seconds: u32,
     /// Seconds between `EXT-X-PROGRAM-DATE-TIME` tags; 0 for none.
     pub program_date_time_interval_seconds: u32,
+}
+
+impl Default for HlsListSettings {
+    /// What the configuration's key table says.
+    fn default() -> Self {
+        Self { playlist_window_seconds: 60, program_date_time_interval_seconds: 0 }
+    }
 }
 
 /// `cmaf_package`.
@@ -78,10 +93,8 @@ pub struct HlsManifest {
     pub id: String,
     /// Base name of the multivariant playlist: `index`.
     pub manifest_name: String,
-    /// Seconds listed in a live playlist.
-    pub playlist_window_seconds: u32,
-    /// Seconds between `EXT-X-PROGRAM-DATE-TIME` tags; 0 for none.
-    pub program_date_time_interval_seconds: u32,
+    /// What its playlists say.
+    pub list: HlsListSettings,
 }
 
 /// `dash_package`.
@@ -174,12 +187,12 @@ impl Endpoint {
     #[must_use]
     pub fn window_seconds_max(&self) -> u32 {
         match &self.package {
-            Package::Hls(package) => package.playlist_window_seconds,
+            Package::Hls(package) => package.list.playlist_window_seconds,
             Package::Dash(package) => package.manifest_window_seconds,
             Package::Mss(package) => package.manifest_window_seconds,
             Package::Cmaf(package) => {
-                let windows = package.hls_manifests.iter().map(|list| list.playlist_window_seconds);
-                windows.max().unwrap_or(0)
+                let lists = package.hls_manifests.iter().map(|manifest| &manifest.list);
+                lists.map(|list| list.playlist_window_seconds).max().unwrap_or(0)
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod playlist;
 pub mod presentation;
 pub mod request;
 pub mod sample_table;
+pub mod scte35;
 pub mod segment;
 pub mod webvtt;
 pub mod webvtt_writer;

@@ -312,6 +312,8 @@ pub struct InputCounters {
     pub names_reused: Counter,
     /// Listed segments that no playlist named in time.
     pub playlists_late: Counter,
+    /// Discontinuities declared before a segment that was listed already.
+    pub declared_late: Counter,
     /// Committed segments that came too late to be listed.
     pub unlisted: Counter,
     /// Listed segments whose media it brought.

@@ -200,9 +200,14 @@ impl Push<'_> {
         }
     }
 
+    /// Folders are there from the start: MKCOL is told so by the same 405 (RFC 4918 §9.3.1), and
+    /// nothing is put in their place (§9.7.2). MOVE is refused, too: a body is there whole or not at
+    /// all, so that no encoder needs a name for the time being.
     fn refuse_method(&self) -> Option<Plan<SharedFile>> {
+        let is_folder = self.name.is_empty() || self.name.ends_with('/');
         match self.head.method {
-            Method::Put | Method::Post | Method::Delete => None,
+            Method::Put | Method::Post if !is_folder => None,
+            Method::Delete => None,
             _ => {
                 let allow = Some(INGEST_METHODS);
                 Some(Plan::status(ResponseHead { allow, ..ResponseHead::new(405) }))

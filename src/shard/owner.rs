@@ -735,6 +735,7 @@ fn report(site: &ChannelSite, event: &Event) {
         Event::Late { input, .. } => of_input(input).unlisted.add(1),
         Event::NameReused(input) => of_input(input).names_reused.add(1),
         Event::PlaylistLate(input) => of_input(input).playlists_late.add(1),
+        Event::DeclaredLate(input) => of_input(input).declared_late.add(1),
         Event::Started
         | Event::SwitchRefused(_)
         | Event::Aligned { .. }

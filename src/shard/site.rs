@@ -252,14 +252,14 @@ impl ChannelSite {
 
 impl Site {
     /// The channel and input that an ingest path names, and the rest of the path:
-    /// `/in/v2/{channel}/{1 or 2}/{name}`.
+    /// `/in/v2/{channel}/{1 or 2}/{name}`. The name is empty where the path is that of the folder.
     #[must_use]
     pub fn input<'s, 'p>(
         &'s self,
         path: &'p str,
     ) -> Option<(&'s Arc<ChannelSite>, InputNumber, &'p str)> {
         let (channel, rest) = path.strip_prefix("/in/v2/")?.split_once('/')?;
-        let (input, name) = rest.split_once('/')?;
+        let (input, name) = rest.split_once('/').unwrap_or((rest, ""));
         let input = InputNumber::new(input.parse().ok()?)?;
         Some((self.channels.get(channel)?, input, name))
     }

@@ -59,6 +59,51 @@ fn curl_with_both_offered() {
     curl_pushes("");
 }
 
+/// What WebDAV has beside PUT and DELETE, as curl sends it: its status, and the methods allowed.
+fn webdav(origin: &Origin, request: &str, path: &str) -> (String, String) {
+    let base = url(origin, "");
+    let base = base.strip_suffix("/1/").unwrap();
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--digest", "--output", "/dev/null"])
+        .args(["--write-out", "%{http_code} %header{allow}"])
+        .args(request.replace("{base}", base).split('|'))
+        .arg(format!("{base}{path}"))
+        .output()
+        .expect("curl is installed");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (status, allowed) = said.split_once(' ').unwrap();
+    (status.to_owned(), allowed.to_owned())
+}
+
+#[test]
+fn in_41_in_42_folders_are_there_and_nothing_is_renamed() {
+    let origin = Origin::start(&demo());
+    let dir = TempDir::new().unwrap();
+    let segment = &MUXED.variants[0].segments[0];
+    assert_eq!(curl(&origin, &dir, "temporary.ts", &segment.body), "201");
+    for (request, path) in [
+        ("-X|MKCOL", "/1"),
+        ("-X|MKCOL", "/1/"),
+        ("-X|MKCOL", "/1/hour/"),
+        ("-X|PROPFIND|-H|Depth: 0", "/1/"),
+        ("-X|PROPFIND|-H|Depth: 1|-d|<propfind xmlns=\"DAV:\"><allprop/></propfind>", "/1"),
+        ("-X|PROPPATCH", "/1/temporary.ts"),
+        ("-X|MOVE|-H|Destination: {base}/1/channel_0_00000.ts", "/1/temporary.ts"),
+        ("-X|COPY|-H|Destination: {base}/1/channel_0_00000.ts", "/1/temporary.ts"),
+        ("-X|LOCK", "/1/temporary.ts"),
+        ("-X|PUT|-d|a folder", "/1/"),
+        ("-X|PUT|-d|a folder", "/1/hour/"),
+    ] {
+        let (status, allowed) = webdav(&origin, request, path);
+        assert_eq!(status, "405", "{request} {path}");
+        assert_eq!(allowed, "PUT, POST, DELETE", "{request} {path}");
+    }
+    let another = curl(&origin, &dir, &MUXED.variants[0].segments[1].name, b"no media");
+    assert_eq!(another, "400", "encoders that sent them may go on");
+    assert_eq!(webdav(&origin, "-X|DELETE", "/1/temporary.ts").0, "204");
+}
+
 /// Twelve seconds of two variants as ffmpeg pushes them by itself, faster than real time.
 fn ffmpeg_pushes(options: &str) -> Vec<Rendition> {
     let origin = Origin::start(&demo());

@@ -32,10 +32,18 @@ pub struct Segment {
 impl Variant {
     /// The playlist that lists these segments.
     pub fn playlist_of(&self, listed: Range<usize>) -> String {
+        self.playlist_with_breaks(listed, &[])
+    }
+
+    /// The same with a discontinuity before some of them.
+    pub fn playlist_with_breaks(&self, listed: Range<usize>, breaks: &[usize]) -> String {
         let mut text = self.head.clone();
         writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", listed.start).unwrap();
-        for segment in &self.segments[listed] {
-            text.push_str(&segment.lines);
+        for at in listed {
+            if breaks.contains(&at) {
+                text.push_str("#EXT-X-DISCONTINUITY\n");
+            }
+            text.push_str(&self.segments[at].lines);
         }
         text
     }

@@ -100,6 +100,38 @@ fn an_encoder_that_starts_over_is_one_discontinuity() {
 }
 
 #[test]
+fn in_15_declared_discontinuities_are_carried_once_their_playlists_are_waited_for() {
+    let origin = Origin::start(&demo());
+    let mut encoder = Encoder::new(&origin, "demo", 1);
+    let (variant, declared) = (&MUXED.variants[0], [2, 4]);
+    assert_eq!(encoder.put("channel.m3u8", MUXED.multivariant.as_bytes()).status, 201);
+    for at in 0..SEGMENT_COUNT {
+        let segment = &variant.segments[at];
+        assert_eq!(encoder.put(&segment.name, &segment.body).status, 201, "{}", segment.name);
+        let playlist = variant.playlist_with_breaks(0..at + 1, &declared);
+        // Half a target is how long a playlist may take: more than it does on any machine.
+        let playlist = playlist.replace("TARGETDURATION:2\n", "TARGETDURATION:60\n");
+        assert_eq!(encoder.put(&variant.playlist, playlist.as_bytes()).status, 201);
+    }
+    for path in [HLS, CMAF] {
+        for rendition in listed_with(&origin, path, SEGMENT_COUNT) {
+            let lines = || rendition.playlist.lines();
+            let breaks = lines().filter(|line| *line == "#EXT-X-DISCONTINUITY").count();
+            assert_eq!(breaks, 1, "{}", rendition.playlist);
+            let before = lines().take_while(|line| *line != "#EXT-X-DISCONTINUITY");
+            let before = before.filter(|line| !line.starts_with('#')).count();
+            assert_eq!(before, 4, "the first was declared too late: {}", rendition.playlist);
+            rendition.assert_consecutive();
+            rendition.fetched(&origin);
+        }
+    }
+    assert_eq!(origin.get(DASH).text().matches("<Period").count(), 2);
+    let channel = "channel=\"demo\"";
+    assert_eq!(origin.metric("headwater_ingest_discontinuities_late_total", channel), 1);
+    assert_eq!(origin.metric("headwater_discontinuities_total", channel), 1);
+}
+
+#[test]
 fn segments_are_joined_whole() {
     let origin = Origin::start(&(channel("demo") + &endpoints("demo", 4)));
     MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..SEGMENT_COUNT);

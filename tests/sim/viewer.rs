@@ -2,8 +2,8 @@
 //! stays: every listed thing is there, under its URL, with the same bytes.
 
 use headwater::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, Package, SegmentTemplateFormat,
-    StaleRule, StreamSelection,
+    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, Package,
+    SegmentTemplateFormat, StaleRule, StreamSelection,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -54,8 +54,11 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
     let hls = |seconds| {
         Package::Hls(HlsPackage {
             segment_duration_seconds: seconds,
-            playlist_window_seconds: window_seconds,
-            program_date_time_interval_seconds: 1,
+            list: HlsListSettings {
+                playlist_window_seconds: window_seconds,
+                program_date_time_interval_seconds: 1,
+                ..HlsListSettings::default()
+            },
         })
     };
     let cmaf = Package::Cmaf(CmafPackage {
@@ -64,8 +67,11 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
         hls_manifests: vec![HlsManifest {
             id: "web".into(),
             manifest_name: "index".into(),
-            playlist_window_seconds: window_seconds,
-            program_date_time_interval_seconds: 0,
+            list: HlsListSettings {
+                playlist_window_seconds: window_seconds,
+                program_date_time_interval_seconds: 0,
+                ..HlsListSettings::default()
+            },
         }],
     });
     let packages = [

@@ -9,8 +9,8 @@ use super::{
     read_text,
 };
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsManifest, HlsPackage, MssPackage, Package,
-    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    Package, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
@@ -301,11 +301,16 @@ fn check_window(section: &Section, name: &str, window: Option<u32>, segment: Opt
 
 fn hls_package(section: &Section) -> Option<HlsPackage> {
     let segment = section.seconds("segment_duration_seconds");
+    let list = hls_list(section, segment);
+    Some(HlsPackage { segment_duration_seconds: segment?, list: list? })
+}
+
+/// The settings of the keys `keys::hls_list_keys` over segments of `segment` seconds.
+fn hls_list(section: &Section, segment: Option<u32>) -> Option<HlsListSettings> {
     let window = section.seconds("playlist_window_seconds");
     check_window(section, "playlist_window_seconds", window, segment);
     let interval = section.seconds("program_date_time_interval_seconds");
-    Some(HlsPackage {
-        segment_duration_seconds: segment?,
+    Some(HlsListSettings {
         playlist_window_seconds: window?,
         program_date_time_interval_seconds: interval?,
     })
@@ -351,15 +356,8 @@ fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Opti
         let id = list.text("id");
         let name = list.text("manifest_name");
         let name = name.or_else(|| endpoint_manifest_name.map(str::to_owned));
-        let window = list.seconds("playlist_window_seconds");
-        check_window(list, "playlist_window_seconds", window, segment);
-        let interval = list.seconds("program_date_time_interval_seconds");
-        Some(HlsManifest {
-            id: id?,
-            manifest_name: name?,
-            playlist_window_seconds: window?,
-            program_date_time_interval_seconds: interval?,
-        })
+        let settings = hls_list(list, segment);
+        Some(HlsManifest { id: id?, manifest_name: name?, list: settings? })
     };
     let lists: Vec<_> = lists.iter().map(manifest).collect();
     Some(CmafPackage {

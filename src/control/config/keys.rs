@@ -83,8 +83,53 @@ const fn key(path: &'static str, kind: Kind, default: Unset, help: &'static str)
     Key { path, kind, default, help }
 }
 
-/// The table, in the order of the reference.
-pub const KEYS: &[Key] = &[
+/// The keys that every table has that sets HLS playlists up.
+macro_rules! hls_list_keys {
+    ($table:literal) => {
+        [
+            key(
+                concat!($table, ".playlist_window_seconds"),
+                WINDOW,
+                Text("60"),
+                "Seconds listed in a live playlist.",
+            ),
+            key(
+                concat!($table, ".program_date_time_interval_seconds"),
+                UP_TO_A_DAY,
+                Text("0"),
+                "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
+            ),
+        ]
+    };
+}
+
+/// The keys of a packager's `stream_selection`.
+macro_rules! stream_selection_keys {
+    ($table:literal) => {
+        [
+            key(
+                concat!($table, ".min_video_bits_per_second"),
+                BIT_RATE,
+                Text("0"),
+                "Lowest video bit rate offered.",
+            ),
+            key(
+                concat!($table, ".max_video_bits_per_second"),
+                BIT_RATE,
+                Absent,
+                "Highest video bit rate offered.",
+            ),
+            key(
+                concat!($table, ".stream_order"),
+                Kind::Choice(STREAM_ORDERS),
+                Text("ORIGINAL"),
+                "Order of the video tracks.",
+            ),
+        ]
+    };
+}
+
+const GENERAL: &[Key] = &[
     key(
         "server.http",
         Kind::Addresses,
@@ -244,36 +289,12 @@ pub const KEYS: &[Key] = &[
         Text("6"),
         "Wanted duration; rounded to the nearest multiple of the source's.",
     ),
-    key(
-        "endpoint[].hls_package.playlist_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in a live playlist.",
-    ),
-    key(
-        "endpoint[].hls_package.program_date_time_interval_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].hls_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
+];
+
+const HLS_LIST: &[Key] = &hls_list_keys!("endpoint[].hls_package");
+const HLS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].hls_package.stream_selection");
+
+const DASH: &[Key] = &[
     key(
         "endpoint[].dash_package.segment_duration_seconds",
         SEGMENT,
@@ -310,24 +331,11 @@ pub const KEYS: &[Key] = &[
         Text("0"),
         "@suggestedPresentationDelay; 0 for three segments.",
     ),
-    key(
-        "endpoint[].dash_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].dash_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].dash_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
+];
+
+const DASH_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].dash_package.stream_selection");
+
+const CMAF: &[Key] = &[
     key(
         "endpoint[].cmaf_package.segment_duration_seconds",
         SEGMENT,
@@ -340,24 +348,11 @@ pub const KEYS: &[Key] = &[
         Text(""),
         "Begins every init and segment name.",
     ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].cmaf_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
+];
+
+const CMAF_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].cmaf_package.stream_selection");
+
+const CMAF_MANIFESTS: &[Key] = &[
     key(
         "endpoint[].cmaf_package.hls_manifests[].id",
         Kind::Id,
@@ -370,18 +365,11 @@ pub const KEYS: &[Key] = &[
         Absent,
         "Base name of the multivariant playlist; else the endpoint's.",
     ),
-    key(
-        "endpoint[].cmaf_package.hls_manifests[].playlist_window_seconds",
-        WINDOW,
-        Text("60"),
-        "Seconds listed in a live playlist.",
-    ),
-    key(
-        "endpoint[].cmaf_package.hls_manifests[].program_date_time_interval_seconds",
-        UP_TO_A_DAY,
-        Text("0"),
-        "Seconds between EXT-X-PROGRAM-DATE-TIME tags; 0 for none.",
-    ),
+];
+
+const CMAF_LIST: &[Key] = &hls_list_keys!("endpoint[].cmaf_package.hls_manifests[]");
+
+const MSS: &[Key] = &[
     key(
         "endpoint[].mss_package.segment_duration_seconds",
         SEGMENT,
@@ -394,25 +382,50 @@ pub const KEYS: &[Key] = &[
         Text("60"),
         "Seconds listed in the client manifest.",
     ),
-    key(
-        "endpoint[].mss_package.stream_selection.min_video_bits_per_second",
-        BIT_RATE,
-        Text("0"),
-        "Lowest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].mss_package.stream_selection.max_video_bits_per_second",
-        BIT_RATE,
-        Absent,
-        "Highest video bit rate offered.",
-    ),
-    key(
-        "endpoint[].mss_package.stream_selection.stream_order",
-        Kind::Choice(STREAM_ORDERS),
-        Text("ORIGINAL"),
-        "Order of the video tracks.",
-    ),
 ];
+
+const MSS_SELECTION: &[Key] = &stream_selection_keys!("endpoint[].mss_package.stream_selection");
+
+/// The parts of [`KEYS`], in the order of the reference.
+const PARTS: [&[Key]; 11] = [
+    GENERAL,
+    HLS_LIST,
+    HLS_SELECTION,
+    DASH,
+    DASH_SELECTION,
+    CMAF,
+    CMAF_SELECTION,
+    CMAF_MANIFESTS,
+    CMAF_LIST,
+    MSS,
+    MSS_SELECTION,
+];
+
+const KEY_COUNT: usize = {
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        count += PARTS[part].len();
+        part += 1;
+    }
+    count
+};
+
+/// The table, in the order of the reference.
+pub static KEYS: [Key; KEY_COUNT] = {
+    let mut keys = [GENERAL[0]; KEY_COUNT];
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        let mut at = 0;
+        while at < PARTS[part].len() {
+            keys[count] = PARTS[part][at];
+            (count, at) = (count + 1, at + 1);
+        }
+        part += 1;
+    }
+    keys
+};
 
 const _: () = assert!(SEGMENT_SIZE_MAX == 64 << 20, "the table's default of segment_size_max");
 

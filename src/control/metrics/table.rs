@@ -103,6 +103,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Listed segments that no playlist named in time.",
     ),
     metric(
+        "headwater_ingest_discontinuities_late_total",
+        COUNTER,
+        Plain,
+        Input(|i| &i.declared_late),
+        "Discontinuities that a playlist declared before a segment that was listed already.",
+    ),
+    metric(
         "headwater_ingest_listed_total",
         COUNTER,
         Plain,

@@ -66,6 +66,8 @@ pub enum Event {
     NameReused(InputNumber),
     /// A segment was listed half a target ago, and no playlist has named it since.
     PlaylistLate(InputNumber),
+    /// A playlist declared a discontinuity before a segment that was listed already, without one.
+    DeclaredLate(InputNumber),
     /// Every live input has sent ENDLIST.
     Ended,
 }
@@ -87,7 +89,7 @@ impl Event {
             Self::Late { .. } => "late",
             Self::Unplaced(_) => "unplaced",
             Self::NameReused(_) => "name",
-            Self::PlaylistLate(_) => "playlist",
+            Self::PlaylistLate(_) | Self::DeclaredLate(_) => "playlist",
             Self::Ended => "end",
         }
     }
@@ -140,6 +142,11 @@ impl fmt::Display for Event {
             Self::PlaylistLate(input) => {
                 write!(f, "input {input}: no playlist names what is listed of it")
             }
+            Self::DeclaredLate(input) => write!(
+                f,
+                "input {input} declared a discontinuity after its segment was listed: its segments \
+                 wait for their playlists from now on"
+            ),
             Self::Ended => f.write_str("ended by the source"),
         }
     }

@@ -29,6 +29,8 @@ struct Input {
     /// What it was measured to be last, where that is too far from `drift` to be believed at once,
     /// and by which segment.
     doubtful_drift: Option<(u64, MediaTime)>,
+    /// It has declared a discontinuity where the segment behind it was listed already.
+    declares_late: bool,
 }
 
 impl Inputs {
@@ -117,9 +119,24 @@ impl Inputs {
         self.inputs[input.index()].passed.contains(&(start, hash))
     }
 
-    /// A media playlist arrived.
-    pub fn on_media_playlist(&mut self, input: InputNumber, name: &str, list: &MediaPlaylist) {
-        self.inputs[input.index()].playlists.on_media(name, list);
+    /// A media playlist arrived, see [`Playlists::on_media`].
+    pub fn on_media_playlist(
+        &mut self,
+        input: InputNumber,
+        name: &str,
+        list: &MediaPlaylist,
+    ) -> Vec<String> {
+        self.inputs[input.index()].playlists.on_media(name, list)
+    }
+
+    /// The input has declared a discontinuity before a segment that was listed already.
+    pub fn on_late_declaration(&mut self, input: InputNumber) {
+        self.inputs[input.index()].declares_late = true;
+    }
+
+    /// True where it has: what it says of a segment has to be waited for.
+    pub const fn declares_late(&self, input: InputNumber) -> bool {
+        self.inputs[input.index()].declares_late
     }
 
     /// A body arrived, see [`Playlists::on_body`].

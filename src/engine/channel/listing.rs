@@ -251,7 +251,8 @@ impl Channel {
         at: usize,
         (leads, ripe): (bool, bool),
     ) -> bool {
-        if !ripe && !self.is_ready(now, track, at) {
+        let waits = !self.is_ready(now, track, at) || (leads && self.awaits_declaration(at));
+        if !ripe && waits {
             return false;
         }
         let Some(number) = self.number_for(track, (place, start), at, leads) else { return false };

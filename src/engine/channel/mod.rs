@@ -18,6 +18,7 @@
 
 pub mod alignment;
 pub mod candidate;
+mod declared;
 mod edges;
 pub mod event;
 mod filling;
@@ -277,7 +278,8 @@ impl Channel {
         let source = match playlist {
             Playlist::Multivariant(list) => Some(SourceTop::from_multivariant(name, list)),
             Playlist::Media(list) => {
-                self.inputs.on_media_playlist(input, name, list);
+                let declared = self.inputs.on_media_playlist(input, name, list);
+                self.note_declared(input, &declared);
                 self.measure_drift(input);
                 (name == TOP_NAME).then(|| SourceTop::from_media_playlists(std::iter::once(name)))
             }

@@ -183,12 +183,13 @@ struct KnownPlaylist {
 }
 
 impl Playlists {
-    /// Takes a media playlist called `name` in place of its predecessor.
+    /// Takes a media playlist called `name` in place of its predecessor. Returns the names of
+    /// segments before which it declares a discontinuity that its predecessor did not.
     ///
     /// Only the newest [`limits::PLAYLIST_NAME_COUNT_MAX`] segments are kept: older ones are
     /// listed already or too late to be. Where another playlist would be one too many
     /// ([`limits::PLAYLIST_COUNT_MAX`]), the one that was not renewed for longest is forgotten.
-    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist) {
+    pub fn on_media(&mut self, name: &str, list: &MediaPlaylist) -> Vec<String> {
         if !self.lists.contains_key(name) && self.lists.len() >= limits::PLAYLIST_COUNT_MAX {
             let oldest = self.lists.iter().min_by_key(|(_, list)| list.turn);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
@@ -211,6 +212,7 @@ impl Playlists {
         });
         let mut segments: BTreeMap<_, _> = segments.collect();
         let before = self.lists.get(name);
+        let mut declared = Vec::new();
         for (name, listed) in &mut segments {
             // The same entry speaks of the same body, a new one of the newest.
             let same = before.and_then(|list| list.segments.get(name));
@@ -219,6 +221,9 @@ impl Playlists {
                 Some(same) => same.body,
                 None => self.body_called(name),
             };
+            if listed.discontinuity && same.is_none() {
+                declared.push(name.clone());
+            }
         }
         let known = KnownPlaylist {
             turn: self.taken,
@@ -227,6 +232,7 @@ impl Playlists {
             segments,
         };
         self.lists.insert(name.to_owned(), known);
+        declared
     }
 
     /// A body called `name` was delivered, whose media begins at source time `start`. Where an

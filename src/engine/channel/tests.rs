@@ -1,12 +1,15 @@
 //! Scenarios: an encoder's segments and playlists in, listed numbers and times out.
 
+mod declared;
 mod merge;
 mod returns;
 mod timeline;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
-use crate::engine::endpoint::{Endpoint, HlsPackage, Package, StaleRule, StreamSelection};
+use crate::engine::endpoint::{
+    Endpoint, HlsListSettings, HlsPackage, Package, StaleRule, StreamSelection,
+};
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
 use crate::engine::presentation::{Joined, Track};
@@ -599,25 +602,6 @@ fn what_was_dropped_is_not_judged_again_after_a_restart() {
 }
 
 #[test]
-fn a_discontinuity_that_the_source_declares_is_carried() {
-    let mut bench = started();
-    let segment = PlaylistSegment {
-        uri: "a3.ts".into(),
-        duration: MediaTime(2 * SECOND),
-        discontinuity: true,
-        ..PlaylistSegment::default()
-    };
-    let list =
-        MediaPlaylist { target_duration: 2, segments: vec![segment], ..MediaPlaylist::default() };
-    bench.list(ONE, "channel.m3u8", &Playlist::Media(list));
-    bench.run(3, 6, 900_000);
-    let presentation = bench.channel.present();
-    let breaks: Vec<bool> =
-        presentation.tracks[0].segments.iter().map(|it| it.discontinuity).collect();
-    assert_eq!(breaks, [false, false, false, true, false, false]);
-}
-
-#[test]
 fn a_later_hole_does_not_close_before_what_waits_in_front_of_it() {
     let mut bench = started();
     bench.picture(ONE, "a5.ts", 900_000 + 10 * SECOND, 2 * SECOND);
@@ -719,8 +703,11 @@ fn transport_streams() -> Endpoint {
         manifest_name: "index".to_owned(),
         package: Package::Hls(HlsPackage {
             segment_duration_seconds: 2,
-            playlist_window_seconds: 60,
-            program_date_time_interval_seconds: 0,
+            list: HlsListSettings {
+                playlist_window_seconds: 60,
+                program_date_time_interval_seconds: 0,
+                ..HlsListSettings::default()
+            },
         }),
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),

@@ -49,7 +49,7 @@ pub(super) fn render(
     let mut segments = view.window(track, list.window_seconds)?.peekable();
     let first = segments.peek().cloned().ok_or(Absent::NotYet)?;
 
-    let interval = list.program_date_time_interval_seconds;
+    let interval = list.settings.program_date_time_interval_seconds;
     let mut writer = Writer::new(view, track, (interval > 0).then(|| ticks(interval)));
     writer.reserve(list.window_seconds);
     let mut hashes = view.hashes(track);

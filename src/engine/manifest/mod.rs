@@ -39,7 +39,7 @@ pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
 pub use route::resolve;
 pub use stale::stale_limit;
 
-use crate::engine::endpoint::{Endpoint, Package};
+use crate::engine::endpoint::{Endpoint, HlsListSettings, Package};
 use crate::engine::presentation::{Presentation, Track};
 use crate::engine::request::{Bound, ManifestRequest, RequestError};
 use crate::units::{MediaTime, TrackId};
@@ -275,8 +275,9 @@ pub fn etag(body: &[u8]) -> String {
 struct HlsList<'a> {
     /// Base name of its playlists.
     name: &'a str,
+    /// Seconds listed: those of `settings`, unless a request asks for fewer.
     window_seconds: u32,
-    program_date_time_interval_seconds: u32,
+    settings: &'a HlsListSettings,
 }
 
 /// The list with this index, with the window that is asked for.
@@ -288,17 +289,13 @@ fn requested_list<'a>(view: &View<'a>, list: usize) -> Result<HlsList<'a>, Absen
 
 /// The list with this index; HLS endpoints have one, DASH and Smooth Streaming endpoints none.
 fn hls_list(endpoint: &Endpoint, list: usize) -> Option<HlsList<'_>> {
-    match &endpoint.package {
-        Package::Hls(package) if list == 0 => Some(HlsList {
-            name: &endpoint.manifest_name,
-            window_seconds: package.playlist_window_seconds,
-            program_date_time_interval_seconds: package.program_date_time_interval_seconds,
-        }),
-        Package::Cmaf(package) => package.hls_manifests.get(list).map(|manifest| HlsList {
-            name: &manifest.manifest_name,
-            window_seconds: manifest.playlist_window_seconds,
-            program_date_time_interval_seconds: manifest.program_date_time_interval_seconds,
-        }),
-        Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => None,
-    }
+    let (name, settings) = match &endpoint.package {
+        Package::Hls(package) if list == 0 => (&endpoint.manifest_name, &package.list),
+        Package::Cmaf(package) => {
+            let manifest = package.hls_manifests.get(list)?;
+            (&manifest.manifest_name, &manifest.list)
+        }
+        Package::Hls(_) | Package::Dash(_) | Package::Mss(_) => return None,
+    };
+    Some(HlsList { name, window_seconds: settings.playlist_window_seconds, settings })
 }

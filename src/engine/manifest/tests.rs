@@ -8,8 +8,8 @@ mod windows;
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsManifest, HlsPackage, MssPackage, SegmentTemplateFormat,
-    StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -227,8 +227,11 @@ fn endpoint(package: Package) -> Endpoint {
 fn hls(segment: u32, window: u32) -> Endpoint {
     endpoint(Package::Hls(HlsPackage {
         segment_duration_seconds: segment,
-        playlist_window_seconds: window,
-        program_date_time_interval_seconds: 6,
+        list: HlsListSettings {
+            playlist_window_seconds: window,
+            program_date_time_interval_seconds: 6,
+            ..HlsListSettings::default()
+        },
     }))
 }
 
@@ -236,8 +239,11 @@ fn cmaf(segment: u32, window: u32) -> Endpoint {
     let manifest = HlsManifest {
         id: "web".to_owned(),
         manifest_name: "main".to_owned(),
-        playlist_window_seconds: window,
-        program_date_time_interval_seconds: 0,
+        list: HlsListSettings {
+            playlist_window_seconds: window,
+            program_date_time_interval_seconds: 0,
+            ..HlsListSettings::default()
+        },
     };
     endpoint(Package::Cmaf(CmafPackage {
         segment_duration_seconds: segment,

@@ -1,4 +1,4 @@
-//! What a source does to its timeline: rows IN-10 to IN-12, IN-14, IN-15, IN-18, IN-20, IN-34 and
+//! What a source does to its timeline: rows IN-10 to IN-12, IN-14, IN-18, IN-20, IN-34 and
 //! IN-50 of the fault matrix, wrong dates, and rungs that leave their ladder.
 
 use super::*;
