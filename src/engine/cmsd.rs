@@ -5,7 +5,6 @@
 use crate::engine::codec::TrackKind;
 use crate::engine::endpoint::Package;
 use crate::engine::manifest::SegmentPlan;
-use std::fmt::Write as _;
 
 /// Field of [`manifest`], [`init`] and [`segment`].
 pub const STATIC_FIELD: &str = "CMSD-Static";
@@ -42,10 +41,7 @@ pub fn segment(package: &Package, plan: &SegmentPlan, is_complete: bool) -> Stri
 /// Of this server: how long it took to have the first byte, in milliseconds.
 #[must_use]
 pub fn dynamic(response_delay_ms: u128) -> String {
-    let mut text = String::from("\"headwater\"");
-    // Writing to a String cannot fail.
-    let _ = write!(text, ";rd={response_delay_ms}");
-    text
+    format!("\"headwater\";rd={response_delay_ms}")
 }
 
 /// Streaming format and type.

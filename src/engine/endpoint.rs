@@ -19,6 +19,17 @@ pub struct Endpoint {
     pub stream_selection: StreamSelection,
     /// What becomes of its live manifests once the channel has fallen silent.
     pub stale: StaleRule,
+    /// What responses tell that two origins need not agree on.
+    pub headers: HeaderRule,
+}
+
+/// Which fields responses have beside those that follow from the media alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HeaderRule {
+    /// The input that the media came from.
+    pub active_input: bool,
+    /// Common media server data (CTA-5006).
+    pub cmsd: bool,
 }
 
 /// When live manifests are refused because no media came, so that a CDN asks another origin.

@@ -117,9 +117,9 @@ impl<F: Clone> Plan<F> {
         Self { head, pieces, reason: None }
     }
 
-    /// A response of fixed text. A line end is added to it.
+    /// A response of a line of text. A line end is added to it.
     #[must_use]
-    pub fn text(head: ResponseHead, text: &'static str) -> Self {
+    pub fn text(head: ResponseHead, text: &str) -> Self {
         let bytes = Bytes::from([text, "\n"].concat());
         let head = ResponseHead {
             content_length: Some(bytes.len() as u64),

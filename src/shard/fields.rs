@@ -31,8 +31,8 @@ pub fn of_manifest(
         fields.push((LAST_UPDATED, newest.end.0.div_euclid(1000).to_string()));
     }
     let segments = presentation.tracks.iter().filter_map(|track| track.segments.last());
-    let input = segments.filter_map(|listed| listed.media.as_ref()).map(|media| media.input);
-    push_input(&mut fields, endpoint, input.clone().next());
+    let media = segments.filter_map(|listed| listed.media.as_ref()).next();
+    push_input(&mut fields, endpoint, media.map(|media| media.input));
     push_cmsd(&mut fields, endpoint, || cmsd::manifest(&endpoint.package, is_complete));
     fields.into()
 }

@@ -2,8 +2,8 @@
 //! stays: every listed thing is there, under its URL, with the same bytes.
 
 use headwater::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, Package,
-    SegmentTemplateFormat, StaleRule, StreamSelection,
+    CmafPackage, DashPackage, Endpoint, HeaderRule, HlsListSettings, HlsManifest, HlsPackage,
+    Package, SegmentTemplateFormat, StaleRule, StreamSelection,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -90,6 +90,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
         package,
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
+        headers: HeaderRule::default(),
     };
     packages.into_iter().map(endpoint).collect()
 }

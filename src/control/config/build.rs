@@ -2,6 +2,7 @@
 
 use super::mistake::{ConfigErrors, Mistake};
 use super::quantity::write_size;
+use super::reason::Reason;
 use super::section::Section;
 use super::source::Table;
 use super::{
@@ -9,13 +10,13 @@ use super::{
     read_text,
 };
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
-    Package, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, DashPackage, Endpoint, HeaderRule, HlsListSettings, HlsManifest, HlsPackage,
+    MssPackage, Package, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
     CACHE_SIZE_MIN, CHANNEL_INGEST_MEMORY_MAX, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX,
-    PASSWORD_SIZE_MAX,
+    MANIFEST_COUNT_MAX, PASSWORD_SIZE_MAX, TIME_DELAY_SECONDS_MIN,
 };
 use crate::ring::{Durability, plan_files};
 use crate::units::InputNumber;
@@ -112,16 +113,17 @@ fn log(section: &Section) -> Option<Log> {
     Some(Log { level: level?, format })
 }
 
+/// The tables whose `id` one before them has. A wrong id is noted where it is read.
+fn repeated_ids<'s, 'a>(sections: &'s [Section<'a>]) -> Vec<(&'s Section<'a>, &'a str)> {
+    let mut seen = HashSet::new();
+    let ids = sections.iter().filter_map(|section| Some((section, section.raw_text("id")?)));
+    ids.filter(|&(_, id)| !seen.insert(id)).collect()
+}
+
 /// Notes a second use of an `id`, and more tables than the program takes.
 fn check_ids(sections: &[Section]) {
-    let mut seen = HashSet::new();
-    for section in sections {
-        // A wrong id is noted where it is read.
-        if let Some(id) = section.raw_text("id")
-            && !seen.insert(id)
-        {
-            section.reject("id", format!("expected an id of its own, found {id:?} again"));
-        }
+    for (section, id) in repeated_ids(sections) {
+        section.reject("id", format!("expected an id of its own, found {id:?} again"));
     }
     if let Some(beyond) = sections.get(CONFIG_TABLE_COUNT_MAX) {
         let found = sections.len();
@@ -242,19 +244,15 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let manifest_name = section.text("manifest_name");
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
-    if let (Some(window @ 1..), Some(delay)) = (startover_window_seconds, time_delay_seconds)
-        && delay >= window
-    {
-        let what = format!("expected less than startover_window_seconds = {window}, found {delay}");
-        section.reject("time_delay_seconds", what);
-    }
-    let stale = stale_rule(section);
+    check_delay(section, startover_window_seconds, time_delay_seconds);
+    let (stale, headers) = (stale_rule(section), header_rule(section));
     let packages = ["hls_package", "dash_package", "cmaf_package", "mss_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
     let [name] = set.as_slice() else {
         let found = if set.is_empty() { "none".to_owned() } else { set.join(", ") };
         let what = format!("expected exactly one of {}, found {found}", packages.join(", "));
-        section.reject_whole(what);
+        let reason = Reason::of_packages(&set).map(|reason| format!("{reason}: "));
+        section.reject_whole(reason.unwrap_or_default() + &what);
         return None;
     };
     let package_section = section.section(name);
@@ -274,7 +272,28 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
         package: package?,
         stream_selection: selection?,
         stale: stale?,
+        headers: headers?,
     })
+}
+
+fn header_rule(section: &Section) -> Option<HeaderRule> {
+    let (active_input, cmsd) = (section.flag("publish_active_input"), section.flag("publish_cmsd"));
+    Some(HeaderRule { active_input: active_input?, cmsd: cmsd? })
+}
+
+/// Notes a delay that the API would not take: 0 is none, and what is delayed has to be kept.
+fn check_delay(section: &Section, window: Option<u32>, delay: Option<u32>) {
+    let reason = Reason::InvalidTimeDelay;
+    if let Some(delay @ 1..TIME_DELAY_SECONDS_MIN) = delay {
+        let what = format!("expected 0, or {TIME_DELAY_SECONDS_MIN} at least, found {delay}");
+        section.reject_as(reason, "time_delay_seconds", &what);
+    }
+    if let (Some(window @ 1..), Some(delay)) = (window, delay)
+        && delay >= window
+    {
+        let what = format!("expected less than startover_window_seconds = {window}, found {delay}");
+        section.reject_as(reason, "time_delay_seconds", &what);
+    }
 }
 
 fn stale_rule(section: &Section) -> Option<StaleRule> {
@@ -344,14 +363,31 @@ fn mss_package(section: &Section) -> Option<MssPackage> {
     Some(MssPackage { segment_duration_seconds: segment?, manifest_window_seconds: window? })
 }
 
+/// Notes manifests that are too few or too many, or that share a path.
+fn check_manifests(section: &Section, name: &str, lists: &[Section]) {
+    let most = MANIFEST_COUNT_MAX;
+    match lists.len() {
+        0 => {
+            let what = "expected one at least, found none";
+            section.reject_as(Reason::NumManifestsLow, name, what);
+        }
+        found if found > most => {
+            let what = format!("expected at most {most}, found {found}");
+            section.reject_as(Reason::NumManifestsHigh, name, &what);
+        }
+        _ => {}
+    }
+    for (list, id) in repeated_ids(lists) {
+        let what = format!("expected an id of its own, found {id:?} again");
+        list.reject_as(Reason::ManifestNameCollision, "id", &what);
+    }
+}
+
 fn cmaf_package(section: &Section, endpoint_manifest_name: Option<&str>) -> Option<CmafPackage> {
     let segment = section.seconds("segment_duration_seconds");
     let prefix = section.text("segment_prefix");
     let lists = section.sections("hls_manifests");
-    check_ids(&lists);
-    if lists.is_empty() {
-        section.reject("hls_manifests", "expected one at least, found none".to_owned());
-    }
+    check_manifests(section, "hls_manifests", &lists);
     let manifest = |list: &Section| {
         let id = list.text("id");
         let name = list.text("manifest_name");

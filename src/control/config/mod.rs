@@ -8,6 +8,7 @@ mod build;
 pub mod keys;
 mod mistake;
 mod quantity;
+mod reason;
 mod running;
 mod section;
 mod source;

@@ -256,8 +256,9 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n[endpoint.dash_package]\n",
-            "h.toml:6:1: endpoint[0]: expected exactly one of hls_package, dash_package, \
-             cmaf_package, mss_package, found hls_package, dash_package",
+            "h.toml:6:1: endpoint[0]: TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected exactly one of \
+             hls_package, dash_package, cmaf_package, mss_package, found hls_package, \
+             dash_package",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.mss_package]\nsegment_duration_seconds=12\n\
@@ -275,7 +276,8 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.cmaf_package]\n",
-            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: expected one at least, found none",
+            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected one at \
+             least, found none",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\n[endpoint.dash_package.\
@@ -292,6 +294,44 @@ fn each_mistake_of_an_endpoint() {
     for (text, expected) in cases {
         let text = format!("{CHANNEL}[[endpoint]]\n{text}");
         assert_eq!(mistakes(&text, &[]), *expected, "{text}");
+    }
+}
+
+/// A row for each class that the API has a name for and that can be made here.
+#[test]
+fn mistakes_are_named_as_the_api_names_them() {
+    let lists = |ids: &[&str]| {
+        let table = |id| format!("[[endpoint.cmaf_package.hls_manifests]]\nid=\"{id}\"\n");
+        ids.iter().map(table).collect::<String>()
+    };
+    let many: Vec<String> = (0..26).map(|number| format!("m{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let package = |names: &[&str]| {
+        names.iter().map(|name| format!("[endpoint.{name}_package]\n")).collect::<String>()
+    };
+    let delay = |seconds: &str, startover: &str| {
+        format!("time_delay_seconds={seconds}\nstartover_window_seconds={startover}\n")
+            + &package(&["hls"])
+    };
+    let cases = [
+        ("cmaf_package.hls_manifests[1].id: MANIFEST_NAME_COLLISION: expected", lists(&["m", "m"])),
+        ("cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected", package(&["cmaf"])),
+        ("cmaf_package.hls_manifests: NUM_MANIFESTS_HIGH: expected at most 25", lists(&many)),
+        ("TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected", package(&["hls", "dash"])),
+        ("TS_CONTAINER_TYPE_WITH_MSS_MANIFEST: expected", package(&["hls", "mss"])),
+        ("CMAF_CONTAINER_TYPE_WITH_MSS_MANIFEST: expected", package(&["cmaf", "mss"])),
+        ("ISM_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected", package(&["mss", "dash"])),
+        ("time_delay_seconds: INVALID_TIME_DELAY_SECONDS: expected 0, or 5", delay("4", "0")),
+        ("time_delay_seconds: INVALID_TIME_DELAY_SECONDS: expected less", delay("60", "60")),
+        ("", delay("5", "6")),
+        ("", delay("86400", "0")),
+        ("", lists(&many[..25])),
+    ];
+    for (expected, text) in cases {
+        let text = format!("{CHANNEL}[[endpoint]]\nid=\"e\"\nchannel=\"a\"\n{text}");
+        let found = mistakes(&text, &[]);
+        assert_eq!(found.is_empty(), expected.is_empty(), "{text}: {found}");
+        assert!(found.contains(expected), "{text}: {found}");
     }
 }
 

@@ -21,6 +21,7 @@ mod dash_timeline;
 mod hls_media;
 mod hls_multivariant;
 mod ladder;
+mod newest;
 mod plan;
 mod route;
 mod shift;
@@ -35,6 +36,7 @@ mod text;
 mod url_hash;
 mod view;
 
+pub use newest::Newest;
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
 pub use route::resolve;
 pub use stale::stale_limit;
@@ -104,6 +106,8 @@ pub struct Rendered {
     pub content_type: &'static str,
     /// Seconds for `Cache-Control: max-age`: half a segment.
     pub max_age_seconds: u32,
+    /// The newest segment that it lists.
+    pub newest: Option<Newest>,
 }
 
 /// Why there is nothing at a path. All of it may be cached for a second only, since what is not
@@ -126,6 +130,9 @@ pub enum Absent {
     /// A rendition has stopped while others go on: to be answered like a stale manifest.
     #[error("stopped")]
     Stopped,
+    /// The endpoint's `stream_selection` leaves none of the source's tracks.
+    #[error("stream_selection leaves no track")]
+    Unselected,
     /// The request's parameters cannot be met.
     #[error(transparent)]
     Refused(#[from] RequestError),
@@ -187,7 +194,12 @@ pub fn render_requested(
         }
     };
     let half = endpoint.segment_duration_seconds() / 2;
-    Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+    Ok(Rendered {
+        body: body.into_bytes(),
+        content_type,
+        max_age_seconds: half.max(1),
+        newest: newest::newest(&view, *manifest),
+    })
 }
 
 /// True where a request's manifests will not change any more: a channel's silence does not make

@@ -39,13 +39,17 @@ pub(super) fn newest(view: &View<'_>, manifest: ManifestId) -> Option<Newest> {
             let mut streams = streams(view).into_iter();
             let of_track = |it: &&Track| it.info.id == track.info.id;
             let stream = streams.find(|stream| stream.tracks.iter().any(|it| of_track(&it)))?;
-            let joined = last_listed(view, track, stream.listed_until(view)?, false)?;
+            let until = stream.listed_until(view)?;
+            let last = |it: &&Track| last_listed(view, it, until, false);
+            let all = stream.tracks.iter().filter_map(last);
+            let joined = all.max_by_key(|joined| joined.number)?;
             let sequence = start(&joined)?;
             (joined, sequence)
         }
         (Package::Dash(package), _) => {
             let joined = last_listed(view, track, closed, false)?;
-            let by_time = package.segment_template_format == SegmentTemplateFormat::TimeWithTimeline;
+            let by_time =
+                package.segment_template_format == SegmentTemplateFormat::TimeWithTimeline;
             let sequence = if by_time { start(&joined)? } else { joined.number };
             (joined, sequence)
         }

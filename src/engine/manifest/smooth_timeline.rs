@@ -111,7 +111,7 @@ impl Stream<'_> {
     }
 
     /// The newest number that can be fetched.
-    fn listed_until(&self, view: &View<'_>) -> Option<u64> {
+    pub(super) fn listed_until(&self, view: &View<'_>) -> Option<u64> {
         let last = self.last_number(view)?;
         if view.presentation.ended { Some(last) } else { last.checked_sub(LOOK_AHEAD_COUNT.into()) }
     }

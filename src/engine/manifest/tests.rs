@@ -8,7 +8,7 @@ mod windows;
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    CmafPackage, DashPackage, HeaderRule, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
     SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
@@ -221,6 +221,7 @@ fn endpoint(package: Package) -> Endpoint {
         package,
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
+        headers: HeaderRule::default(),
     }
 }
 

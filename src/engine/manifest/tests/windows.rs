@@ -76,15 +76,24 @@ impl Channel {
         channel
     }
 
-    fn requested(
+    fn rendered(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        request: &ManifestRequest,
+    ) -> Result<Rendered, Absent> {
+        let found = resolve(endpoint, &self.presentation, path)?;
+        let Resource::Manifest(manifest) = found else { panic!("{path}: {found:?}") };
+        render_requested(endpoint, &self.presentation, &manifest, request)
+    }
+
+    pub(super) fn requested(
         &self,
         endpoint: &Endpoint,
         path: &str,
         request: &ManifestRequest,
     ) -> Result<String, Absent> {
-        let found = resolve(endpoint, &self.presentation, path)?;
-        let Resource::Manifest(manifest) = found else { panic!("{path}: {found:?}") };
-        let rendered = render_requested(endpoint, &self.presentation, &manifest, request)?;
+        let rendered = self.rendered(endpoint, path, request)?;
         Ok(String::from_utf8(rendered.body).expect("manifests are UTF-8"))
     }
 }
@@ -182,7 +191,7 @@ fn assert_lists(
 fn packagers(seconds: u32, window: u32) -> Vec<(Endpoint, Vec<&'static str>)> {
     let dated = |mut endpoint: Endpoint| {
         if let Package::Cmaf(package) = &mut endpoint.package {
-            package.hls_manifests[0].program_date_time_interval_seconds = 1;
+            package.hls_manifests[0].list.program_date_time_interval_seconds = 1;
         }
         Endpoint { startover_window_seconds: REACH, ..endpoint }
     };
@@ -269,7 +278,9 @@ proptest! {
         for (endpoint, paths) in packagers(seconds, window) {
             let of = (seconds, i64::from(window) * SECOND);
             for path in paths {
-                let text = channel.requested(&endpoint, path, &request);
+                let rendered = channel.rendered(&endpoint, path, &request);
+                let newest = rendered.as_ref().ok().and_then(|rendered| rendered.newest);
+                let text = rendered.map(|it| String::from_utf8(it.body).expect("text"));
                 if bounds.0.is_some_and(|start| start >= now) {
                     prop_assert_eq!(text, Err(Absent::NotYet), "{}", path);
                     continue;
@@ -287,6 +298,23 @@ proptest! {
                     }
                 };
                 let gaps = path.ends_with(".m3u8");
+                // The lowest picture's, or that of the playlist.
+                let told = lists.iter().find(|list| list.name == "v2").or(lists.first());
+                if let Some(last) = told.and_then(|list| list.entries.last()) {
+                    let newest = newest.expect("something is listed");
+                    prop_assert_eq!(newest.end.ticks_90k(), last.end + CLOCK_OFFSET);
+                    let leaf = last.path.rsplit(['_', '=']).next().unwrap();
+                    let leaf = leaf.split(['.', ')']).next().unwrap();
+                    // While a hole is listed, numbers are addressed by time.
+                    let by_time = leaf.starts_with('t');
+                    let is_number = matches!(&endpoint.package, Package::Dash(package)
+                        if package.segment_template_format
+                            == SegmentTemplateFormat::NumberWithTimeline);
+                    if !(by_time && is_number) {
+                        let sequence = newest.sequence.to_string();
+                        prop_assert_eq!(sequence.as_str(), leaf.trim_start_matches('t'));
+                    }
+                }
                 for list in &lists {
                     let (wanted, is_complete) = if path.ends_with("Manifest") {
                         expected_of_stream(&channel, (&list.name, of.0, of.1), bounds)
