@@ -256,8 +256,8 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n[endpoint.dash_package]\n",
-            "h.toml:6:1: endpoint[0]: TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected exactly one of \
-             hls_package, dash_package, cmaf_package, mss_package, found hls_package, \
+            "h.toml:6:1: endpoint[0]: TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected exactly one \
+             of hls_package, dash_package, cmaf_package, mss_package, found hls_package, \
              dash_package",
         ),
         (
@@ -276,8 +276,8 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.cmaf_package]\n",
-            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected one at \
-             least, found none",
+            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected one \
+             at least, found none",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\n[endpoint.dash_package.\
@@ -314,7 +314,7 @@ fn mistakes_are_named_as_the_api_names_them() {
             + &package(&["hls"])
     };
     let cases = [
-        ("cmaf_package.hls_manifests[1].id: MANIFEST_NAME_COLLISION: expected", lists(&["m", "m"])),
+        ("hls_manifests[1].id: MANIFEST_NAME_COLLISION: expected an", lists(&["m", "m"])),
         ("cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected", package(&["cmaf"])),
         ("cmaf_package.hls_manifests: NUM_MANIFESTS_HIGH: expected at most 25", lists(&many)),
         ("TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected", package(&["hls", "dash"])),

@@ -1,5 +1,6 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
+mod golden;
 mod reading;
 mod smooth;
 mod unread;

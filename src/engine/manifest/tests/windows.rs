@@ -44,7 +44,7 @@ fn any_bounds() -> impl Strategy<Value = Bounds> {
 }
 
 impl Channel {
-    fn restart(&mut self, seconds: u32, hole: i64, resized: bool) {
+    pub(super) fn restart(&mut self, seconds: u32, hole: i64, resized: bool) {
         self.later = self.later + MediaTime(hole * TWO_SECONDS);
         if resized {
             self.configuration += 100;
@@ -335,7 +335,8 @@ proptest! {
                 if lists.is_empty() {
                     let none = |at| expected(&channel, (at, of.0, of.1), bounds, 0).0;
                     let held = usize::from(path.ends_with("Manifest")) * 2;
-                    let empty = (0..5).any(|at| none(at).iter().filter(|it| !it.gap).count() <= held);
+                    let media = |at| none(at).iter().filter(|it| !it.gap).count();
+                    let empty = (0..5).any(|at| media(at) <= held);
                     prop_assert!(empty, "{} {:?}", path, text);
                 }
             }
