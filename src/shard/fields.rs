@@ -19,6 +19,7 @@ const LAST_UPDATED: &str = "X-MediaPackage-Manifest-Last-Updated";
 const ACTIVE_INPUT: &str = "X-MediaPackage-Active-Input";
 
 /// Of a manifest that lists `newest`, and nothing more where it `is_complete`.
+#[must_use]
 pub fn of_manifest(
     endpoint: &Endpoint,
     presentation: &Presentation,
@@ -30,14 +31,15 @@ pub fn of_manifest(
         fields.push((LAST_SEQUENCE, newest.sequence.to_string()));
         fields.push((LAST_UPDATED, newest.end.0.div_euclid(1000).to_string()));
     }
-    let segments = presentation.tracks.iter().filter_map(|track| track.segments.last());
-    let media = segments.filter_map(|listed| listed.media.as_ref()).next();
+    let mut segments = presentation.tracks.iter().filter_map(|track| track.segments.last());
+    let media = segments.find_map(|listed| listed.media.as_ref());
     push_input(&mut fields, endpoint, media.map(|media| media.input));
     push_cmsd(&mut fields, endpoint, || cmsd::manifest(&endpoint.package, is_complete));
     fields.into()
 }
 
 /// Of an initialisation segment.
+#[must_use]
 pub fn of_init(endpoint: &Endpoint, presentation: &Presentation) -> ExtraFields {
     let mut fields = Vec::new();
     push_cmsd(&mut fields, endpoint, || cmsd::init(&endpoint.package, presentation.ended));
@@ -45,6 +47,7 @@ pub fn of_init(endpoint: &Endpoint, presentation: &Presentation) -> ExtraFields 
 }
 
 /// Of a segment.
+#[must_use]
 pub fn of_segment(
     endpoint: &Endpoint,
     presentation: &Presentation,
@@ -58,6 +61,7 @@ pub fn of_segment(
 }
 
 /// The same with how long it took until the response was there.
+#[must_use]
 pub fn with_delay(fields: &ExtraFields, delay: Duration) -> ExtraFields {
     let dynamic = (cmsd::DYNAMIC_FIELD, cmsd::dynamic(delay.as_millis()));
     fields.iter().cloned().chain([dynamic]).collect::<Arc<[_]>>()

@@ -8,6 +8,7 @@ use crate::playback::{
 };
 use crate::source::{H264, MUXED, PICTURE, SEGMENT_COUNT, SOUND, Source};
 use roxmltree::Document;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 const SMOOTH: &str = "/out/v1/demo-mss/index.ism/Manifest";
@@ -250,12 +251,14 @@ fn streams_are_selected_and_ordered() {
     let mut tables = String::new();
     for (choice, selection, _) in &choices {
         for (package, _) in packages {
-            tables += &format!(
+            write!(
+                tables,
                 "[[endpoint]]\nid = \"{choice}-{package}\"\nchannel = \"demo\"\n\
                  stale_limit_seconds = 3600\n[endpoint.{package}_package]\n\
                  segment_duration_seconds = 2\n[endpoint.{package}_package.stream_selection]\n\
                  {selection}"
-            );
+            )
+            .unwrap();
             if package == "cmaf" {
                 tables += "[[endpoint.cmaf_package.hls_manifests]]\nid = \"m\"\n";
             }

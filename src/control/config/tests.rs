@@ -307,7 +307,8 @@ fn mistakes_are_named_as_the_api_names_them() {
     let many: Vec<String> = (0..26).map(|number| format!("m{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let package = |names: &[&str]| {
-        names.iter().map(|name| format!("[endpoint.{name}_package]\n")).collect::<String>()
+        let tables = names.iter().map(|name| format!("[endpoint.{name}_package]\n"));
+        tables.collect::<Vec<_>>().concat()
     };
     let delay = |seconds: &str, startover: &str| {
         format!("time_delay_seconds={seconds}\nstartover_window_seconds={startover}\n")

@@ -38,7 +38,7 @@ pub(super) fn newest(view: &View<'_>, manifest: ManifestId) -> Option<Newest> {
         (Package::Mss(_), _) => {
             let mut streams = streams(view).into_iter();
             let of_track = |it: &&Track| it.info.id == track.info.id;
-            let stream = streams.find(|stream| stream.tracks.iter().any(|it| of_track(&it)))?;
+            let stream = streams.find(|stream| stream.tracks.iter().any(of_track))?;
             let until = stream.listed_until(view)?;
             let last = |it: &&Track| last_listed(view, it, until, false);
             let all = stream.tracks.iter().filter_map(last);

@@ -1,6 +1,11 @@
 //! Windows over logs with gaps, holes, restarts and changes of configuration: every manifest of
 //! every packager, read back, lists what the log holds, and what it lists can be fetched.
 
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the program writes its names in one case"
+)]
+
 use super::reading::{Entry, List, read_media_playlist, read_mpd, read_smooth};
 use super::*;
 use crate::engine::manifest::shift::OVERLAP_MIN;
