@@ -376,6 +376,10 @@ pub const MANIFEST_PARAMETER_SIZE_MAX: usize = 1024;
 /// Seconds of the longest span that a manifest may be asked for: a day, as there.
 pub const TIME_SHIFT_SECONDS_MAX: u32 = 86_400;
 
+/// Seconds of the shortest delay, as there: what is shorter is jitter.
+pub const TIME_DELAY_SECONDS_MIN: u32 = 5;
+/// Manifests of one endpoint, as there.
+pub const MANIFEST_COUNT_MAX: usize = 25;
 // Text.
 
 /// Bytes of all samples made of one segment's cues: four of the largest texts that come in.

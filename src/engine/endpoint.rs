@@ -28,6 +28,17 @@ pub struct Endpoint {
     pub stream_selection: StreamSelection,
     /// What becomes of its live manifests once the channel has fallen silent.
     pub stale: StaleRule,
+    /// What responses tell that two origins need not agree on.
+    pub headers: HeaderRule,
+}
+
+/// Which fields responses have beside those that follow from the media alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HeaderRule {
+    /// The input that the media came from.
+    pub active_input: bool,
+    /// Common media server data (CTA-5006).
+    pub cmsd: bool,
 }
 
 /// When live manifests are refused because no media came, so that a CDN asks another origin.
@@ -214,6 +225,13 @@ impl Endpoint {
             SubtitleFormat::Stpp(TtmlProfile::Imsc1) => &IMSC_1,
             SubtitleFormat::Stpp(TtmlProfile::EbuTtD) => &EBU_TT_D,
         }
+    }
+
+    /// Seconds behind the live edge that a manifest may begin at: the startover window, or the
+    /// longest window where that is more.
+    #[must_use]
+    pub fn reach_seconds(&self) -> u32 {
+        self.startover_window_seconds.max(self.window_seconds_max())
     }
 
     /// Seconds of the longest window that one of this endpoint's manifests lists.

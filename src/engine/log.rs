@@ -196,8 +196,17 @@ impl<T: Clone> Log<T> {
     }
 
     /// The first position whose entry does not satisfy `before`; entries must be sorted by it.
-    pub fn partition_point(&self, mut before: impl FnMut(&T) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len);
+    pub fn partition_point(&self, before: impl FnMut(&T) -> bool) -> usize {
+        self.partition_point_from(0, before)
+    }
+
+    /// The same among those from `position` on, which alone must be sorted by it.
+    pub fn partition_point_from(
+        &self,
+        position: usize,
+        mut before: impl FnMut(&T) -> bool,
+    ) -> usize {
+        let (mut low, mut high) = (position.min(self.len), self.len);
         while low < high {
             let middle = usize::midpoint(low, high);
             if self.get(middle).is_some_and(&mut before) {

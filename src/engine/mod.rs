@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod bits;
 pub mod body;
 pub mod channel;
+pub mod cmsd;
 pub mod codec;
 pub mod elementary;
 pub mod endpoint;

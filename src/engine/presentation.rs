@@ -212,6 +212,21 @@ pub struct Joined {
     pub init: Option<u32>,
 }
 
+impl Track {
+    /// Listed discontinuities from `position` on. One lies only where a grid begins, so that this
+    /// takes a step for each grid, however long the window is.
+    #[must_use]
+    pub fn discontinuities_from(&self, mut position: usize) -> u64 {
+        let mut count = 0;
+        while let Some(first) = self.segments.get(position) {
+            count += u64::from(first.discontinuity);
+            let on_grid = |listed: &Listed| listed.grid == first.grid;
+            position = self.segments.partition_point_from(position, on_grid);
+        }
+        count
+    }
+}
+
 impl Joined {
     /// The middle of its presentation: it belongs to a window that holds more than half of it.
     #[must_use]

@@ -7,7 +7,7 @@
 use super::conditional::not_modified;
 use super::range::{self, Ranges};
 use super::request::{Method, RequestHead};
-use super::response::{CacheControl, Coding, ResponseHead, reason};
+use super::response::{CacheControl, Coding, ExtraFields, ResponseHead, reason};
 use bytes::Bytes;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -93,6 +93,8 @@ pub struct Representation<F> {
     pub etag: String,
     /// Which of the forms this is.
     pub coding: Coding,
+    /// Fields beside these.
+    pub extra: ExtraFields,
     /// The content.
     pub pieces: Vec<Piece<F>>,
 }
@@ -115,9 +117,9 @@ impl<F: Clone> Plan<F> {
         Self { head, pieces, reason: None }
     }
 
-    /// A response of fixed text. A line end is added to it.
+    /// A response of a line of text. A line end is added to it.
     #[must_use]
-    pub fn text(head: ResponseHead, text: &'static str) -> Self {
+    pub fn text(head: ResponseHead, text: &str) -> Self {
         let bytes = Bytes::from([text, "\n"].concat());
         let head = ResponseHead {
             content_length: Some(bytes.len() as u64),
@@ -145,6 +147,7 @@ impl<F: Clone> Plan<F> {
             coding: found.coding,
             cache_control: Some(found.cache_control),
             etag: Some(found.etag.clone()),
+            extra: found.extra.clone(),
             ..ResponseHead::new(304)
         };
         if not_modified(request.if_none_match.as_deref(), &found.etag) {
@@ -261,6 +264,7 @@ mod tests {
             cache_control: CacheControl::MaxAge(1),
             etag: "\"e\"".to_owned(),
             coding: Coding::Plain,
+            extra: ExtraFields::default(),
             pieces: vec![
                 Piece::Bytes("0123".into()),
                 Piece::File { file: Arc::new(b"xx456789yy".to_vec()), offset: 2, size: 6 },

@@ -4,6 +4,7 @@
 //! see an error cannot act on it. None names the server, and none repeats the request's text.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The interim response that lets a client send its body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -15,8 +16,13 @@ pub const INGEST_METHODS: &str = "PUT, POST, DELETE";
 
 /// Fields of every response, by which a page of any origin may read it and its timing.
 const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
-    Access-Control-Expose-Headers: Date, ETag, Content-Length, Content-Range, Retry-After\r\n\
+    Access-Control-Expose-Headers: Date, ETag, Content-Length, Content-Range, Retry-After, \
+    X-MediaPackage-Manifest-Last-Sequence, X-MediaPackage-Manifest-Last-Updated, \
+    X-MediaPackage-Active-Input, CMSD-Static, CMSD-Dynamic\r\n\
     Timing-Allow-Origin: *\r\n";
+
+/// Fields that a representation has beside those of every one: names and values.
+pub type ExtraFields = Arc<[(&'static str, String)]>;
 
 /// How long a response may be reused without asking again (RFC 9111 §5.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +89,8 @@ pub struct ResponseHead {
     pub cache_control: Option<CacheControl>,
     /// ETag, with its quotes.
     pub etag: Option<String>,
+    /// What the representation brings along.
+    pub extra: ExtraFields,
     /// Allow, of a 405.
     pub allow: Option<&'static str>,
     /// Retry-After, in seconds.
@@ -139,6 +147,9 @@ impl ResponseHead {
             write_cache_control(out, cache_control);
         }
         write_optional(out, "ETag", self.etag.as_deref());
+        for (name, value) in &*self.extra {
+            write_field(out, name, value);
+        }
         write_optional(out, "Allow", self.allow);
         if let Some(seconds) = self.retry_after {
             write_field(out, "Retry-After", number.format(seconds));
@@ -242,6 +253,7 @@ mod tests {
             accept_ranges: true,
             cache_control: Some(CacheControl::Immutable(60)),
             etag: Some("\"e\"".to_owned()),
+            extra: [("X-A", "1".to_owned()), ("X-B", "2".to_owned())].into(),
             allow: Some(DELIVERY_METHODS),
             retry_after: Some(1),
             www_authenticate: vec!["Digest a".to_owned(), "Digest b".to_owned()],
@@ -258,13 +270,17 @@ mod tests {
             Accept-Ranges: bytes\r\n\
             Cache-Control: max-age=60, immutable\r\n\
             ETag: \"e\"\r\n\
+            X-A: 1\r\n\
+            X-B: 2\r\n\
             Allow: GET, HEAD, OPTIONS\r\n\
             Retry-After: 1\r\n\
             WWW-Authenticate: Digest a\r\n\
             WWW-Authenticate: Digest b\r\n\
             Access-Control-Allow-Origin: *\r\n\
             Access-Control-Expose-Headers: \
-            Date, ETag, Content-Length, Content-Range, Retry-After\r\n\
+            Date, ETag, Content-Length, Content-Range, Retry-After, \
+            X-MediaPackage-Manifest-Last-Sequence, X-MediaPackage-Manifest-Last-Updated, \
+            X-MediaPackage-Active-Input, CMSD-Static, CMSD-Dynamic\r\n\
             Timing-Allow-Origin: *\r\n\
             Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
             Access-Control-Allow-Headers: *\r\n\

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod changeover;
 pub mod connection;
 pub mod counters;
+pub mod fields;
 pub mod held;
 pub mod history;
 pub mod incoming;

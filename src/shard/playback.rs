@@ -7,12 +7,13 @@ use crate::engine::presentation::MediaRef;
 use crate::engine::request::{ManifestRequest, RequestError};
 use crate::http::plan::{Piece, Plan, Representation};
 use crate::http::request::{Method, RequestHead};
-use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ResponseHead};
+use crate::http::response::{CacheControl, Coding, DELIVERY_METHODS, ExtraFields, ResponseHead};
 use crate::limits::{
     MANIFEST_ENTRY_COUNT_INLINE_MAX, RESPONSE_CACHE_COUNT_MAX, RESPONSE_CACHE_SIZE_MAX,
 };
 use crate::ring::{Content, RingFile, Storage};
 use crate::shard::counters::{EndpointCounters, Limit, ShardCounters};
+use crate::shard::fields;
 use crate::shard::made::{Made, MakeError, Value};
 use crate::shard::outgoing::FileSource;
 use crate::shard::rendering::Renderings;
@@ -247,6 +248,23 @@ impl Playback {
     pub async fn answer(
         &self,
         endpoint: &Arc<EndpointSite>,
+        counters: (&EndpointCounters, &ShardCounters),
+        path: &str,
+        head: &RequestHead,
+    ) -> Plan<SharedFile> {
+        if !endpoint.endpoint.headers.cmsd {
+            return self.found(endpoint, counters, path, head).await;
+        }
+        let begun = rt::now();
+        let mut plan = self.found(endpoint, counters, path, head).await;
+        let delay = rt::now().0.saturating_sub(begun.0);
+        plan.head.extra = fields::with_delay(&plan.head.extra, delay);
+        plan
+    }
+
+    async fn found(
+        &self,
+        endpoint: &Arc<EndpointSite>,
         (counters, shard): (&EndpointCounters, &ShardCounters),
         path: &str,
         head: &RequestHead,
@@ -365,6 +383,9 @@ impl Playback {
                 made.map(|made| (made, true))
             }
             // The URLs of media do not depend on what a manifest was asked with.
+            _ if !request.is_live() && !manifest::is_beside_media(settings, request) => {
+                Err(Absent::from(RequestError::NotAManifest).into())
+            }
             _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
             Resource::Clock => Ok((clock_of(rt::wall()), false)),
             Resource::Init { init, .. } => {
@@ -376,6 +397,7 @@ impl Playback {
                     cache_control,
                     etag: manifest::etag(&bytes),
                     coding: Coding::Sole,
+                    extra: fields::of_init(settings, presentation),
                     pieces: vec![Piece::Bytes(bytes.into())],
                 };
                 Ok((made, true))
@@ -410,8 +432,9 @@ impl Playback {
         } else {
             CacheControl::MaxAge(plan.max_age_seconds)
         };
+        let extra = fields::of_segment(&endpoint.endpoint, &published.presentation, &plan);
         let (content_type, etag, coding) = (plan.content_type, plan.etag, Coding::Sole);
-        Ok((Representation { content_type, cache_control, etag, coding, pieces }, is_view))
+        Ok((Representation { content_type, cache_control, etag, coding, extra, pieces }, is_view))
     }
 
     /// A long manifest, written by a making thread, once for all who ask meanwhile.
@@ -556,7 +579,9 @@ fn render(
 ) -> Result<Kept, Refusal> {
     let (settings, presentation) = (&endpoint.endpoint, &published.presentation);
     let rendered = manifest::render_requested(settings, presentation, manifest, request)?;
-    Ok(text_of(rendered, gzip))
+    let is_complete = presentation.ended || manifest::is_complete(settings, presentation, request);
+    let extra = fields::of_manifest(settings, presentation, rendered.newest, is_complete);
+    Ok(text_of(rendered, extra, gzip))
 }
 
 /// What a viewer asks for.
@@ -614,7 +639,7 @@ fn mapped<'a>(published: &'a Published, media: &MediaRef) -> io::Result<(&'a [u8
     Ok((table, payload))
 }
 
-fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
+fn text_of(rendered: manifest::Rendered, extra: ExtraFields, gzip: bool) -> Kept {
     let etag = manifest::etag(&rendered.body);
     let cache_control = CacheControl::MaxAge(rendered.max_age_seconds);
     let (body, etag, coding) = if gzip {
@@ -624,7 +649,8 @@ fn text_of(rendered: manifest::Rendered, gzip: bool) -> Kept {
         (rendered.body, etag, Coding::Plain)
     };
     let pieces = vec![Piece::Bytes(body.into())];
-    Representation { content_type: rendered.content_type, cache_control, etag, coding, pieces }
+    let content_type = rendered.content_type;
+    Representation { content_type, cache_control, etag, coding, extra, pieces }
 }
 
 /// The wall clock as text, which nobody may keep.
@@ -635,6 +661,7 @@ fn clock_of(now: WallClock) -> Kept {
         cache_control: CacheControl::NoStore,
         etag: manifest::etag(text.as_bytes()),
         coding: Coding::Sole,
+        extra: ExtraFields::default(),
         pieces: vec![Piece::Bytes(text.into())],
     }
 }
@@ -693,5 +720,12 @@ fn refusal(why: &Refusal) -> Plan<SharedFile> {
         Refusal::Broken => (502, None),
     };
     let cache_control = Some(CacheControl::MaxAge(1));
-    Plan::status(ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) })
+    let head = ResponseHead { cache_control, retry_after, ..ResponseHead::new(status) };
+    match why {
+        // Which names no more of the request than what is known of it.
+        Refusal::Absent(why @ (Absent::Refused(_) | Absent::Unselected)) => {
+            Plan::text(head, &why.to_string())
+        }
+        _ => Plan::status(head),
+    }
 }

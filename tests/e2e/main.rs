@@ -24,6 +24,7 @@ mod hour;
 mod ingest_contract;
 mod lifecycle;
 mod origin;
+mod packagers;
 mod payload_identity;
 mod playback;
 mod poison;

@@ -173,18 +173,18 @@ fn a_stream_that_ends_says_so() {
 
 #[test]
 fn a_delayed_endpoint_holds_back() {
-    let delayed = "[[endpoint]]\nid = \"delayed\"\nchannel = \"demo\"\ntime_delay_seconds = 4\n\
+    let delayed = "[[endpoint]]\nid = \"delayed\"\nchannel = \"demo\"\ntime_delay_seconds = 6\n\
                    stale_limit_seconds = 3600\n\
                    [endpoint.hls_package]\nsegment_duration_seconds = 2\n";
     let origin = Origin::start(&(demo() + delayed));
     MUXED.push(&mut Encoder::new(&origin, "demo", 1), 0..SEGMENT_COUNT);
     let live = listed_with(&origin, HLS, SEGMENT_COUNT).swap_remove(0);
-    let delayed = listed_with(&origin, "/out/v1/delayed/index.m3u8", 4).swap_remove(0);
-    assert_eq!(delayed.segments.len(), 4, "two segments are held back: {}", delayed.playlist);
+    let delayed = listed_with(&origin, "/out/v1/delayed/index.m3u8", 3).swap_remove(0);
+    assert_eq!(delayed.segments.len(), 3, "three segments are held back: {}", delayed.playlist);
     let name = |path: &String| path.rsplit('/').next().unwrap().to_owned();
-    let ahead = live.segments[4].replace("demo-hls", "delayed");
+    let ahead = live.segments[3].replace("demo-hls", "delayed");
     assert_eq!(
-        live.segments[..4].iter().map(name).collect::<Vec<_>>(),
+        live.segments[..3].iter().map(name).collect::<Vec<_>>(),
         delayed.segments.iter().map(name).collect::<Vec<_>>()
     );
     assert_eq!(origin.get(&ahead).status, 404, "{ahead} is not to be seen yet");

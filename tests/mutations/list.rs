@@ -204,8 +204,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         what: "discontinuities that left the window are not counted",
         file: "src/engine/manifest/hls_media.rs",
-        old: "self.track.discontinuity_count.saturating_sub(listed as u64)",
-        new: "0_u64.saturating_sub(listed as u64)",
+        old: "self.track.discontinuity_count.saturating_sub(since)",
+        new: "0_u64.saturating_sub(since)",
         program: SIM,
         test: "the_laws_hold_whatever_happens",
     },

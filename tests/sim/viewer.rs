@@ -2,8 +2,8 @@
 //! stays: every listed thing is there, under its URL, with the same bytes.
 
 use headwater::engine::endpoint::{
-    CmafPackage, DashPackage, DashSettings, Endpoint, HlsListSettings, HlsManifest, HlsPackage,
-    Package, SegmentTemplateFormat, StaleRule, StreamSelection, SubtitleFormat,
+    CmafPackage, DashPackage, DashSettings, Endpoint, HeaderRule, HlsListSettings, HlsManifest,
+    HlsPackage, Package, SegmentTemplateFormat, StaleRule, StreamSelection, SubtitleFormat,
 };
 use headwater::engine::manifest::{Absent, Resource, etag, plan_segment, render, resolve};
 use headwater::engine::presentation::Presentation;
@@ -94,6 +94,7 @@ pub fn endpoints(window_seconds: u32) -> Vec<Endpoint> {
         package,
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
+        headers: HeaderRule::default(),
     };
     packages.into_iter().map(endpoint).collect()
 }

@@ -5,6 +5,7 @@ mod dash;
 use super::hls;
 use super::mistake::{ConfigErrors, Mistake};
 use super::quantity::write_size;
+use super::reason::Reason;
 use super::section::Section;
 use super::source::Table;
 use super::{
@@ -12,13 +13,13 @@ use super::{
     read_text,
 };
 use crate::engine::endpoint::{
-    CmafPackage, Endpoint, HlsListSettings, HlsManifest, HlsPackage, MssPackage, Package,
-    StaleRule, StreamOrder, StreamSelection,
+    CmafPackage, Endpoint, HeaderRule, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
+    Package, StaleRule, StreamOrder, StreamSelection,
 };
 use crate::http::digest::Algorithm;
 use crate::limits::{
     CACHE_SIZE_MIN, CHANNEL_INGEST_MEMORY_MAX, CONFIG_MISTAKE_COUNT_MAX, CONFIG_TABLE_COUNT_MAX,
-    PASSWORD_SIZE_MAX,
+    MANIFEST_COUNT_MAX, PASSWORD_SIZE_MAX, TIME_DELAY_SECONDS_MIN,
 };
 use crate::ring::{Durability, plan_files};
 use crate::units::InputNumber;
@@ -115,16 +116,17 @@ fn log(section: &Section) -> Option<Log> {
     Some(Log { level: level?, format })
 }
 
+/// The tables whose `id` one before them has. A wrong id is noted where it is read.
+fn repeated_ids<'s, 'a>(sections: &'s [Section<'a>]) -> Vec<(&'s Section<'a>, &'a str)> {
+    let mut seen = HashSet::new();
+    let ids = sections.iter().filter_map(|section| Some((section, section.raw_text("id")?)));
+    ids.filter(|&(_, id)| !seen.insert(id)).collect()
+}
+
 /// Notes a second use of an `id`, and more tables than the program takes.
 fn check_ids(sections: &[Section]) {
-    let mut seen = HashSet::new();
-    for section in sections {
-        // A wrong id is noted where it is read.
-        if let Some(id) = section.raw_text("id")
-            && !seen.insert(id)
-        {
-            section.reject("id", format!("expected an id of its own, found {id:?} again"));
-        }
+    for (section, id) in repeated_ids(sections) {
+        section.reject("id", format!("expected an id of its own, found {id:?} again"));
     }
     if let Some(beyond) = sections.get(CONFIG_TABLE_COUNT_MAX) {
         let found = sections.len();
@@ -245,19 +247,15 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
     let manifest_name = section.text("manifest_name");
     let startover_window_seconds = section.seconds("startover_window_seconds");
     let time_delay_seconds = section.seconds("time_delay_seconds");
-    if let (Some(window @ 1..), Some(delay)) = (startover_window_seconds, time_delay_seconds)
-        && delay >= window
-    {
-        let what = format!("expected less than startover_window_seconds = {window}, found {delay}");
-        section.reject("time_delay_seconds", what);
-    }
-    let stale = stale_rule(section);
+    check_delay(section, startover_window_seconds, time_delay_seconds);
+    let (stale, headers) = (stale_rule(section), header_rule(section));
     let packages = ["hls_package", "dash_package", "cmaf_package", "mss_package"];
     let set: Vec<&str> = packages.into_iter().filter(|name| section.has(name)).collect();
     let [name] = set.as_slice() else {
         let found = if set.is_empty() { "none".to_owned() } else { set.join(", ") };
         let what = format!("expected exactly one of {}, found {found}", packages.join(", "));
-        section.reject_whole(what);
+        let reason = Reason::of_packages(&set).map(|reason| format!("{reason}: "));
+        section.reject_whole(reason.unwrap_or_default() + &what);
         return None;
     };
     let package_section = section.section(name);
@@ -280,7 +278,28 @@ fn endpoint(section: &Section) -> Option<Endpoint> {
         package: package?,
         stream_selection: selection?,
         stale: stale?,
+        headers: headers?,
     })
+}
+
+fn header_rule(section: &Section) -> Option<HeaderRule> {
+    let (active_input, cmsd) = (section.flag("publish_active_input"), section.flag("publish_cmsd"));
+    Some(HeaderRule { active_input: active_input?, cmsd: cmsd? })
+}
+
+/// Notes a delay that the API would not take: 0 is none, and what is delayed has to be kept.
+fn check_delay(section: &Section, window: Option<u32>, delay: Option<u32>) {
+    let reason = Reason::InvalidTimeDelay;
+    if let Some(delay @ 1..TIME_DELAY_SECONDS_MIN) = delay {
+        let what = format!("expected 0, or {TIME_DELAY_SECONDS_MIN} at least, found {delay}");
+        section.reject_as(reason, "time_delay_seconds", &what);
+    }
+    if let (Some(window @ 1..), Some(delay)) = (window, delay)
+        && delay >= window
+    {
+        let what = format!("expected less than startover_window_seconds = {window}, found {delay}");
+        section.reject_as(reason, "time_delay_seconds", &what);
+    }
 }
 
 fn stale_rule(section: &Section) -> Option<StaleRule> {
@@ -335,6 +354,26 @@ fn mss_package(section: &Section) -> Option<MssPackage> {
     Some(MssPackage { segment_duration_seconds: segment?, manifest_window_seconds: window? })
 }
 
+/// Notes manifests of a CMAF endpoint that are too few or too many, or that share a path.
+fn check_manifests(section: &Section, lists: &[Section], mpds: &[Section]) {
+    let most = MANIFEST_COUNT_MAX;
+    match lists.len() + mpds.len() {
+        0 => {
+            let what = "expected one at least of these or dash_manifests, found none";
+            section.reject_as(Reason::NumManifestsLow, "hls_manifests", what);
+        }
+        found if found > most => {
+            let what = format!("expected at most {most} with dash_manifests, found {found}");
+            section.reject_as(Reason::NumManifestsHigh, "hls_manifests", &what);
+        }
+        _ => {}
+    }
+    for (list, id) in repeated_ids(lists).into_iter().chain(repeated_ids(mpds)) {
+        let what = format!("expected an id of its own, found {id:?} again");
+        list.reject_as(Reason::ManifestNameCollision, "id", &what);
+    }
+}
+
 fn cmaf_package(
     section: &Section,
     endpoint_manifest_name: Option<&str>,
@@ -344,12 +383,9 @@ fn cmaf_package(
     let prefix = section.text("segment_prefix");
     let subtitle_format = dash::subtitle_format(section);
     let lists = section.sections("hls_manifests");
-    check_ids(&lists);
-    let dash_manifests = dash::dash_manifests(section, segment, endpoint_manifest_name);
-    if lists.is_empty() && dash_manifests.as_ref().is_some_and(Vec::is_empty) {
-        let what = "expected one at least of these or dash_manifests, found none";
-        section.reject("hls_manifests", what.to_owned());
-    }
+    let mpds = section.sections("dash_manifests");
+    check_manifests(section, &lists, &mpds);
+    let dash_manifests = dash::dash_manifests(&mpds, segment, endpoint_manifest_name);
     let manifest = |list: &Section| {
         let id = list.text("id");
         let name = list.text("manifest_name");

@@ -308,6 +308,18 @@ const GENERAL: &[Key] = &[
         "Status of a manifest refused for that, so that a CDN asks another origin.",
     ),
     key(
+        "endpoint[].publish_active_input",
+        Kind::Flag,
+        Text("false"),
+        "Whether responses name the input in use: `X-MediaPackage-Active-Input`.",
+    ),
+    key(
+        "endpoint[].publish_cmsd",
+        Kind::Flag,
+        Text("false"),
+        "Whether responses carry `CMSD-Static` and `CMSD-Dynamic` (CTA-5006).",
+    ),
+    key(
         "endpoint[].hls_package.segment_duration_seconds",
         SEGMENT,
         Text("6"),

@@ -9,6 +9,7 @@ mod hls;
 pub mod keys;
 mod mistake;
 mod quantity;
+mod reason;
 mod running;
 mod section;
 mod source;

@@ -3,6 +3,7 @@
 use super::keys::{self, Key, Kind, Shape, Unset};
 use super::mistake::{Mistake, Place};
 use super::quantity;
+use super::reason::Reason;
 use super::source::{Node, Table, Value};
 use crate::limits::ID_SIZE_MAX;
 use std::cell::RefCell;
@@ -86,6 +87,11 @@ impl<'a> Section<'a> {
     pub fn reject(&self, name: &str, what: String) {
         let at = self.node(name).map_or(&self.at, |node| &node.at);
         self.note(at, join(&self.path, name), what);
+    }
+
+    /// Notes a mistake of a class that the API has a name for.
+    pub fn reject_as(&self, reason: Reason, name: &str, what: &str) {
+        self.reject(name, format!("{reason}: {what}"));
     }
 
     /// Notes a mistake of the table as a whole.

@@ -276,8 +276,9 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.hls_package]\n[endpoint.dash_package]\n",
-            "h.toml:6:1: endpoint[0]: expected exactly one of hls_package, dash_package, \
-             cmaf_package, mss_package, found hls_package, dash_package",
+            "h.toml:6:1: endpoint[0]: TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected exactly one \
+             of hls_package, dash_package, cmaf_package, mss_package, found hls_package, \
+             dash_package",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.mss_package]\nsegment_duration_seconds=12\n\
@@ -295,8 +296,8 @@ fn each_mistake_of_an_endpoint() {
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.cmaf_package]\n",
-            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: expected one at least of \
-             these or dash_manifests, found none",
+            "h.toml:9:1: endpoint[0].cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected one \
+             at least of these or dash_manifests, found none",
         ),
         (
             "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\n[endpoint.dash_package.\
@@ -317,8 +318,9 @@ fn each_mistake_of_an_endpoint() {
             "id=\"e\"\nchannel=\"a\"\n[endpoint.dash_package]\nprofile=\"DVB_DASH_2014\"\n\
              utc_timing=\"DIRECT\"\nutc_timing_uri=\"x\"\nsegment_duration_seconds=16\n\
              min_update_period_seconds=2\n",
-            "h.toml:12:16: endpoint[0].dash_package.utc_timing_uri: expected none with a \
-             utc_timing that asks nobody: NONE or DIRECT\n\
+            "h.toml:12:16: endpoint[0].dash_package.utc_timing_uri: \
+             DIRECT_MODE_WITH_TIMING_SOURCE: expected none with a utc_timing that asks nobody: \
+             NONE or DIRECT\n\
              h.toml:11:12: endpoint[0].dash_package.utc_timing: expected one that asks a server \
              with profile = \"DVB_DASH_2014\"\n\
              h.toml:10:9: endpoint[0].dash_package.profile: expected one that allows segments of \
@@ -341,6 +343,45 @@ fn each_mistake_of_an_endpoint() {
     for (text, expected) in cases {
         let text = format!("{CHANNEL}[[endpoint]]\n{text}");
         assert_eq!(mistakes(&text, &[]), *expected, "{text}");
+    }
+}
+
+/// A row for each class that the API has a name for and that can be made here.
+#[test]
+fn mistakes_are_named_as_the_api_names_them() {
+    let lists = |ids: &[&str]| {
+        let table = |id| format!("[[endpoint.cmaf_package.hls_manifests]]\nid=\"{id}\"\n");
+        ids.iter().map(table).collect::<String>()
+    };
+    let many: Vec<String> = (0..26).map(|number| format!("m{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let package = |names: &[&str]| {
+        let tables = names.iter().map(|name| format!("[endpoint.{name}_package]\n"));
+        tables.collect::<Vec<_>>().concat()
+    };
+    let delay = |seconds: &str, startover: &str| {
+        format!("time_delay_seconds={seconds}\nstartover_window_seconds={startover}\n")
+            + &package(&["hls"])
+    };
+    let cases = [
+        ("hls_manifests[1].id: MANIFEST_NAME_COLLISION: expected an", lists(&["m", "m"])),
+        ("cmaf_package.hls_manifests: NUM_MANIFESTS_LOW: expected", package(&["cmaf"])),
+        ("cmaf_package.hls_manifests: NUM_MANIFESTS_HIGH: expected at most 25", lists(&many)),
+        ("TS_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected", package(&["hls", "dash"])),
+        ("TS_CONTAINER_TYPE_WITH_MSS_MANIFEST: expected", package(&["hls", "mss"])),
+        ("CMAF_CONTAINER_TYPE_WITH_MSS_MANIFEST: expected", package(&["cmaf", "mss"])),
+        ("ISM_CONTAINER_TYPE_WITH_DASH_MANIFEST: expected", package(&["mss", "dash"])),
+        ("time_delay_seconds: INVALID_TIME_DELAY_SECONDS: expected 0, or 5", delay("4", "0")),
+        ("time_delay_seconds: INVALID_TIME_DELAY_SECONDS: expected less", delay("60", "60")),
+        ("", delay("5", "6")),
+        ("", delay("86400", "0")),
+        ("", lists(&many[..25])),
+    ];
+    for (expected, text) in cases {
+        let text = format!("{CHANNEL}[[endpoint]]\nid=\"e\"\nchannel=\"a\"\n{text}");
+        let found = mistakes(&text, &[]);
+        assert_eq!(found.is_empty(), expected.is_empty(), "{text}: {found}");
+        assert!(found.contains(expected), "{text}: {found}");
     }
 }
 

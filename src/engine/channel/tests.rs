@@ -9,7 +9,7 @@ mod timeline;
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    Endpoint, HlsListSettings, HlsPackage, Package, StaleRule, StreamSelection,
+    Endpoint, HeaderRule, HlsListSettings, HlsPackage, Package, StaleRule, StreamSelection,
 };
 use crate::engine::manifest::{Resource, SegmentPlan, plan_segment, render, resolve};
 use crate::engine::playlist::{MediaPlaylist, Multivariant, PlaylistSegment, Variant};
@@ -716,6 +716,7 @@ fn transport_streams() -> Endpoint {
         }),
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
+        headers: HeaderRule::default(),
     }
 }
 

@@ -196,9 +196,8 @@ impl<'a> Writer<'a> {
         }
         out.push_str("\n#EXT-X-MEDIA-SEQUENCE:");
         push_integer(&mut out, first.number);
-        let listed = self.track.segments.iter_from(first.position);
-        let listed = listed.filter(|part| part.discontinuity).count();
-        let before = self.track.discontinuity_count.saturating_sub(listed as u64);
+        let since = self.track.discontinuities_from(first.position);
+        let before = self.track.discontinuity_count.saturating_sub(since);
         if before > 0 {
             out.push_str("\n#EXT-X-DISCONTINUITY-SEQUENCE:");
             push_integer(&mut out, before);

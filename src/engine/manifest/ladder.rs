@@ -34,6 +34,10 @@ impl<'a> Ladder<'a> {
     /// reads the ladder early would never see that rung. One that died long ago is left out.
     pub(super) fn of(view: &View<'a>, window_seconds: u32) -> Result<Self, Absent> {
         let edge = view.presentation.edge().ok_or(Absent::NotYet)?;
+        let mut known = view.presentation.tracks.iter();
+        if known.all(|track| !is_offered(view.endpoint, &track.info)) {
+            return Err(Absent::Unselected);
+        }
         let delay = ticks(view.delay_seconds);
         let mut ladder = Self { videos: Vec::new(), audios: Vec::new(), texts: Vec::new() };
         for track in &view.presentation.tracks {

@@ -27,6 +27,7 @@ mod dash_timeline;
 mod hls_media;
 mod hls_multivariant;
 mod ladder;
+mod newest;
 mod plan;
 mod route;
 mod shift;
@@ -42,13 +43,14 @@ mod text_purpose;
 mod url_hash;
 mod view;
 
+pub use newest::Newest;
 pub use plan::{Container, PlannedPart, PlannedTrack, SegmentPlan, plan_segment};
 pub use route::{next_wait, resolve};
 pub use stale::stale_limit;
 
 use crate::engine::endpoint::{DashSettings, Endpoint, HlsListSettings, Package};
 use crate::engine::presentation::{Presentation, Track};
-use crate::engine::request::{ManifestRequest, RequestError};
+use crate::engine::request::{Bound, ManifestRequest, RequestError};
 use crate::units::{MediaTime, TrackId, WallClock};
 use view::View;
 
@@ -118,6 +120,8 @@ pub struct Rendered {
     pub content_type: &'static str,
     /// Seconds for `Cache-Control: max-age`: half a segment.
     pub max_age_seconds: u32,
+    /// The newest segment that it lists.
+    pub newest: Option<Newest>,
 }
 
 /// Why there is nothing at a path. All of it may be cached for a second only, since what is not
@@ -140,6 +144,9 @@ pub enum Absent {
     /// A rendition has stopped while others go on: to be answered like a stale manifest.
     #[error("stopped")]
     Stopped,
+    /// The endpoint's `stream_selection` leaves none of the source's tracks.
+    #[error("stream_selection leaves no track")]
+    Unselected,
     /// The request's parameters cannot be met.
     #[error(transparent)]
     Refused(#[from] RequestError),
@@ -180,11 +187,14 @@ pub fn render_requested(
     manifest: &ManifestId,
     request: &ManifestRequest,
 ) -> Result<Rendered, Absent> {
-    let view = View::requested(endpoint, presentation, request)?;
+    let mut view = View::requested(endpoint, presentation, request)?;
+    if matches!(manifest, ManifestId::Mpd { .. }) {
+        view = view.of_mpd();
+    }
     let (body, content_type) = match (*manifest, &endpoint.package) {
         (ManifestId::Mpd { list }, _) => {
             let list = dash_list(endpoint, list).ok_or(Absent::Never)?;
-            (dash::render(&view.of_mpd(), &list)?, CONTENT_TYPE_MPD)
+            (dash::render(&view, &list)?, CONTENT_TYPE_MPD)
         }
         (ManifestId::Smooth, Package::Mss(package)) => {
             (smooth::render(&view, package)?, CONTENT_TYPE_SMOOTH)
@@ -204,7 +214,12 @@ pub fn render_requested(
         }
     };
     let half = endpoint.segment_duration_seconds() / 2;
-    Ok(Rendered { body: body.into_bytes(), content_type, max_age_seconds: half.max(1) })
+    Ok(Rendered {
+        body: body.into_bytes(),
+        content_type,
+        max_age_seconds: half.max(1),
+        newest: newest::newest(&view, *manifest),
+    })
 }
 
 /// True where a request's manifests will not change any more: a channel's silence does not make
@@ -218,8 +233,20 @@ pub fn is_complete(
     request.end.is_some()
         && View::requested(endpoint, presentation, request).is_ok_and(|view| {
             let mut tracks = view.presentation.tracks.iter();
-            view.span.is_fixed() && tracks.all(|track| view.is_complete(track))
+            let are_complete = if matches!(endpoint.package, Package::Mss(_)) {
+                smooth_timeline::streams(&view).iter().all(|stream| stream.is_complete(&view))
+            } else {
+                tracks.all(|track| view.is_complete(track))
+            };
+            view.span.is_fixed() && are_complete
         })
+}
+
+/// True where a request's parameters may stand before a fragment's path, too, and change nothing
+/// there: the URLs of Smooth Streaming's fragments are its manifest's with another end.
+#[must_use]
+pub fn is_beside_media(endpoint: &Endpoint, request: &ManifestRequest) -> bool {
+    matches!(endpoint.package, Package::Mss(_)) && request.is_path_alone()
 }
 
 /// How many segments a manifest lists at most, over all of its tracks: what writing it costs.
@@ -230,11 +257,15 @@ pub fn entry_count_max(
     manifest: &ManifestId,
     request: &ManifestRequest,
 ) -> usize {
-    let start = request.start.map(|it| MediaTime(it.at.ticks_90k()) - presentation.clock_offset);
+    let media = |bound: Bound| MediaTime(bound.at.ticks_90k()) - presentation.clock_offset;
+    let (start, end) = (request.start.map(media), request.end.map(media));
     let of_track = |track: &Track, window_seconds: u32| {
         if let Some(start) = start {
             let before = track.segments.partition_point(|listed| listed.end <= start);
-            return track.segments.len() - before;
+            let until = end.map_or(track.segments.len(), |end| {
+                track.segments.partition_point(|listed| listed.start < end)
+            });
+            return until.saturating_sub(before);
         }
         let grid = track.segments.last().and_then(|last| presentation.grid(last.grid));
         let period = grid.map_or(1, |grid| grid.period_ticks().ticks().max(1));

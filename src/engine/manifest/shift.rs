@@ -50,8 +50,7 @@ impl Span {
         let Some(start) = request.start.map(|start| media(start.at)) else {
             return Ok(Self { clip, ..Self::default() });
         };
-        let kept = endpoint.startover_window_seconds.max(endpoint.window_seconds_max());
-        if start < now - ticks(kept) {
+        if start < now - ticks(endpoint.reach_seconds()) {
             return Err(Absent::Never);
         }
         if start >= now {

@@ -13,16 +13,31 @@ use super::view::View;
 use super::{Absent, url_hash};
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::endpoint::MssPackage;
+use crate::engine::request::RequestError;
 use crate::units::MediaTime;
 use std::fmt::Write as _;
 
 /// Ticks per second of the manifest's own spans: the protocol's default.
 const TIMESCALE: u64 = 10_000_000;
 
+/// What becomes of what is listed.
+#[derive(Clone, Copy)]
+enum Window {
+    /// Nothing: it is complete.
+    Whole,
+    /// More comes, and nothing leaves.
+    Grows,
+    /// More comes, and what is older than so many seconds leaves.
+    Slides(u32),
+}
+
 pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Absent> {
-    let window = package.manifest_window_seconds;
+    let window = view.window_seconds(package.manifest_window_seconds)?;
     let ladder = Ladder::of(view, window)?.without_stopped(view);
-    let mut listed = Vec::new();
+    if ladder.videos.is_empty() && ladder.audios.is_empty() {
+        return Err(RequestError::NothingLeft.into());
+    }
+    let (mut listed, mut is_complete) = (Vec::new(), true);
     for mut stream in streams(view) {
         let rates = stream.bit_rates();
         let known = stream.tracks.iter().copied().zip(rates);
@@ -39,15 +54,23 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
         }
         stream.tracks = levels.iter().map(|&(_, track, _)| track).collect();
         let rates: Vec<u64> = levels.iter().map(|&(.., rate)| rate).collect();
-        let chunks = stream.chunks(view, window)?;
-        listed.push((stream, rates, chunks));
+        let stream_is_complete = stream.is_complete(view);
+        is_complete &= stream_is_complete;
+        match stream.chunks(view, window) {
+            Err(Absent::NotYet) if stream_is_complete => {}
+            chunks => listed.push((stream, rates, chunks?)),
+        }
+    }
+    if listed.is_empty() {
+        return Err(Absent::NotYet);
     }
     if listed.iter().all(|(.., chunks)| chunks.is_short) {
         return Err(Absent::NotYet);
     }
     let mut out = String::with_capacity(16 << 10);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    push_start(&mut out, view, window, &listed);
+    let window = if view.span.is_fixed() { Window::Grows } else { Window::Slides(window) };
+    push_start(&mut out, if is_complete { Window::Whole } else { window }, &listed);
     let hash = url_hash::fragments(&view.endpoint.package, view.seconds);
     for (stream, rates, chunks) in &listed {
         push_stream(&mut out, stream, rates, chunks, hash);
@@ -57,15 +80,10 @@ pub(super) fn render(view: &View<'_>, package: &MssPackage) -> Result<String, Ab
 }
 
 /// The start tag of `SmoothStreamingMedia` (§2.2.2.1). A complete presentation is not live.
-fn push_start(
-    out: &mut String,
-    view: &View<'_>,
-    window_seconds: u32,
-    listed: &[(Stream<'_>, Vec<u64>, Chunks)],
-) {
+fn push_start(out: &mut String, window: Window, listed: &[(Stream<'_>, Vec<u64>, Chunks)]) {
     out.push_str("<SmoothStreamingMedia MajorVersion=\"2\" MinorVersion=\"2\"");
     push_integer_attribute(out, "TimeScale", TIMESCALE);
-    if view.presentation.ended {
+    if matches!(window, Window::Whole) {
         let spans = || listed.iter().flat_map(|(.., chunks)| chunks.spans.values());
         let start = spans().map(|&(start, _)| start).min().unwrap_or_default();
         let end = spans().map(|&(_, end)| end).max().unwrap_or_default();
@@ -74,7 +92,9 @@ fn push_start(
         push_integer_attribute(out, "Duration", 0);
         out.push_str(" IsLive=\"TRUE\" CanSeek=\"TRUE\" CanPause=\"TRUE\"");
         push_integer_attribute(out, "LookAheadFragmentCount", LOOK_AHEAD_COUNT);
-        push_integer_attribute(out, "DVRWindowLength", u64::from(window_seconds) * TIMESCALE);
+        // None means that nothing leaves.
+        let seconds = if let Window::Slides(seconds) = window { seconds } else { 0 };
+        push_integer_attribute(out, "DVRWindowLength", u64::from(seconds) * TIMESCALE);
     }
     out.push_str(">\n");
 }

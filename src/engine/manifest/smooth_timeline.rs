@@ -8,7 +8,7 @@
 
 use super::Absent;
 use super::ladder::is_offered;
-use super::view::View;
+use super::view::{View, ticks};
 use crate::engine::codec::{CodecConfig, TrackKind};
 use crate::engine::presentation::{Joined, Presentation, Track};
 use crate::units::{MediaTime, Timescale};
@@ -121,9 +121,22 @@ impl Stream<'_> {
     }
 
     /// The newest number that can be fetched.
-    fn listed_until(&self, view: &View<'_>) -> Option<u64> {
+    pub(super) fn listed_until(&self, view: &View<'_>) -> Option<u64> {
         let last = self.last_number(view)?;
         if view.presentation.ended { Some(last) } else { last.checked_sub(LOOK_AHEAD_COUNT.into()) }
+    }
+
+    /// Where the newest fragment ends that can be fetched.
+    fn listed_end(&self, view: &View<'_>) -> Option<MediaTime> {
+        let until = self.listed_until(view)?;
+        let at = |track: &Track| view.presentation.joined_number(track, view.seconds, until);
+        self.tracks.iter().find_map(|track| at(track)).map(|joined| joined.end)
+    }
+
+    /// True where nothing will be added to the chunk list any more: what a span asks for can be
+    /// fetched.
+    pub(super) fn is_complete(&self, view: &View<'_>) -> bool {
+        self.tracks.iter().all(|track| view.has_all(track, || self.listed_end(view)))
     }
 
     /// What a manifest of `window_seconds` lists, from where the newest configurations begin:
@@ -132,9 +145,8 @@ impl Stream<'_> {
         let is_unread = self.tracks.iter().any(|track| track.unread_until.is_some());
         let nothing = || if is_unread { Absent::Unread } else { Absent::NotYet };
         let until = self.listed_until(view).ok_or_else(nothing)?;
-        let at = |track: &Track| view.presentation.joined_number(track, view.seconds, until);
-        let end = self.tracks.iter().find_map(|track| at(track)).map(|joined| joined.end);
-        let from = end.ok_or_else(nothing)? - super::view::ticks(window_seconds);
+        let end = self.listed_end(view).ok_or_else(nothing)?;
+        let from = view.span.from().unwrap_or(end - ticks(window_seconds));
         let mut chunks = Chunks { spans: BTreeMap::new(), is_short: false, configs: Vec::new() };
         let mut since = 0;
         for track in &self.tracks {
@@ -142,9 +154,7 @@ impl Stream<'_> {
                 return Err(Absent::Unread);
             }
             let mut config = None;
-            let listed = view.presentation.joined(track, view.seconds, from);
-            let listed = listed.skip_while(|joined| joined.middle() <= from);
-            for joined in listed.take_while(|joined| joined.number <= until) {
+            for joined in view.listed(track, from, until) {
                 let Some(init) = view.init_of(track, &joined) else { continue };
                 if config.is_some_and(|known| !is_same(view.presentation, known, init)) {
                     since = since.max(joined.number);
@@ -157,7 +167,7 @@ impl Stream<'_> {
             chunks.configs.push(view.endpoint.offered(config).clone());
         }
         let count = chunks.spans.len();
-        chunks.is_short = !view.presentation.ended && count <= usize::from(LOOK_AHEAD_COUNT);
+        chunks.is_short = !self.is_complete(view) && count <= usize::from(LOOK_AHEAD_COUNT);
         chunks.spans = chunks.spans.split_off(&since);
         if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
     }

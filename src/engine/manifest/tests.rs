@@ -1,17 +1,20 @@
 //! Tests of manifests: whole texts, segment plans, and laws that hold while a window slides.
 
 mod dash;
+mod golden;
 mod hls_lists;
 mod mpd;
+mod reading;
 mod smooth;
 mod texts;
 mod unread;
+mod windows;
 
 use super::*;
 use crate::engine::codec::{AacConfig, CodecConfig, TrackKind, VideoConfig};
 use crate::engine::endpoint::{
-    CmafPackage, DashPackage, DashSettings, HlsListSettings, HlsManifest, HlsPackage, MssPackage,
-    SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
+    CmafPackage, DashPackage, DashSettings, HeaderRule, HlsListSettings, HlsManifest, HlsPackage,
+    MssPackage, SegmentTemplateFormat, StaleRule, StreamOrder, StreamSelection, SubtitleFormat,
 };
 use crate::engine::presentation::{Flaws, Grid, Init, Listed, MediaRef, Track, TrackInfo};
 use crate::units::{Extent, InputNumber, MediaTime};
@@ -78,6 +81,10 @@ struct Channel {
     next: u64,
     /// Tracks that list nothing more, by position.
     stopped: Vec<usize>,
+    /// What the holes before sessions add to the time that a number begins at.
+    later: MediaTime,
+    /// Added to a track's id, the id of its configuration.
+    configuration: u32,
 }
 
 impl Channel {
@@ -116,7 +123,8 @@ impl Channel {
             ..Presentation::default()
         };
         let next = NOON.unsigned_abs() / TWO_SECONDS.unsigned_abs();
-        Self { presentation, next, stopped: Vec::new() }
+        let (later, configuration) = (MediaTime(0), 0);
+        Self { presentation, next, stopped: Vec::new(), later, configuration }
     }
 
     fn ladder() -> Self {
@@ -140,7 +148,7 @@ impl Channel {
         let grid = Arc::clone(self.presentation.grids.last().expect("a grid"));
         let tracks = self.presentation.tracks.iter_mut().enumerate();
         for (at, track) in tracks.filter(|(at, _)| !self.stopped.contains(at)) {
-            let start = MediaTime(i64::try_from(number).expect("small") * TWO_SECONDS);
+            let start = MediaTime(i64::try_from(number).expect("small") * TWO_SECONDS) + self.later;
             let discontinuity = grid.breaks && grid.first_number == number;
             track.discontinuity_count += u64::from(discontinuity);
             let extent = Extent { file: 1, offset: number * 100, size: 100 };
@@ -152,7 +160,7 @@ impl Channel {
                 discontinuity,
                 media: (gap != Some(at)).then(|| MediaRef {
                     decode_start: start,
-                    init: u32::from(track.info.id.0),
+                    init: u32::from(track.info.id.0) + self.configuration,
                     table: extent,
                     payload: extent,
                     sample_count: 60,
@@ -189,7 +197,8 @@ impl Channel {
         let new = Grid {
             id: old.id + 1,
             session: old.session + 1,
-            session_start: MediaTime(i64::try_from(first_number).expect("small") * TWO_SECONDS),
+            session_start: MediaTime(i64::try_from(first_number).expect("small") * TWO_SECONDS)
+                + self.later,
             first_number,
             first_index: i64::try_from(first_number).expect("small"),
             breaks: true,
@@ -218,6 +227,7 @@ fn endpoint(package: Package) -> Endpoint {
         package,
         stream_selection: StreamSelection::default(),
         stale: StaleRule::default(),
+        headers: HeaderRule::default(),
     }
 }
 

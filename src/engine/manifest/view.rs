@@ -71,6 +71,9 @@ impl<'a> View<'a> {
             // What is configured cannot be overridden.
             (_, Some(_)) => return Err(Absent::Never),
         };
+        if request.time_delay_seconds.is_some_and(|asked| asked > endpoint.reach_seconds()) {
+            return Err(RequestError::Delay.into());
+        }
         let until = edge - ticks(delay_seconds);
         let seconds = endpoint.segment_duration_seconds();
         let span = Span::of(endpoint, presentation, request, until)?;
@@ -124,19 +127,30 @@ impl<'a> View<'a> {
         window_seconds: u32,
     ) -> Result<impl Iterator<Item = Joined> + use<'a>, Absent> {
         let last = self.last(track).ok_or(nothing_of(track))?;
-        let (number, span) = (last.number, self.span);
-        let from = span.from().unwrap_or(last.end - ticks(window_seconds));
+        let from = self.span.from().unwrap_or(last.end - ticks(window_seconds));
         // The first segment may begin before the window, by half of itself and more.
         if self.is_unread(track, from - self.target(track) - self.target(track)) {
             return Err(Absent::Unread);
         }
-        let joined = self.presentation.joined(track, self.seconds, from);
+        Ok(self.listed(track, from, last.number))
+    }
+
+    /// The output segments of `track` that a list holds which begins at `from` and ends with
+    /// `number`.
+    pub(super) fn listed(
+        &self,
+        track: &'a Track,
+        from: MediaTime,
+        number: u64,
+    ) -> impl Iterator<Item = Joined> + use<'a> {
+        let span = self.span;
         let outside = move |joined: &Joined| {
             let slid_out = !span.is_fixed() && joined.number < number && joined.middle() <= from;
             slid_out || span.is_clipped(joined)
         };
         let listed = move |it: &Joined| it.number <= number && span.begins_before_end(it);
-        Ok(joined.skip_while(outside).take_while(listed))
+        let joined = self.presentation.joined(track, self.seconds, from);
+        joined.skip_while(outside).take_while(listed)
     }
 
     /// True where segments of `track`, or of what is muxed with it, that end after `from` are still
@@ -147,7 +161,7 @@ impl<'a> View<'a> {
     }
 
     /// The output segment `number` of `track`, if it can be fetched: for one window and two
-    /// targets after it left the manifest, or for the startover window where that is longer.
+    /// targets after the last manifest that may begin with it.
     pub(super) fn fetchable(&self, track: &Track, number: u64) -> Result<Joined, Absent> {
         let last = self.last(track).ok_or(nothing_of(track))?;
         if number > last.number {
@@ -157,10 +171,9 @@ impl<'a> View<'a> {
         let is_unread = track.unread_until.is_some();
         let joined = joined.ok_or(if is_unread { Absent::Unread } else { Absent::Never })?;
         let target = self.target(track);
-        let kept = ticks(self.endpoint.window_seconds_max()).ticks() * 2 + target.ticks() * 2;
-        let startover = ticks(self.endpoint.startover_window_seconds).ticks();
-        let kept = kept.max(startover + 2 * target.ticks());
-        if joined.middle() <= last.end - MediaTime(kept) {
+        let window = ticks(self.endpoint.window_seconds_max());
+        let kept = ticks(self.endpoint.reach_seconds()) + window + target + target;
+        if joined.middle() <= last.end - kept {
             return Err(Absent::Never);
         }
         let early = self.presentation.grid(joined.grid).map_or(MediaTime(0), Grid::sound_early_max);
@@ -197,11 +210,19 @@ impl<'a> View<'a> {
 
     /// True where nothing will be added to `track`'s list any more.
     pub(super) fn is_complete(&self, track: &Track) -> bool {
+        self.has_all(track, || self.last(track).map(|last| last.end))
+    }
+
+    /// True where nothing will be added to a list of `track` any more that ends at `listed_end`.
+    pub(super) fn has_all(
+        &self,
+        track: &Track,
+        listed_end: impl FnOnce() -> Option<MediaTime>,
+    ) -> bool {
         let is_past = |end: MediaTime| {
             let missing = MISSING_TARGET_COUNT * self.target(track).ticks();
-            let last = self.last(track).map(|last| last.end);
             end + MediaTime(missing) <= self.until
-                || last.is_some_and(|last| last + OVERLAP_MIN >= end)
+                || listed_end().is_some_and(|last| last + OVERLAP_MIN >= end)
         };
         self.presentation.ended || self.span.end.is_some_and(is_past)
     }

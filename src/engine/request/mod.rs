@@ -90,6 +90,9 @@ pub enum RequestError {
         "manifest_window_seconds: expected two segments at least, the configured window at most"
     )]
     Window,
+    /// `time_delay` that leads out of the startover window.
+    #[error("time_delay: expected the startover window's seconds at most, or the manifest's")]
+    Delay,
     /// Parameters where only manifests take them.
     #[error("expected no parameters here")]
     NotAManifest,
@@ -100,6 +103,9 @@ pub enum RequestError {
 
 const EXPECTED_TIME: &str = "ISO 8601 with a zone, or seconds since 1970";
 const EXPECTED_SECONDS: &str = "whole seconds of at most 14 days";
+
+/// Ends the name of a Smooth Streaming presentation ([MS-SSTR] §2.2.1).
+const PRESENTATION_SUFFIX: &str = ".ism/";
 
 /// Parameters that manifests take; others are ignored.
 const NAMES: [&str; 7] = [
@@ -158,6 +164,15 @@ impl ManifestRequest {
         *self == Self::LIVE
     }
 
+    /// True where nothing but path elements was given: a client of Smooth Streaming puts those of
+    /// its manifest before every fragment, which they do not change.
+    #[must_use]
+    pub fn is_path_alone(&self) -> bool {
+        let live = Self { start: None, end: None, ..self.clone() };
+        let mut bounds = [self.start, self.end].into_iter().flatten();
+        live.is_live() && bounds.all(|bound| bound.in_path)
+    }
+
     /// `../` for each path element of this request, which leads back to where segments are.
     #[must_use]
     pub fn climb(&self) -> String {
@@ -186,10 +201,13 @@ impl ManifestRequest {
         if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
     }
 
-    /// Takes `start/{time}` and `end/{time}` from before the last element.
+    /// Takes `start/{time}` and `end/{time}` from before the last element, or from before what
+    /// Smooth Streaming calls a presentation's name, `index.ism`, and what follows that.
     fn take_path_elements<'p>(&mut self, path: &'p str) -> Result<Cow<'p, str>, RequestError> {
-        let mut elements: Vec<&str> = path.split('/').collect();
-        let Some(leaf) = elements.pop() else { return Ok(path.into()) };
+        let presentation = path.find(PRESENTATION_SUFFIX).map_or(path, |end| &path[..end]);
+        let leaf_at = presentation.rfind('/').map_or(0, |slash| slash + 1);
+        let (head, leaf) = path.split_at(leaf_at);
+        let mut elements: Vec<&str> = head.trim_end_matches('/').split('/').collect();
         let mut found = false;
         while let [.., name, value] = elements[..] {
             let slot = match name {

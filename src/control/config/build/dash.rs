@@ -1,7 +1,8 @@
 //! The settings of MPDs, and which of them do not go together.
 
+use super::super::reason::Reason;
 use super::super::section::Section;
-use super::{check_ids, check_window};
+use super::check_window;
 use crate::engine::codec::TtmlProfile;
 use crate::engine::endpoint::{
     DashManifest, DashPackage, DashProfile, DashSettings, ManifestLayout, PeriodTriggers,
@@ -40,12 +41,10 @@ pub(super) fn subtitle_format(section: &Section) -> Option<SubtitleFormat> {
 
 /// A CMAF endpoint's `dash_manifests`.
 pub(super) fn dash_manifests(
-    section: &Section,
+    lists: &[Section],
     segment: Option<u32>,
     endpoint_manifest_name: Option<&str>,
 ) -> Option<Vec<DashManifest>> {
-    let lists = section.sections("dash_manifests");
-    check_ids(&lists);
     let manifest = |list: &Section| {
         let id = list.text("id");
         let name = list.text("manifest_name");
@@ -118,7 +117,7 @@ fn check_together(section: &Section, settings: &DashSettings, segment: Option<u3
     let tells_itself = matches!(settings.utc_timing, UtcTiming::None | UtcTiming::Direct);
     if tells_itself && settings.utc_timing_uri.is_some() {
         let what = "expected none with a utc_timing that asks nobody: NONE or DIRECT";
-        section.reject("utc_timing_uri", what.to_owned());
+        section.reject_as(Reason::DirectModeWithTimingSource, "utc_timing_uri", what);
     }
     if settings.profile == DashProfile::DvbDash2014 && settings.utc_timing == UtcTiming::Direct {
         let what = "expected one that asks a server with profile = \"DVB_DASH_2014\"";
