@@ -386,7 +386,6 @@ impl Playback {
             _ if !request.is_live() && !manifest::is_beside_media(settings, request) => {
                 Err(Absent::from(RequestError::NotAManifest).into())
             }
-            _ if !request.is_live() => Err(Absent::from(RequestError::NotAManifest).into()),
             Resource::Clock => Ok((clock_of(rt::wall()), false)),
             Resource::Init { init, .. } => {
                 let bytes =

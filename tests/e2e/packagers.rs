@@ -103,8 +103,8 @@ fn spans_and_settings_mean_the_same_everywhere() {
         assert!(!is_complete(&clipped) && first_of(&clipped) == first_of(&past), "{clipped}");
         let window = settings("manifest_window_seconds:4");
         assert_ne!(first_of(&window), first_of(&live), "{window}");
-        assert_ne!(settings("time_delay:4"), live);
-        assert_eq!(with("time_delay=4"), settings("time_delay:4"));
+        assert_ne!(settings("time_delay:2"), live);
+        assert_eq!(with("time_delay=2"), settings("time_delay:2"));
         let spanned = settings(&format!("start:{};end:{}", first + 3, first + 7));
         assert_eq!(first_of(&spanned), first_of(&past));
     }

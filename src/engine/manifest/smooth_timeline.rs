@@ -43,7 +43,7 @@ pub(super) struct Chunks {
     /// Start and end by number, oldest first; gaps are left out.
     pub(super) spans: BTreeMap<u64, (MediaTime, MediaTime)>,
     /// True where the stream has begun just now: a client that joins so many fragments behind the
-    /// edge as one announces would wait for what it can't ask for.
+    /// edge as one announces would wait for what it can't ask for. Who asks for few gets them.
     pub(super) is_short: bool,
     /// For each of the stream's tracks, the configuration of what is listed of it.
     pub(super) configs: Vec<CodecConfig>,
@@ -166,8 +166,11 @@ impl Stream<'_> {
             let config = config.map_or(&track.info.config, |init| &init.config);
             chunks.configs.push(view.endpoint.offered(config).clone());
         }
-        let count = chunks.spans.len();
-        chunks.is_short = !self.is_complete(view) && count <= usize::from(LOOK_AHEAD_COUNT);
+        let asks_for_few = view.request.window_seconds.is_some_and(|asked| {
+            !view.span.is_fixed() && asked <= view.seconds * u32::from(LOOK_AHEAD_COUNT)
+        });
+        let has_few = chunks.spans.len() <= usize::from(LOOK_AHEAD_COUNT);
+        chunks.is_short = has_few && !asks_for_few && !self.is_complete(view);
         chunks.spans = chunks.spans.split_off(&since);
         if chunks.spans.is_empty() { Err(nothing()) } else { Ok(chunks) }
     }
