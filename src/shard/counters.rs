@@ -177,6 +177,8 @@ pub struct ShardCounters {
     pub queued_bytes: Counter,
     /// Gauge: requests waiting for a storage thread.
     pub storage_queue: Counter,
+    /// Answers whose manifest a making thread wrote, as it was too long for the shard.
+    pub written_aside: Counter,
     /// Gauge: microseconds since the shard was last heard of.
     pub heartbeat_age_us: Counter,
     /// Times the shard was silent for too long and others took over.

@@ -400,6 +400,7 @@ impl Node {
         counters.spliced_bytes.set(sent.sendfile.get());
         counters.copied_bytes.set(sent.copied.get());
         counters.storage_queue.set(self.playback.waiting_count() + sent.warming.get());
+        counters.written_aside.set(self.playback.written_aside_count());
         counters.busy_us.set_span(rt::thread_time().unwrap_or_default());
         let refused = [&self.accepting.refused_total, &self.accepting.refused_address];
         let refused = refused.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();

@@ -188,6 +188,7 @@ pub struct Playback {
     cache: RefCell<ResponseCache>,
     renderings: Renderings<Result<Kept, Refusal>>,
     waiting: Cell<u64>,
+    written_aside: Cell<u64>,
 }
 
 /// Counts a request as waiting for a storage thread while it lives.
@@ -225,6 +226,7 @@ impl Playback {
             cache: RefCell::default(),
             renderings: Renderings::default(),
             waiting: Cell::default(),
+            written_aside: Cell::default(),
         }
     }
 
@@ -242,6 +244,12 @@ impl Playback {
     #[must_use]
     pub fn waiting_count(&self) -> u64 {
         self.waiting.get()
+    }
+
+    /// Manifests that were too long for the shard to write.
+    #[must_use]
+    pub fn written_aside_count(&self) -> u64 {
+        self.written_aside.get()
     }
 
     /// Answers a request for `path` below the endpoint.
@@ -450,6 +458,7 @@ impl Playback {
         let _waiting = Waiting::new(&self.waiting);
         let make = move || render(&endpoint, &published, &manifest, &request, gzip);
         let made = self.renderings.value(&self.storage, key, make).await;
+        self.written_aside.set(self.written_aside.get() + 1);
         made.unwrap_or(Err(Refusal::Busy))
     }
 

@@ -1,18 +1,15 @@
 //! Ends and beginnings of the process: killed, drained, told to read its configuration again.
 
-use crate::client::{Connection, Encoder, Response};
-use crate::history::History;
-use crate::origin::{Origin, channel, channel_with, demo, endpoints, eventually};
+use crate::client::{Connection, Encoder};
+use crate::origin::{Origin, channel, demo, endpoints, eventually};
+use crate::past::{Past, awaited};
 use crate::playback::{CMAF, DASH, HLS, Rendition, hls, listed, listed_with, number_of, served};
 use crate::source::{MUXED, SEGMENT_COUNT};
-use headwater::ring::{Durability, RingConfig, Storage};
-use headwater::shard::reopen::RECORD_VERSION;
-use headwater::units::WallClock;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 #[test]
 fn a_killed_process_comes_back_with_the_same_urls_and_bytes() {
@@ -159,10 +156,8 @@ fn a_directory_has_one_process() {
     assert!(served(&origin, 2) == before, "the first goes on");
 }
 
-const HISTORY_RING_MIB: u64 = 72;
-const HISTORY_BODY_SIZE_MAX: u64 = 256 << 10;
 /// Twenty minutes.
-const HISTORY_COUNT: u64 = 600;
+const HISTORY_COUNT: u32 = 600;
 
 /// An origin on the ring of a channel that ran for so long that a start does not wait for all of
 /// it: a minute is listed, and the rest is in the startover window.
@@ -171,46 +166,15 @@ fn with_history() -> Origin {
          stale_limit_seconds = 86400\nstartover_window_seconds = 7200\n\
          [endpoint.cmaf_package]\nsegment_duration_seconds = 2\n\
          [[endpoint.cmaf_package.hls_manifests]]\nid = \"hls\"\nplaylist_window_seconds = 60\n";
-    let ring = format!("{HISTORY_RING_MIB}MiB");
-    let size_max = format!("{}KiB", HISTORY_BODY_SIZE_MAX >> 10);
-    let origin = Origin::stopped(&(channel_with("demo", &ring, &size_max) + endpoint));
-    let config = RingConfig {
-        dir: origin.storage().join("demo"),
-        size: HISTORY_RING_MIB << 20,
-        body_size_max: HISTORY_BODY_SIZE_MAX,
-        content_version: RECORD_VERSION,
-        durability: Durability::default(),
-    };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-    let start = i64::try_from(now).unwrap() - i64::try_from(HISTORY_COUNT).unwrap() * 2_000_000;
-    let history = History {
-        segment_seconds: 2,
-        count: u32::try_from(HISTORY_COUNT).unwrap(),
-        start: WallClock(start),
-        sample_size: 4096,
-    };
-    history.write(&config, &Storage::start(1).unwrap());
-    origin
-}
-
-/// What a player gets that asks again for as long as it is told to: never that there is nothing.
-fn awaited(origin: &Origin, path: &str) -> Response {
-    eventually(&format!("{path} is read back"), || {
-        let response = origin.get(path);
-        if response.status == 503 {
-            assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-            return None;
-        }
-        assert_eq!(response.status, 200, "{path}: {response:?}");
-        Some(response)
-    })
+    Past { segment_seconds: 2, count: HISTORY_COUNT, sample_size: 4096, ring_mib: 72 }
+        .origin(endpoint)
 }
 
 /// Every segment of a rendition since the channel began, newest first, by its path.
 fn all_segments(origin: &Origin, live: &Rendition) -> BTreeMap<String, Vec<u8>> {
     let newest = live.segments.last().unwrap();
     let (name, number) = (newest.rsplit_once('_').unwrap().0, number_of(newest));
-    let numbers = (number + 1 - HISTORY_COUNT..=number).rev();
+    let numbers = (number + 1 - u64::from(HISTORY_COUNT)..=number).rev();
     let paths = numbers.map(|number| format!("{name}_{number}.m4s"));
     paths.map(|path| (path.clone(), awaited(origin, &path).body)).collect()
 }

@@ -454,6 +454,13 @@ pub(super) static METRICS: &[Metric] = &[
         "Requests waiting for a storage thread.",
     ),
     metric(
+        "headwater_manifests_written_aside_total",
+        COUNTER,
+        Plain,
+        Shard(|s| &s.written_aside),
+        "Answers whose manifest was too long for a shard to write, so that a thread did.",
+    ),
+    metric(
         "headwater_shard_heartbeat_age_seconds",
         GAUGE,
         Seconds,
