@@ -458,8 +458,9 @@ impl Playback {
         let _waiting = Waiting::new(&self.waiting);
         let make = move || render(&endpoint, &published, &manifest, &request, gzip);
         let made = self.renderings.value(&self.storage, key, make).await;
-        self.written_aside.set(self.written_aside.get() + 1);
-        made.unwrap_or(Err(Refusal::Busy))
+        let made = made.unwrap_or(Err(Refusal::Busy));
+        self.written_aside.set(self.written_aside.get() + u64::from(made.is_ok()));
+        made
     }
 
     /// Heads and ranges: the payload never enters user memory.

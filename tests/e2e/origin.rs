@@ -16,6 +16,9 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(25);
 /// Between two looks at a condition.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Anonymous memory that no test's process has a use for: buffers of a thousand connections and the
+/// state of a few small channels.
+const MEMORY_MAX: u64 = 384 << 20;
 const DATA_PORT: u16 = 7080;
 const CONTROL_PORT: u16 = 7081;
 /// Where encoders alone are served, in the origins that have such a listener.
@@ -508,11 +511,27 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// What holds after every fault that is none of the process's own: the process of the test's
+    /// end is still there, within its memory, and nothing in it panicked.
+    fn assert_unharmed(&self) {
+        let has_hooks = self.environment.iter().any(|(name, _)| *name == "HEADWATER_TEST_HOOKS");
+        let Some(process) = self.process.as_ref().filter(|_| !has_hooks) else { return };
+        assert!(is_running(process.pid), "it ended, log:\n{}", self.log());
+        let memory = self.anonymous_memory();
+        assert!(memory <= MEMORY_MAX, "{memory} bytes of anonymous memory");
+        assert_eq!(self.logged("panicked"), 0, "log:\n{}", self.log());
+    }
+}
+
 impl Drop for Origin {
     fn drop(&mut self) {
-        self.process = None;
         if std::thread::panicking() {
             eprintln!("log of the origin:\n{}", self.log());
+        } else {
+            self.assert_unharmed();
         }
+        // Before the directory.
+        self.process = None;
     }
 }
