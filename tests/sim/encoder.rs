@@ -151,6 +151,11 @@ impl Plan {
         *self.lives.iter().rfind(|life| life.from <= at).expect("the first one begins at 0")
     }
 
+    /// The life after that of segment `at`.
+    fn successor(&self, at: i64) -> Option<Life> {
+        self.lives.iter().copied().find(|life| life.from > at)
+    }
+
     /// All that this encoder pushes to `input`, in no order.
     pub fn deliveries(
         &self,
@@ -193,6 +198,13 @@ impl Plan {
         let mut sequence = 0;
         for (index, at) in (0..show.length).enumerate() {
             let life = self.life(at);
+            // A process that has ended sends nothing once the next one does.
+            let ended_ms = self.successor(at).map(|next| self.made_ms(show, next.from));
+            let mut push = |at_ms: i64, what: Push| {
+                if ended_ms.is_none_or(|ended_ms| at_ms < ended_ms) {
+                    push(at_ms, what);
+                }
+            };
             if life.from == at && life.renames {
                 listed.clear();
                 sequence = at;
