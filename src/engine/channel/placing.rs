@@ -178,8 +178,15 @@ impl Channel {
     ) -> Return {
         let Candidate { meta, committed, .. } = candidate;
         let lag = self.lag(meta, start);
+        // Who begins anew does not begin just where a segment is missing.
+        let is_missing = |listed: &Listed| {
+            let (frame, end) = (meta.frame(), start + meta.duration());
+            listed.media.is_none()
+                && near(listed.start, start, frame)
+                && near(listed.end, end, frame)
+        };
         let seems_rewound = lag.map_or_else(
-            || self.seems_rewound(track, meta, start, covered),
+            || !covered.is_some_and(is_missing) && self.seems_rewound(track, meta, start, covered),
             |lag| lag > self.target(),
         );
         if self.is_superseded(meta.input, *committed) {
