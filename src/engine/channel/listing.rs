@@ -365,8 +365,9 @@ impl Channel {
         let said = self.inputs.playlists(meta.input).segment(&meta.name);
         let tagged = leads && said.is_some_and(|said| said.discontinuity);
         let joined = track.session == self.state.session.map(|session| session.id);
-        let fresh = self.state.grid(track.cadence).is_some_and(|it| it.first_number == number);
-        if joined && !fresh && (changed || tagged) {
+        // Others may have broken here already, or further on, where this track will follow them.
+        let broken = self.state.grid(track.cadence).is_some_and(|it| it.first_number >= number);
+        if joined && !broken && (changed || tagged) {
             self.begin_grids(start, None, None, true);
             let cause = if changed { Cause::Configuration } else { Cause::Declared };
             self.events.push(Event::Discontinuity(cause));
