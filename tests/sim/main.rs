@@ -37,8 +37,9 @@ fn number_from(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-/// Lives through `world` for its share of the seeds, in per cent, on every core.
-fn seeds(percent: u64, world: fn(u64, bool)) {
+/// Lives through `world` for its share of the seeds, in per cent, and for those that broke a law
+/// once, on every core.
+fn seeds(percent: u64, broken_once: &[u64], world: fn(u64, bool)) {
     if let Some(seed) = number_from("HEADWATER_SIM_SEED") {
         world(seed, true);
         return;
@@ -47,8 +48,10 @@ fn seeds(percent: u64, world: fn(u64, bool)) {
     let (next, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let live_through = || {
         while failed.load(Ordering::Relaxed) < FAILURES_MAX {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= count {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            let again = usize::try_from(turn).ok().and_then(|turn| broken_once.get(turn));
+            let seed = again.copied().unwrap_or_else(|| turn - broken_once.len() as u64);
+            if again.is_none() && seed >= count {
                 return;
             }
             // What a world leaves halfway is not looked at again.
@@ -70,40 +73,42 @@ fn seeds(percent: u64, world: fn(u64, bool)) {
 
 #[test]
 fn the_laws_hold_whatever_happens() {
-    seeds(35, worlds::anything);
+    let broken_once =
+        [24_277, 39_401, 137_433, 259_164, 259_746, 262_906, 279_654, 309_698, 311_015, 339_954];
+    seeds(35, &broken_once, worlds::anything);
 }
 
 #[test]
 fn one_good_copy_is_enough() {
-    seeds(35, twins::one_good_copy);
+    seeds(35, &[47_388, 51_462, 142_593, 164_045], twins::one_good_copy);
 }
 
 #[test]
 fn two_origins_say_the_same() {
-    seeds(7, twins::two_origins);
+    seeds(7, &[], twins::two_origins);
 }
 
 #[test]
 fn two_origins_count_the_same_breaks() {
-    seeds(3, twins::two_origins_break);
+    seeds(3, &[], twins::two_origins_break);
 }
 
 #[test]
 fn copies_of_other_bytes_fill_each_others_holes() {
-    seeds(5, unlike::other_bytes);
+    seeds(5, &[], unlike::other_bytes);
 }
 
 #[test]
 fn encoders_of_other_boundaries_are_never_mixed() {
-    seeds(5, unlike::other_boundaries);
+    seeds(5, &[], unlike::other_boundaries);
 }
 
 #[test]
 fn a_clock_that_runs_away_costs_nothing() {
-    seeds(2, unlike::other_clocks);
+    seeds(2, &[], unlike::other_clocks);
 }
 
 #[test]
 fn a_break_is_one_discontinuity_at_most() {
-    seeds(8, repairs::breaks);
+    seeds(8, &[], repairs::breaks);
 }

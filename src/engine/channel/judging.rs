@@ -105,6 +105,16 @@ impl Channel {
             && media.and_then(|it| it.media.as_ref()).is_some_and(|it| it.hash == hash)
     }
 
+    /// True where the other input's copy is listed. Read back, such a copy would seem to come now.
+    pub(super) fn is_listed_of_other(&self, meta: &RecordMeta, hash: u64) -> bool {
+        let Some(track) = self.track_fed_by(meta) else { return false };
+        let Some(start) = self.media_start(track, meta) else { return false };
+        let listed = self.listed_at(track, start, meta.frame());
+        let listed = listed.filter(|it| near(it.start, start, meta.frame()));
+        let media = listed.and_then(|it| it.media.as_ref());
+        media.is_some_and(|it| it.input != meta.input && it.hash == hash)
+    }
+
     /// Lets go of what waits and was listed by the session before.
     pub(super) fn forget_former(&mut self) {
         for at in (0..self.candidates.len()).rev() {

@@ -620,7 +620,11 @@ impl Recovery {
         }
         channel.number_joins();
         for (meta, table, payload, hash) in self.unlisted {
-            channel.on_stored(now, meta, (table, payload), hash);
+            if channel.is_listed_of_other(&meta, hash) {
+                channel.emit(Change::Dropped(payload));
+            } else {
+                channel.on_stored(now, meta, (table, payload), hash);
+            }
         }
         channel
     }
