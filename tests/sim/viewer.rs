@@ -155,7 +155,7 @@ impl Viewer {
     /// `keeps_all`: the ring has room for more than the windows.
     fn look(&mut self, presentation: &Presentation, keeps_all: bool) {
         let held = std::mem::take(&mut self.held);
-        let edges = edges(presentation);
+        let edges = edges(presentation, self.endpoint.segment_duration_seconds());
         let kept = MediaTime(i64::from(self.endpoint.window_seconds_max()) * 90_000);
         let moved_little = edges.0 - self.edges.0 < kept && edges.1 - self.edges.1 < kept;
         if keeps_all && moved_little {
@@ -290,9 +290,11 @@ impl Viewer {
     }
 }
 
-/// Where the track that is behind ends, and where the one that is ahead does.
-fn edges(presentation: &Presentation) -> (MediaTime, MediaTime) {
-    let ends = presentation.tracks.iter().filter_map(|track| track.segments.last());
+/// Where the track that is behind ends, and where the one that is ahead does, in whole segments of
+/// `seconds`: a manifest lists no others.
+fn edges(presentation: &Presentation, seconds: u32) -> (MediaTime, MediaTime) {
+    let newest = |track| presentation.joined(track, seconds, MediaTime(0)).last();
+    let ends = presentation.tracks.iter().filter_map(newest);
     let ends = ends.map(|last| last.end);
     (ends.clone().min().unwrap_or_default(), ends.max().unwrap_or_default())
 }
