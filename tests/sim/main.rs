@@ -73,8 +73,10 @@ fn seeds(percent: u64, broken_once: &[u64], world: fn(u64, bool)) {
 
 #[test]
 fn the_laws_hold_whatever_happens() {
-    let broken_once =
-        [24_277, 39_401, 137_433, 259_164, 259_746, 262_906, 279_654, 309_698, 311_015, 339_954];
+    let broken_once = [
+        24_277, 39_401, 137_433, 183_593, 259_164, 259_746, 262_906, 270_209, 279_654, 309_698,
+        311_015, 339_954, 349_901,
+    ];
     seeds(35, &broken_once, worlds::anything);
 }
 

@@ -170,7 +170,7 @@ impl Viewer {
             } else if text.contains("#EXT-X-STREAM-INF") {
                 self.on_multivariant(presentation, &path, &text);
             } else {
-                self.on_media_playlist(presentation, &path, &text);
+                self.on_media_playlist(presentation, (&path, &text), keeps_all);
             }
         }
     }
@@ -205,7 +205,12 @@ impl Viewer {
         }
     }
 
-    fn on_media_playlist(&mut self, presentation: &Presentation, path: &str, text: &str) {
+    fn on_media_playlist(
+        &mut self,
+        presentation: &Presentation,
+        (path, text): (&str, &str),
+        keeps_all: bool,
+    ) {
         let parsed = m3u8_rs::parse_media_playlist_res(text.as_bytes());
         let parsed = parsed.unwrap_or_else(|error| panic!("{path}: {error}\n{text}"));
         let mut discontinuity = parsed.discontinuity_sequence;
@@ -225,7 +230,9 @@ impl Viewer {
                 self.held.push(uri.clone());
             }
             let line = Line { uri, duration, is_gap, discontinuity };
-            self.on_line(path, number, &line);
+            // A ring that is too small for the window loses its oldest segment piece by piece.
+            let may_wane = !keeps_all && number == first;
+            self.on_line(path, number, &line, may_wane);
         }
         let last = first + parsed.segments.len() as u64;
         let before = self.ranges.insert(path.to_owned(), (first, last));
@@ -234,12 +241,14 @@ impl Viewer {
         assert!(last >= last_before, "{path}: the edge went back to {last}\n{text}");
     }
 
-    fn on_line(&mut self, path: &str, number: u64, line: &Line) {
+    fn on_line(&mut self, path: &str, number: u64, line: &Line, may_wane: bool) {
         let before = self.lines.insert((path.to_owned(), number), line.clone());
         let Some(before) = before else { return };
         // Late media may take a gap's place. Nobody fetches a gap, whatever its name.
         let filled = before.is_gap && !line.is_gap && before.discontinuity == line.discontinuity;
-        let named = |line: &Line| if line.is_gap { String::new() } else { line.uri.clone() };
+        let named = |line: &Line| {
+            if line.is_gap || may_wane { String::new() } else { line.uri.clone() }
+        };
         let same = (before.duration, before.is_gap, before.discontinuity, named(&before))
             == (line.duration, line.is_gap, line.discontinuity, named(line));
         assert!(filled || same, "{path} {number}: {line:?} was {before:?} at the last look");

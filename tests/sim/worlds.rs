@@ -1,7 +1,7 @@
 //! What all worlds are made of, and the one in which anything may happen.
 
 use crate::dice::Dice;
-use crate::encoder::{Delivery, Plan};
+use crate::encoder::{Delivery, Plan, Push};
 use crate::oracle::Shown;
 use crate::origin::{Habits, Origin};
 use crate::show::{Made, Reel, Show};
@@ -152,8 +152,12 @@ pub fn anything(seed: u64, talks: bool) {
     let healed = LENGTH - CALM;
     let healed_ms = show.start(healed) / 90;
     let lag_ms = plans.iter().map(|plan| plan.lag_ms).max().unwrap_or_default();
+    // Late copies of what was made in troubled times are trouble still.
+    let is_late =
+        |delivery: &&Delivery| matches!(&delivery.push, Push::Body(_, body) if body.at < healed);
+    let over_ms = all.iter().filter(is_late).map(|it| it.at_ms).fold(healed_ms, i64::max);
     let (troubled, calm) = split(all, healed_ms);
-    let (soon, later) = split(calm, healed_ms + lag_ms + 4 * show.target_ms());
+    let (soon, later) = split(calm, over_ms + lag_ms + 4 * show.target_ms());
     world.run(troubled, &mut dice, &mut |_, _| {});
     world.origin.calm_down();
     // The first segment of the calm takes its own time to be made.
@@ -162,6 +166,7 @@ pub fn anything(seed: u64, talks: bool) {
         world.check_edge(healed);
     }
     world.run(later, &mut dice, &mut |_, _| {});
+    world.settle(over_ms - healed_ms);
     if is_told {
         world.check_edge(LENGTH - 2);
     }
